@@ -1,0 +1,172 @@
+"""Every error this provider raises on purpose, grouped by what the reader should do next.
+
+::
+
+    We360Error
+    ├── We360ConfigError (ValueError)    fix the Connection or an argument         never retried
+    ├── We360AuthError
+    │   ├── CredentialsRefused           fix Login, Password or the account        never retried
+    │   ├── ClientRefused                fix customer_id, realm or auth_url        never retried
+    │   ├── RefreshRejected              log in again (handled inside ``auth``)
+    │   └── AuthUnavailable              the token endpoint is in trouble: wait
+    ├── We360ApiError                    report, slice, status and request id as attributes
+    │   ├── RetryableApiError            429, 5xx, time-outs, half an answer: wait
+    │   ├── RequestRejected              the server refused what was asked         never retried
+    │   └── AccessDenied                 the account's role or scope               never retried
+    ├── We360DataError                   the answer cannot be trusted
+    │   ├── PaginationInconsistent       pages of one slice never agreed
+    │   └── ValueDoesNotFit              column and row number, never the value
+    ├── SinkError                        the load failed and was rolled back
+    │   ├── EmptyDayRefused              on_empty="fail" and rows would vanish
+    │   └── SinkBusy                     the target stayed locked by another load
+    └── NoDayInInterval                  nothing to do: the interval holds no day's end
+
+The tree knows nothing of Airflow. ``hooks.failures`` turns the never-retried ones into
+``AirflowFailException``. No message holds a token, a password, an e-mail or a row's value.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+_EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
+_TOKEN = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*)*|\b[\w-]{40,}\b")
+_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def foreign_text(text: object, limit: int = 300) -> str:
+    """Text of another party, made fit to be shown: one line, cut to ``limit`` characters, e-mails and tokens blanked."""
+    line = _NOT_PRINTABLE.sub(" ", str(text)).strip()
+    line = _TOKEN.sub("<hidden>", _EMAIL.sub("<e-mail>", line))
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+class We360Error(Exception):
+    """Root of all errors of this provider."""
+
+    never_retry: ClassVar[bool] = False
+    """True where another try cannot help, or could lock a person out of their account."""
+
+
+class We360ConfigError(We360Error, ValueError):
+    """A Connection field or an argument is wrong. The message names it and says what is expected."""
+
+    never_retry = True
+
+
+class We360AuthError(We360Error):
+    """No token could be had."""
+
+
+class CredentialsRefused(We360AuthError):
+    """The server refused the account: password, lockout, disabled, or not set up (Keycloak ``invalid_grant`` on login)."""
+
+    never_retry = True
+
+
+class ClientRefused(We360AuthError):
+    """The server refused the Customer ID, the realm or the grant itself: configuration, not credentials."""
+
+    never_retry = True
+
+
+class RefreshRejected(We360AuthError):
+    """The refresh token is dead (RFC 6749 section 5.2, ``invalid_grant``). The manager logs in again."""
+
+
+class AuthUnavailable(We360AuthError):
+    """The token endpoint did not answer, or not with a token. ``retry_after_s`` if it said when to come back."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class We360ApiError(We360Error):
+    """A data request failed. Facts are attributes; the text repeats them for the log.
+
+    :param reason: what happened, and what to do next.
+    :param report: name of the report.
+    :param slice_name: the slice asked for, e.g. ``2026-04-01``.
+    :param status: HTTP status, or None where no answer came.
+    :param request_id: the server's own id of the request, if it sent one.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        report: str | None = None,
+        slice_name: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.report = report
+        self.slice_name = slice_name
+        self.status = status
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        facts = {"report": self.report, "slice": self.slice_name, "status": self.status, "request id": self.request_id}
+        known = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
+        return f"{self.reason} ({known})" if known else self.reason
+
+
+class RetryableApiError(We360ApiError):
+    """A passing fault. ``retry_after_s`` holds the server's own wish, in seconds."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        report: str | None = None,
+        slice_name: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(reason, report=report, slice_name=slice_name, status=status, request_id=request_id)
+        self.retry_after_s = retry_after_s
+
+
+class RequestRejected(We360ApiError):
+    """The server understood and said no: a column, an id, a range. Its message is part of the text."""
+
+    never_retry = True
+
+
+class AccessDenied(We360ApiError):
+    """The account may not read this report (HTTP 403), or its token is refused even when new (HTTP 401)."""
+
+    never_retry = True
+
+
+class We360DataError(We360Error):
+    """The server answered, but the answer cannot be trusted: nothing of it was loaded."""
+
+
+class PaginationInconsistent(We360DataError):
+    """The pages of one slice never added up to one whole set of rows."""
+
+
+class ValueDoesNotFit(We360DataError):
+    """A value is not of its column's type. Names column and row number, never the value."""
+
+
+class SinkError(We360Error):
+    """The load into the target failed and was rolled back: the target is as before."""
+
+
+class EmptyDayRefused(SinkError):
+    """A day would lose its rows, or most of them, and ``on_empty`` is ``fail``."""
+
+
+class SinkBusy(SinkError):
+    """Another load held the target for too long."""
+
+
+class NoDayInInterval(We360Error):
+    """The run's data interval ends no local day: an hourly Dag loads once a day. Airflow shows the task as skipped."""

@@ -1,0 +1,42 @@
+"""RowBatch: the typed rows of one slice on their way from the API to a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow_provider_we360.rows.schema import Column
+from airflow_provider_we360.types import Row, Window
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RowBatch:
+    """Typed rows of one slice, held as an Arrow record batch. May be empty: an empty day is an answer, too.
+
+    :param columns: the columns, in the order of the Arrow batch.
+    :param window: first and last day of the slice, both inclusive; one and the same day where a slice is a day.
+    :param arrow: the rows.
+    """
+
+    columns: tuple[Column, ...]
+    window: Window
+    arrow: pa.RecordBatch
+
+    def __len__(self) -> int:
+        return int(self.arrow.num_rows)
+
+    def __repr__(self) -> str:
+        first, last = self.window
+        return f"<RowBatch {first}..{last} rows={len(self)} columns={len(self.columns)}>"
+
+    def to_arrow(self) -> pa.RecordBatch:
+        """The rows as a ``pyarrow.RecordBatch``; no copy."""
+        return self.arrow
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows as dicts of typed values (durations: int seconds), made anew at each call."""
+        return cast("list[dict[str, Any]]", self.arrow.to_pylist())

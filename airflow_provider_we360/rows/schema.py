@@ -1,0 +1,83 @@
+"""Columns: name, kind, unit. Which kinds there are decides how a value is read and how it is stored."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from airflow_provider_we360.errors import We360ConfigError
+
+COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+OWN_PREFIX = "_we360_"
+
+
+class Kind(enum.Enum):
+    """What a column holds. The value is the name that ``column_types`` takes."""
+
+    TEXT = "text"
+    DURATION = "duration"
+    """Whole seconds, a 64-bit integer; ``H:MM:SS`` text on the wire."""
+    BIGINT = "bigint"
+    DOUBLE = "double"
+    TIMESTAMP = "timestamp"
+    """Local time of the tenant, without zone."""
+    DATE = "date"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a report.
+
+    :param name: the server's name for it, also its name in the target.
+    :param kind: type of its values.
+    :param description: what it means, with its unit; becomes the column's comment in the target.
+    :param personal: True where the column names, reaches or places a person: never asked for by default.
+    :param confirmed: False where the server's form of it is not known for certain: it lands as text.
+    """
+
+    name: str
+    kind: Kind = Kind.TEXT
+    description: str = ""
+    personal: bool = False
+    confirmed: bool = True
+
+
+def require_column_names(names: Iterable[str], argument: str = "columns") -> tuple[str, ...]:
+    """The names as a tuple.
+
+    :raises We360ConfigError: where the list is empty, a name is no plain identifier, carries our own prefix,
+        or equals another but for case (warehouses fold case, so the two would be one column).
+    """
+    given = () if isinstance(names, str) else tuple(names)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in given):
+        raise We360ConfigError(f"{argument}: expected a list of column names, each a text of its own")
+    if not given:
+        raise We360ConfigError(f"{argument}: is empty; name at least one column, or leave it out for the report's default list")
+    seen: dict[str, str] = {}
+    for name in given:
+        if not COLUMN_NAME.fullmatch(name):
+            raise We360ConfigError(
+                f"{argument}: {name!r} is no column name; use a letter or underscore, then letters, digits, underscores, 63 at most"
+            )
+        if name.lower().startswith(OWN_PREFIX):
+            raise We360ConfigError(f"{argument}: {name!r} begins with {OWN_PREFIX!r}, which this provider keeps for its own columns")
+        if (twin := seen.get(name.lower())) is not None:
+            raise We360ConfigError(f"{argument}: {twin!r} and {name!r} are one column to a warehouse; name it once")
+        seen[name.lower()] = name
+    return given
+
+
+def parse_kinds(column_types: Mapping[str, str]) -> dict[str, Kind]:
+    """``column_types`` as kinds.
+
+    :raises We360ConfigError: for a type that is not one of ``Kind``'s names.
+    """
+    kinds = {kind.value: kind for kind in Kind}
+    parsed: dict[str, Kind] = {}
+    for name, type_name in column_types.items():
+        if type_name not in kinds:
+            raise We360ConfigError(f"column_types[{name!r}]: {type_name!r} is no type; use one of {', '.join(sorted(kinds))}")
+        parsed[name] = kinds[type_name]
+    return parsed

@@ -1,0 +1,1 @@
+"""Warehouses, one file each; the file's name is the Airflow connection type it serves."""
