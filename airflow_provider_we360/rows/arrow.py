@@ -15,6 +15,7 @@ ARROW_TYPES: dict[Kind, pa.DataType] = {
     Kind.DOUBLE: pa.float64(),
     Kind.TIMESTAMP: pa.timestamp("us"),
     Kind.DATE: pa.date32(),
+    Kind.INSTANT: pa.timestamp("us", tz="UTC"),
 }
 
 

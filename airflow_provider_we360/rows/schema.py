@@ -24,6 +24,8 @@ class Kind(enum.Enum):
     TIMESTAMP = "timestamp"
     """Local time of the tenant, without zone."""
     DATE = "date"
+    INSTANT = "instant"
+    """A moment, UTC; only our own ``_we360_loaded_at`` is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,9 @@ def require_column_names(names: Iterable[str], argument: str = "columns") -> tup
 def parse_kinds(column_types: Mapping[str, str]) -> dict[str, Kind]:
     """``column_types`` as kinds.
 
-    :raises We360ConfigError: for a type that is not one of ``Kind``'s names.
+    :raises We360ConfigError: for a type that is none of ``Kind``'s names, or ``instant``.
     """
-    kinds = {kind.value: kind for kind in Kind}
+    kinds = {kind.value: kind for kind in Kind if kind is not Kind.INSTANT}
     parsed: dict[str, Kind] = {}
     for name, type_name in column_types.items():
         if type_name not in kinds:
