@@ -1,0 +1,57 @@
+# Every target gets what it needs into .venv by itself; a machine needs Python 3.11+, git and make.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test test-scheduler check docs bench build fmt clean
+
+ready := @.ci/bootstrap
+bin := .venv/bin
+tests := $(wildcard $(addprefix tests/,unit property contract airflow architecture))
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
+
+demo: ## real Airflow loads thirty days of a made-up company into DuckDB, and shows what landed
+	$(ready) demo
+	@$(bin)/python example_dags/demo
+
+test: ## unit, property, contract, Airflow and architecture tests
+	$(ready) test check
+	@$(bin)/python -m pytest -q --durations=10 $(tests)
+
+test-scheduler: ## one Dag file under a real scheduler, all kinds of runs (minutes)
+	$(ready) test
+	@$(bin)/python -m pytest -q --durations=10 tests/e2e
+
+check: ## ruff, mypy, import-linter, spelling
+	$(ready) test check
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+	$(bin)/codespell
+
+docs: ## the documentation, into docs/_build/html
+	$(ready) docs
+	$(bin)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench: ## benchmarks
+	$(ready) test
+	@if [ -d tests/benchmarks ]; then $(bin)/python -m pytest -q tests/benchmarks; \
+	else echo "no benchmarks yet: they come with a later release, in tests/benchmarks"; fi
+
+build: ## wheel and sdist, into dist
+	$(ready) build
+	@rm -rf dist
+	$(bin)/python -m build --no-isolation --outdir dist .
+	$(bin)/twine check --strict dist/*
+
+fmt: ## put the code into its one form
+	$(ready) check
+	$(bin)/ruff format .
+	$(bin)/ruff check --fix .
+
+clean: ## remove all that the other targets made, .venv too
+	rm -rf .venv .uv .demo .cache dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find airflow_provider_we360 tests example_dags docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,141 @@
+"""The three calls to Keycloak as pure functions: settings to request, response to token set or error.
+
+What an answer means is told by ``error`` and ``error_description``, never by the status: Keycloak 26.6 moved
+"Invalid user credentials" from 401 to 400.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from airflow_provider_we360.auth.token import TokenSet, parse_token_answer
+from airflow_provider_we360.connection import We360Settings
+from airflow_provider_we360.errors import (
+    AuthUnavailable,
+    ClientRefused,
+    CredentialsRefused,
+    RefreshRejected,
+    We360AuthError,
+    foreign_text,
+)
+from airflow_provider_we360.transport import retry_after_s
+
+_CLIENT_ADVICE = {
+    "invalid_client": "check extra customer_id: the We360 portal shows it under the profile icon, top right",
+    "unauthorized_client": "the Customer ID in extra customer_id may not log in with a password; ask We360 support to allow it",
+    "not_allowed": "the account may not hold offline sessions; ask We360 support",
+    "invalid_scope": "the scope is refused for this Customer ID; ask We360 support",
+    "unsupported_grant_type": "password login is switched off; ask We360 support",
+    "invalid_request": "the login form was refused; check Login, extra customer_id, auth_url and realm",
+    "access_denied": "the realm is switched off; check extra realm",
+}
+_ACCOUNT_ADVICE = {
+    "account disabled": "the account is disabled; ask an administrator of your We360 portal to enable it",
+    "user disabled": "the account is disabled; ask an administrator of your We360 portal to enable it",
+    "account is not fully set up": "the account is not fully set up; log in once in a browser and finish what it asks for",
+}
+_WRONG_PASSWORD = (
+    "Login or Password of the Connection is wrong, or the account is locked for a while after too many tries, or needs a second "
+    "factor. Try them in a browser before you run this again: each try counts"
+)
+
+
+def login_request(settings: We360Settings) -> httpx.Request:
+    """Password grant (RFC 6749 section 4.3). No scope is sent, as We360 documents it."""
+    return _form(
+        settings.token_url,
+        client_id=settings.customer_id,
+        username=settings.login,
+        password=settings.password,
+        grant_type="password",
+    )
+
+
+def refresh_request(settings: We360Settings, refresh_token: str) -> httpx.Request:
+    """Refresh grant (RFC 6749 section 6)."""
+    return _form(settings.token_url, client_id=settings.customer_id, refresh_token=refresh_token, grant_type="refresh_token")
+
+
+def logout_request(settings: We360Settings, refresh_token: str) -> httpx.Request:
+    """Ends the one session of this refresh token (Keycloak). Not ``/revoke``: older servers ended all sessions of the account."""
+    return _form(settings.logout_url, client_id=settings.customer_id, refresh_token=refresh_token)
+
+
+def parse_login(response: httpx.Response, *, sent_at: float) -> TokenSet:
+    """The token set a login brought.
+
+    :raises CredentialsRefused: the account was refused; another try may lock it.
+    :raises ClientRefused: Customer ID, realm or grant were refused.
+    :raises AuthUnavailable: no usable answer.
+    """
+    body = _body(response)
+    if response.is_success:
+        return parse_token_answer(body, sent_at=sent_at)
+    error, description = _error(body)
+    if error == "invalid_grant" and "direct access grants" not in description:
+        raise CredentialsRefused(f"We360 login refused: {_ACCOUNT_ADVICE.get(description, _WRONG_PASSWORD)}")
+    raise _refusal(response, error, "login")
+
+
+def parse_refresh(response: httpx.Response, *, sent_at: float, previous: TokenSet) -> TokenSet:
+    """The token set a refresh brought; keeps the old refresh token where none came.
+
+    :raises RefreshRejected: the refresh token is dead: log in.
+    :raises CredentialsRefused: the account was disabled.
+    :raises ClientRefused: as for a login.
+    :raises AuthUnavailable: no usable answer.
+    """
+    body = _body(response)
+    if response.is_success:
+        return parse_token_answer(body, sent_at=sent_at, previous=previous)
+    error, description = _error(body)
+    if error == "invalid_grant" and description == "user disabled":
+        raise CredentialsRefused(f"We360 refused the session: {_ACCOUNT_ADVICE[description]}")
+    if error == "invalid_grant" or (error == "invalid_scope" and "consent" in description):
+        raise RefreshRejected(f"the refresh token is no longer valid: {foreign_text(description, 100)}")
+    raise _refusal(response, error, "token refresh")
+
+
+def _form(url: httpx.URL, **fields: str) -> httpx.Request:
+    return httpx.Request("POST", url, data=fields, headers={"Accept": "application/json"})
+
+
+def _body(response: httpx.Response) -> Mapping[str, Any]:
+    if response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        raise AuthUnavailable(
+            f"the token endpoint is in trouble (HTTP {response.status_code})", retry_after_s=retry_after_s(response.headers)
+        )
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        body = None
+    if isinstance(body, dict):
+        return body
+    if response.is_success or response.is_redirect:
+        raise AuthUnavailable(
+            f"the token endpoint answered HTTP {response.status_code} without JSON; check that extra auth_url is the login "
+            "server and that no proxy or firewall answers in its place"
+        )
+    return {}
+
+
+def _error(body: Mapping[str, Any]) -> tuple[str, str]:
+    return str(body.get("error") or ""), str(body.get("error_description") or "").strip().lower()
+
+
+def _refusal(response: httpx.Response, error: str, what: str) -> We360AuthError:
+    if error.lower().startswith("realm does not exist"):
+        return ClientRefused(f"We360 {what} refused: extra realm of the Connection does not exist on this server")
+    if error == "invalid_grant":
+        error = "unauthorized_client"
+    if advice := _CLIENT_ADVICE.get(error):
+        return ClientRefused(f"We360 {what} refused ({error}): {advice}")
+    return AuthUnavailable(
+        f"We360 {what} failed: the token endpoint answered HTTP {response.status_code}"
+        + (f" ({foreign_text(error, 60)})" if error else "")
+        + "; check extra auth_url and realm of the Connection"
+    )

@@ -1,0 +1,175 @@
+"""What the API answered: rows, and what it says of their number. An error that comes with HTTP 200 is found here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import msgspec
+
+from airflow_provider_we360.errors import AccessDenied, RequestRejected, RetryableApiError, We360ApiError, foreign_text
+from airflow_provider_we360.rows.decode import NotJson, RowDecoder
+from airflow_provider_we360.transport import retry_after_s
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The names of the page metadata are not documented: these are read, whatever their case and underscores.
+_TOTAL = ("totalrecords", "total", "totalcount", "totalrows", "totalitems", "totalelements", "recordstotal", "totalresults")
+_HAS_NEXT = ("hasnext", "hasnextpage", "hasmore")
+_NO = (False, "false", "error", "fail", "failed", "failure")
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_REQUEST_IDS = ("x-request-id", "x-correlation-id", "x-amzn-requestid", "cf-ray")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer.
+
+    :param rows: the rows, typed.
+    :param total: how many rows there are in all, as the server says; None where it does not.
+    :param has_next: whether it says that another page follows; None where it does not.
+    """
+
+    rows: pa.RecordBatch
+    total: int | None
+    has_next: bool | None
+
+
+class Refused(RequestRejected):
+    """The server refused the request as it was. :class:`TooLarge` where a smaller page may do."""
+
+
+class TooLarge(Refused):
+    """HTTP 413: ask for less at once."""
+
+
+def parse_answer(response: httpx.Response, decoder: RowDecoder) -> Answer:
+    """The rows of an answer whose body has been read.
+
+    :raises RetryableApiError: trouble of the server, or an answer that is no JSON, or cut off.
+    :raises Refused: the server's own refusal, with its message; also where it comes with HTTP 200.
+    :raises AccessDenied: 401 or 403.
+    :raises ValueDoesNotFit: from the decoder.
+    """
+    facts: dict[str, Any] = {"status": response.status_code, "request_id": _request_id(response)}
+    fields = _fields(response.content)
+    if not response.is_success:
+        raise _refusal(response, fields, facts)
+    if fields is None:
+        raise RetryableApiError(_not_json(response), **facts)
+    if (message := _error_inside(fields)) is not None:
+        raise Refused(f"We360 refused the request: {message}", **facts)
+    if "data" not in fields:
+        names = ", ".join(foreign_text(name, 40) for name in sorted(fields)[:12])
+        raise RetryableApiError(f"the answer holds no 'data' (its fields: {names or 'none'})", **facts)
+    data = bytes(fields["data"])
+    try:
+        rows = decoder.decode(b"[]" if data == b"null" else data)
+    except NotJson as error:
+        raise RetryableApiError(str(error), **facts) from None
+    metadata = dict(_metadata(fields))
+    return Answer(rows, _first(metadata, _TOTAL, _whole_number), _first(metadata, _HAS_NEXT, _truth))
+
+
+def _request_id(response: httpx.Response) -> str | None:
+    found = next((response.headers[name] for name in _REQUEST_IDS if name in response.headers), None)
+    return None if found is None else foreign_text(found, 80)
+
+
+def _fields(content: bytes) -> Mapping[str, msgspec.Raw] | None:
+    """The top-level fields, unread; None where the body is no JSON object."""
+    try:
+        return msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _refusal(response: httpx.Response, fields: Mapping[str, msgspec.Raw] | None, facts: dict[str, Any]) -> We360ApiError:
+    status = response.status_code
+    said = _message(fields) if fields else None
+    words = f": {said}" if said else ""
+    if status == httpx.codes.UNAUTHORIZED:
+        return AccessDenied(f"the API refuses a token that was just renewed{words}; check Host, extra customer_id and auth_url", **facts)
+    if status == httpx.codes.FORBIDDEN:
+        return AccessDenied(
+            f"the account may not read this report{words}; ask a We360 administrator for a role that sees reports, "
+            "and check extra customer_id",
+            **facts,
+        )
+    if status in _PASSING:
+        return RetryableApiError(f"the API is in trouble{words}", retry_after_s=retry_after_s(response.headers), **facts)
+    if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+        return TooLarge(f"the answer would be too large for the server{words}", **facts)
+    if response.is_redirect:
+        return RequestRejected("the API answers with a redirect, which is never followed; check Host of the Connection", **facts)
+    if status == httpx.codes.NOT_FOUND and fields is None:
+        return RequestRejected("there is no such report at this Host; check Host of the Connection", **facts)
+    if status >= 500:
+        return RetryableApiError(f"the API is in trouble{words}", **facts)
+    return Refused(f"We360 refused the request{words}", **facts)
+
+
+def _not_json(response: httpx.Response) -> str:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not response.content:
+        return "the answer is empty"
+    if "html" in kind or response.content.lstrip()[:1] == b"<":
+        return "the answer is a web page, not JSON: Host of the Connection is no API, or a proxy, firewall or maintenance page answers in its place"
+    return "the answer is no JSON: cut off, or changed on the way"
+
+
+def _error_inside(fields: Mapping[str, msgspec.Raw]) -> str | None:
+    """The message of an error that came with HTTP 200, as the live API does."""
+    for name in ("status", "success"):
+        if name in fields:
+            value = _value(fields[name])
+            if value in _NO or (isinstance(value, str) and value.lower() in _NO):
+                return _message(fields) or "no reason given"
+    if "data" not in fields and any(name in fields for name in ("error", "error_code", "errors")):
+        return _message(fields) or "no reason given"
+    return None
+
+
+def _message(fields: Mapping[str, msgspec.Raw]) -> str | None:
+    parts = []
+    for name in ("message", "error", "detail", "errors", "error_code"):
+        if name in fields and (value := _value(fields[name])) not in (None, "", True, False):
+            parts.append(value if isinstance(value, str) else msgspec.json.encode(value).decode())
+    return foreign_text("; ".join(dict.fromkeys(parts))) or None
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _metadata(fields: Mapping[str, msgspec.Raw]) -> Iterator[tuple[str, Any]]:
+    """All that stands beside the rows, one level deep, names folded; an object's own fields go before top-level ones."""
+    top = {name: _value(raw) for name, raw in fields.items() if name != "data"}
+    for scope in (top, *(value for value in top.values() if isinstance(value, dict))):
+        for name, value in scope.items():
+            if not isinstance(value, dict | list):
+                yield str(name).lower().replace("_", "").replace("-", ""), value
+
+
+def _first(metadata: Mapping[str, Any], names: tuple[str, ...], read: Any) -> Any:
+    return next((value for name in names if (value := read(metadata.get(name))) is not None), None)
+
+
+def _whole_number(value: object) -> int | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        number = float(str(value).strip())
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() and number >= 0 else None
+
+
+def _truth(value: object) -> bool | None:
+    return {"true": True, "1": True, "false": False, "0": False}.get(str(value).strip().lower())

@@ -1,0 +1,131 @@
+"""Extract: which rows a task wants, checked as a whole before the first byte is sent."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_provider_we360.client import reports
+from airflow_provider_we360.client.report import Mode, Query, Report
+from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.rows.schema import Column, parse_kinds, require_column_names
+from airflow_provider_we360.types import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """Rows of one report over a window.
+
+    :param columns: what is asked for, key columns first.
+    :param optional: those of them that were not the user's wish: dropped with a warning where the server refuses them by name.
+    """
+
+    report: Report
+    mode: Mode
+    mode_name: str
+    window: Window
+    columns: tuple[Column, ...]
+    optional: frozenset[str]
+    group_ids: tuple[str, ...]
+    user_ids: tuple[str, ...]
+    shift_ids: tuple[str, ...]
+    params: Mapping[str, Any]
+
+    def queries(self) -> Iterator[Query]:
+        """One query a slice: a day each, or the whole window where the mode is not sliced by day."""
+        first, last = self.window
+        whole = Query(
+            first_day=first,
+            last_day=last,
+            mode=self.mode_name,
+            columns=tuple(column.name for column in self.columns),
+            group_ids=self.group_ids,
+            user_ids=self.user_ids,
+            shift_ids=self.shift_ids,
+            params=self.params,
+        )
+        if not self.mode.sliced_by_day:
+            yield whole
+            return
+        for number in range((last - first).days + 1):
+            day = first + dt.timedelta(days=number)
+            yield replace(whole, first_day=day, last_day=day)
+
+    @property
+    def slices(self) -> int:
+        """How many queries there are."""
+        return (self.window[1] - self.window[0]).days + 1 if self.mode.sliced_by_day else 1
+
+    def without(self, names: Iterable[str]) -> Extract:
+        """The same extract without these columns."""
+        gone = frozenset(names)
+        return replace(self, columns=tuple(column for column in self.columns if column.name not in gone))
+
+
+def parse_extract(
+    report: str,
+    *,
+    window: Window,
+    mode: str = "detailed",
+    columns: Iterable[str] | None = None,
+    group_ids: Iterable[str] = (),
+    user_ids: Iterable[str] = (),
+    shift_ids: Iterable[str] = (),
+    report_params: Mapping[str, Any] | None = None,
+    column_types: Mapping[str, str] | None = None,
+) -> Extract:
+    """The extract that these arguments ask for.
+
+    :raises We360ConfigError: for the first argument that is wrong; the message names it.
+    """
+    chosen = reports.get(report)
+    chosen_mode = chosen.mode(mode)
+    first, last = window
+    if first > last:
+        raise We360ConfigError(f"window: begins on {first} and ends before, on {last}")
+    names = chosen_mode.default_columns if columns is None else require_column_names(columns)
+    lower_names = {name.lower() for name in names}
+    names = (*(name for name in chosen_mode.key if name.lower() not in lower_names), *names)
+    if unknown := sorted(set(report_params or {}) - chosen.params):
+        known = ", ".join(sorted(chosen.params)) or "none"
+        raise We360ConfigError(f"report_params: {', '.join(unknown)} is no parameter of report {report!r}; it has {known}")
+    return Extract(
+        report=chosen,
+        mode=chosen_mode,
+        mode_name=mode,
+        window=window,
+        columns=_typed(chosen, names, column_types or {}, chosen_mode.key),
+        optional=frozenset(names) - set(chosen_mode.key) if columns is None else frozenset(),
+        group_ids=require_ids(group_ids, "group_ids"),
+        user_ids=require_ids(user_ids, "user_ids"),
+        shift_ids=require_ids(shift_ids, "shift_ids"),
+        params=dict(report_params or {}),
+    )
+
+
+def _typed(report: Report, names: tuple[str, ...], column_types: Mapping[str, str], key: tuple[str, ...]) -> tuple[Column, ...]:
+    kinds = parse_kinds(column_types)
+    if strangers := sorted(set(kinds) - set(names)):
+        raise We360ConfigError(f"column_types: {', '.join(strangers)} is not among the columns that are asked for")
+    if pinned := sorted(set(kinds) & set(key)):
+        raise We360ConfigError(f"column_types: {', '.join(pinned)} is a key column, whose type is fixed")
+    columns = (report.column(name) for name in names)
+    return tuple(replace(column, kind=kinds[column.name]) if column.name in kinds else column for column in columns)
+
+
+def require_ids(ids: Iterable[str] | None, argument: str) -> tuple[str, ...]:
+    """The ids of a filter; one text may hold several, separated by commas, as templates produce them.
+
+    :raises We360ConfigError: where one is empty, or no text.
+    """
+    given = ids.split(",") if isinstance(ids, str) else list(ids or ())
+    if isinstance(ids, str) and not ids.strip():
+        return ()
+    parsed = []
+    for one in given:
+        if not isinstance(one, str) or not one.strip() or "," in one:
+            raise We360ConfigError(f"{argument}: expected a list of ids (UUIDs), each a text of its own")
+        parsed.append(one.strip())
+    return tuple(dict.fromkeys(parsed))

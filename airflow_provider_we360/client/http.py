@@ -1,0 +1,50 @@
+"""Builds the one kind of httpx.Client that is used: time-outs on, redirects off, no host but the Connection's."""
+
+from __future__ import annotations
+
+import ssl
+
+import httpx
+
+from airflow_provider_we360 import __version__
+from airflow_provider_we360.connection import We360Settings
+from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.transport import require_origin
+
+CONNECT_TIMEOUT_S = 10.0
+USER_AGENT = f"airflow-provider-we360/{__version__}"
+
+
+def build_http_client(settings: We360Settings, *, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """A client whose paths are relative to the Connection's Host. It has no authentication yet.
+
+    :param transport: for tests; None: the network.
+    :raises We360ConfigError: extra ``ca_bundle`` is no file of certificates.
+    """
+
+    def refuse_other_hosts(request: httpx.Request) -> None:
+        require_origin(request.url, settings.api_url, settings.auth_url)
+
+    return httpx.Client(
+        base_url=settings.api_url,
+        verify=_tls(settings),
+        proxy=settings.proxy if transport is None else None,
+        trust_env=settings.trust_env and transport is None,
+        transport=transport,
+        timeout=httpx.Timeout(settings.timeout_s, connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)),
+        limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
+        follow_redirects=False,
+        headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+        event_hooks={"request": [refuse_other_hosts]},
+    )
+
+
+def _tls(settings: We360Settings) -> ssl.SSLContext | bool:
+    if settings.ca_bundle is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=settings.ca_bundle)
+    except (OSError, ssl.SSLError):
+        raise We360ConfigError(
+            f"Connection {settings.conn_id!r}: extra ca_bundle {settings.ca_bundle!r} cannot be read as PEM certificates on this worker"
+        ) from None

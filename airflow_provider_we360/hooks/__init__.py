@@ -1,0 +1,1 @@
+"""The edge to Airflow: Connection in, rows out, errors in Airflow's own terms."""

@@ -1,0 +1,31 @@
+"""Where errors of the core become Airflow's: what must never be retried fails the task at once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_we360.errors import We360Error
+
+
+@functools.cache
+def _failing(kind: type[We360Error]) -> type[We360Error]:
+    """The same error, and an ``AirflowFailException`` as well: Airflow fails at once, a caller still catches it by our name."""
+    return type(kind.__name__, (kind, AirflowFailException), {"__module__": kind.__module__, "__doc__": kind.__doc__})
+
+
+@contextmanager
+def airflow_failures() -> Iterator[None]:
+    """Inside it, an error that no retry can help leaves as ``AirflowFailException``; all others leave as they are."""
+    try:
+        yield
+    except We360Error as error:
+        if not error.never_retry or isinstance(error, AirflowFailException):
+            raise
+        final = _failing(type(error)).__new__(_failing(type(error)), *error.args)
+        final.__dict__.update(error.__dict__)
+        final.args = error.args
+        raise final.with_traceback(error.__traceback__) from error.__cause__

@@ -1,0 +1,253 @@
+"""We360Hook: an Airflow Connection becomes an authenticated client and typed rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+import zoneinfo
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_we360.connection import TokenCache, parse_connection
+from airflow_provider_we360.errors import RetryableApiError, We360Error
+from airflow_provider_we360.hooks.failures import airflow_failures
+from airflow_provider_we360.provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
+from airflow_provider_we360.transport import connection_trouble
+from airflow_provider_we360.types import Clock, Sleep, Window
+
+if TYPE_CHECKING:
+    from airflow_provider_we360.auth.manager import TokenManager
+    from airflow_provider_we360.auth.store import TokenStore
+    from airflow_provider_we360.auth.token import TokenSet
+    from airflow_provider_we360.client.exchange import Tally
+    from airflow_provider_we360.client.extract import Extract
+    from airflow_provider_we360.connection import We360Settings
+    from airflow_provider_we360.rows.batch import RowBatch
+
+DEFAULT_PARALLEL_REQUESTS = 4
+TEST_TIMEOUT_S = 10.0
+
+
+class We360Hook(BaseHook):
+    """Reads reports of We360.ai.
+
+    Logs in with the Connection's Customer ID, e-mail and password (OAuth 2.0 password grant), keeps the token pair in an
+    Airflow Variable for all tasks of the account, renews it before it ends, and logs in again when it must.
+
+    :param we360_conn_id: the Connection, of type ``we360``.
+    :param transport: replaces the network; for tests.
+    :param clock: answers the time now; for tests.
+    :param sleep: waits; for tests.
+    """
+
+    conn_name_attr = "we360_conn_id"
+    default_conn_name = "we360_default"
+    conn_type = "we360"
+    hook_name = "We360"
+
+    def __init__(
+        self,
+        we360_conn_id: str = default_conn_name,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        clock: Clock = time.time,
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        super().__init__()
+        self.we360_conn_id = we360_conn_id
+        self._transport = transport
+        self._clock = clock
+        self._sleep = sleep
+
+    @cached_property
+    def settings(self) -> We360Settings:
+        """The Connection, parsed.
+
+        :raises We360ConfigError: for the first field that is missing or wrong.
+        """
+        with airflow_failures():
+            return parse_connection(self.get_connection(self.we360_conn_id))
+
+    def get_conn(self) -> httpx.Client:
+        """An ``httpx.Client`` for paths under the Connection's Host: each request carries a token that is good.
+
+        A URL of another host raises before a byte is sent; redirects are not followed. Close it, or the hook, when done.
+        """
+        with airflow_failures():
+            return self._session.http
+
+    def iter_batches(
+        self,
+        report: str = "dynamic_report",
+        *,
+        window: Window,
+        mode: str = "detailed",
+        columns: Iterable[str] | None = None,
+        group_ids: Iterable[str] = (),
+        user_ids: Iterable[str] = (),
+        shift_ids: Iterable[str] = (),
+        report_params: Mapping[str, Any] | None = None,
+        column_types: Mapping[str, str] | None = None,
+        max_parallel_requests: int = DEFAULT_PARALLEL_REQUESTS,
+    ) -> Iterator[RowBatch]:
+        """The rows of a window, typed, one batch a slice: a day in ``detailed`` mode, the whole window in ``summary``.
+
+        :param report: name of the report.
+        :param window: first and last local day, both inclusive.
+        :param mode: ``detailed`` (a row per person and day) or ``summary`` (a row per person).
+        :param columns: what to ask for; None: the report's default list, which names nobody. Key columns always come along.
+        :param group_ids: only these groups (UUIDs).
+        :param user_ids: only these people (UUIDs).
+        :param shift_ids: only these shifts (UUIDs).
+        :param report_params: further inputs of the report, where it has any.
+        :param column_types: type of a column by name, where it shall not be the report's own: ``text``, ``bigint``, ...
+        :param max_parallel_requests: days that are asked for at once.
+        :raises We360ConfigError: an argument or Connection field is wrong; the message names it.
+        :raises We360Error: what login, API and answers can raise, see :mod:`airflow_provider_we360.errors`.
+        """
+        from airflow_provider_we360.client.extract import parse_extract
+
+        with airflow_failures():
+            extract = parse_extract(
+                report,
+                window=window,
+                mode=mode,
+                columns=columns,
+                group_ids=group_ids,
+                user_ids=user_ids,
+                shift_ids=shift_ids,
+                report_params=report_params,
+                column_types=column_types,
+            )
+        yield from self.read(extract, max_parallel_requests=max_parallel_requests)
+
+    def read(self, extract: Extract, *, max_parallel_requests: int, tally: Tally | None = None) -> Iterator[RowBatch]:
+        """The rows of an extract that has been checked already; for operators.
+
+        :param tally: counts requests and dropped duplicates.
+        """
+        from airflow_provider_we360.client.client import We360Client
+
+        with airflow_failures():
+            settings = self.settings
+            client = We360Client(
+                self.get_conn(), timezone=settings.timezone, timeout_s=settings.timeout_s, clock=self._clock, sleep=self._sleep
+            )
+            yield from client.batches(extract, max_parallel_requests=max_parallel_requests, tally=tally)
+
+    def logout(self) -> None:
+        """End the shared session on the server and empty the token cache; tasks that follow log in anew."""
+        with airflow_failures():
+            self._session.manager.logout()
+
+    def close(self) -> None:
+        """Close the connections to the server. The session stays, for other tasks."""
+        if "_session" in self.__dict__:
+            self._session.http.close()
+            del self._session
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Log in, ask for one row, log out; the token cache is not touched. For the Test button of the Connection form."""
+        from airflow_provider_we360.auth.store import MemoryTokenStore
+
+        try:
+            settings = replace(self.settings, timeout_s=min(self.settings.timeout_s, TEST_TIMEOUT_S))
+            session = self._open(settings, MemoryTokenStore())
+            with session.http:
+                try:
+                    self._ask_one_row(session.http)
+                finally:
+                    session.manager.logout()
+        except We360Error as error:
+            return False, str(error)
+        return True, f"Logged in as {settings.customer_id}, and the Dynamic Report answers."
+
+    @cached_property
+    def _session(self) -> _Session:
+        return self._open(self.settings, self._store(self.settings))
+
+    def _open(self, settings: We360Settings, store: TokenStore) -> _Session:
+        from airflow_provider_we360.auth.bearer import BearerAuth
+        from airflow_provider_we360.auth.manager import TokenManager
+        from airflow_provider_we360.client.http import build_http_client
+
+        http = build_http_client(settings, transport=self._transport)
+
+        def send(request: httpx.Request) -> httpx.Response:
+            return http.send(request, auth=None)
+
+        manager = TokenManager(settings, store, send, clock=self._clock, sleep=self._sleep, on_token=_mask)
+        http.auth = BearerAuth(manager, settings.api_url, settings.customer_id)
+        return _Session(http, manager)
+
+    def _store(self, settings: We360Settings) -> TokenStore:
+        from airflow_provider_we360.auth.store import MemoryTokenStore
+
+        if settings.token_cache is TokenCache.MEMORY:
+            return MemoryTokenStore()
+        from airflow_provider_we360 import _compat
+        from airflow_provider_we360.hooks.token_store import VariableTokenStore
+
+        return VariableTokenStore(settings, _compat.variables(), _compat.get_fernet())
+
+    def _ask_one_row(self, http: httpx.Client) -> None:
+        from airflow_provider_we360.client import reports
+        from airflow_provider_we360.client.answer import parse_answer
+        from airflow_provider_we360.client.report import Query
+        from airflow_provider_we360.rows.decode import RowDecoder
+
+        report = reports.get("dynamic_report")
+        key = report.modes["detailed"].key
+        day = dt.datetime.fromtimestamp(self._clock(), zoneinfo.ZoneInfo(self.settings.timezone)).date() - dt.timedelta(days=1)
+        query = Query(first_day=day, last_day=day, mode="detailed", columns=key, page=1, limit=1)
+        try:
+            response = http.post(report.path, json=report.body(query))
+        except httpx.TransportError as error:
+            raise RetryableApiError(connection_trouble(error, http.base_url)) from None
+        parse_answer(response, RowDecoder([report.column(name) for name in key], self.settings.timezone))
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """The Connection form of Airflow 2.11 to 3.1; later ones read it from the provider's metadata."""
+        return {
+            "hidden_fields": FIELD_BEHAVIOUR["hidden-fields"],
+            "relabeling": FIELD_BEHAVIOUR["relabeling"],
+            "placeholders": FIELD_BEHAVIOUR["placeholders"],
+        }
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Fields of that form; made of the same metadata."""
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+        from flask_babel import lazy_gettext
+        from wtforms import BooleanField, StringField
+
+        def field(spec: dict[str, Any]) -> Any:
+            label, description = lazy_gettext(spec["label"]), spec["description"]
+            if "boolean" in spec["schema"]["type"]:
+                return BooleanField(label, description=description)
+            return StringField(label, description=description, widget=BS3TextFieldWidget())
+
+        return {name: field(spec) for name, spec in CONNECTION_FIELDS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A client and the manager of its token, which sends through it."""
+
+    http: httpx.Client
+    manager: TokenManager
+
+
+def _mask(token: TokenSet) -> None:
+    """Airflow blanks both tokens wherever a task prints them."""
+    from airflow_provider_we360._compat import mask_secret
+
+    mask_secret(token.access_token)
+    if token.refresh_token:
+        mask_secret(token.refresh_token)

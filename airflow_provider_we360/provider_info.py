@@ -1,0 +1,98 @@
+"""What Airflow asks at each start: names only, so nothing is imported here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
+    "customer_id": {
+        "label": "Customer ID",
+        "description": "Your We360 tenant; the portal shows it under the profile icon, top right.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "timezone": {
+        "label": "Time zone",
+        "description": "IANA name of the company's time zone; decides which days a run loads. Empty: Asia/Kolkata.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "token_cache": {
+        "label": "Token cache",
+        "description": "Where the token pair waits for the next task: variable (sealed, default) or memory.",
+        "schema": {"type": ["string", "null"], "enum": ["variable", "memory", None]},
+    },
+    "timeout_s": {
+        "label": "Time-out, seconds",
+        "description": "How long to wait for each part of an answer. Empty: 60.",
+        "schema": {"type": ["number", "null"], "minimum": 1, "maximum": 3600},
+    },
+    "auth_url": {
+        "label": "Login server",
+        "description": "Base URL of the login server. Empty: https://auth.in.we360.ai",
+        "schema": {"type": ["string", "null"]},
+    },
+    "realm": {
+        "label": "Realm",
+        "description": "Realm of the login server. Empty: ind-prod",
+        "schema": {"type": ["string", "null"]},
+    },
+    "ca_bundle": {
+        "label": "CA bundle",
+        "description": "File on the workers with the CA certificates of a network that inspects TLS.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "proxy": {
+        "label": "Proxy",
+        "description": "URL of an HTTP proxy, where the workers need one.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "allow_http": {
+        "label": "Allow http://",
+        "description": "Only for a sandbox on this machine (localhost): plain http is refused everywhere else.",
+        "schema": {"type": ["boolean", "null"], "default": False},
+    },
+}
+
+FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema"],
+    "relabeling": {"login": "E-mail", "host": "API URL"},
+    "placeholders": {
+        "login": "airflow@your-company.example",
+        "password": "the account's password",
+        "host": "https://api.in.we360.ai",
+        "port": "leave empty",
+        "customer_id": "your-company",
+        "timezone": "Asia/Kolkata",
+        "timeout_s": "60",
+        "auth_url": "https://auth.in.we360.ai",
+        "realm": "ind-prod",
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's metadata, as Airflow's entry point ``apache_airflow_provider`` wants it."""
+    return {
+        "package-name": "airflow-provider-we360",
+        "name": "We360.ai",
+        "description": "Workforce data of `We360.ai <https://we360.ai/>`__ in your own warehouse, every day exactly once.",
+        "integrations": [
+            {"integration-name": "We360", "external-doc-url": "https://docs.we360.ai/", "tags": ["service"]},
+        ],
+        "hooks": [{"integration-name": "We360", "python-modules": ["airflow_provider_we360.hooks.we360"]}],
+        "transfers": [
+            {
+                "source-integration-name": "We360",
+                "target-integration-name": "Common SQL",
+                "python-module": "airflow_provider_we360.transfers.we360_to_sql",
+            }
+        ],
+        "connection-types": [
+            {
+                "hook-class-name": "airflow_provider_we360.hooks.we360.We360Hook",
+                "connection-type": "we360",
+                "hook-name": "We360",
+                "ui-field-behaviour": FIELD_BEHAVIOUR,
+                "conn-fields": CONNECTION_FIELDS,
+            }
+        ],
+    }

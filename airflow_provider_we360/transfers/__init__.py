@@ -1,0 +1,1 @@
+"""Operators that move a report's rows into a target."""

@@ -1,0 +1,235 @@
+"""What all transfers share: the arguments that say which rows, the window, the way the rows take, and the small result."""
+
+from __future__ import annotations
+
+import enum
+import time
+from abc import abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+
+from airflow_provider_we360.errors import NoDayInInterval, We360ConfigError
+from airflow_provider_we360.hooks.failures import airflow_failures
+from airflow_provider_we360.transfers.progress import Progress
+from airflow_provider_we360.transfers.run_facts import run_facts, run_id, utc_now
+from airflow_provider_we360.window import is_running, resolve_window
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_we360.client.exchange import Tally
+    from airflow_provider_we360.client.extract import Extract
+    from airflow_provider_we360.hooks.we360 import We360Hook
+    from airflow_provider_we360.rows.batch import RowBatch
+    from airflow_provider_we360.sinks.base import Load, LoadResult, Sink
+    from airflow_provider_we360.types import Window
+
+MOST_PARALLEL_REQUESTS = 32
+
+
+class We360Transfer(BaseOperator):
+    """Pulls one report over a window into a target. Subclasses name the target.
+
+    All text arguments are templated. Arguments are checked when the task runs, before the first byte is sent.
+    """
+
+    template_fields: ClassVar[Sequence[str]] = (
+        "we360_conn_id",
+        "report",
+        "mode",
+        "columns",
+        "group_ids",
+        "user_ids",
+        "shift_ids",
+        "report_params",
+        "window_start",
+        "window_end",
+        "timezone",
+        "lookback_days",
+        "on_empty",
+        "column_types",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"columns": "json", "report_params": "json", "column_types": "json"}
+    ui_color = "#e8f1fb"
+
+    def __init__(
+        self,
+        *,
+        we360_conn_id: str = "we360_default",
+        report: str = "dynamic_report",
+        mode: str = "detailed",
+        columns: Sequence[str] | None = None,
+        group_ids: Collection[str] = (),
+        user_ids: Collection[str] = (),
+        shift_ids: Collection[str] = (),
+        report_params: Mapping[str, Any] | None = None,
+        window_start: Any = None,
+        window_end: Any = None,
+        timezone: str | None = None,
+        lookback_days: int = 0,
+        on_empty: str = "fail",
+        column_types: Mapping[str, str] | None = None,
+        max_parallel_requests: int = 4,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.we360_conn_id = we360_conn_id
+        self.report = report
+        self.mode = mode
+        self.columns = columns
+        self.group_ids = group_ids
+        self.user_ids = user_ids
+        self.shift_ids = shift_ids
+        self.report_params = report_params
+        self.window_start = window_start
+        self.window_end = window_end
+        self.timezone = timezone
+        self.lookback_days = lookback_days
+        self.on_empty = on_empty
+        self.column_types = column_types
+        self.max_parallel_requests = max_parallel_requests
+
+    @abstractmethod
+    def _sink(self) -> Sink:
+        """The target, not yet opened."""
+
+    @property
+    @abstractmethod
+    def _target(self) -> dict[str, str]:
+        """Name and value of the argument that says where the rows go; part of the result."""
+
+    def _write(self) -> dict[str, Any]:
+        """Fields of :class:`Load` that this kind of target has arguments for."""
+        return {}
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Resolve the window, pull, load, report. Returns counts, never rows."""
+        from airflow_provider_we360.hooks.we360 import We360Hook
+
+        with airflow_failures(), closing(We360Hook(self.we360_conn_id)) as hook:
+            extract = self._extract(hook, context)
+            progress, tally, result = self._move(hook, extract, context)
+        return self._conclude(context, extract, progress, tally, result)
+
+    def _extract(self, hook: We360Hook, context: Context) -> Extract:
+        from airflow_provider_we360.client.extract import parse_extract
+
+        return parse_extract(
+            self.report,
+            window=self._window(context, self.timezone or hook.settings.timezone),
+            mode=self.mode,
+            columns=self.columns,
+            group_ids=self.group_ids,
+            user_ids=self.user_ids,
+            shift_ids=self.shift_ids,
+            report_params=self.report_params,
+            column_types=self.column_types,
+        )
+
+    def _window(self, context: Context, timezone: str) -> Window:
+        try:
+            window = resolve_window(
+                run_facts(context),
+                window_start=self.window_start,
+                window_end=self.window_end,
+                timezone=timezone,
+                lookback_days=self.lookback_days,
+            )
+        except NoDayInInterval as error:
+            raise AirflowSkipException(str(error)) from None
+        self.log.info("We360 report %s, %s, days %s to %s (%s)", self.report, self.mode, *window, timezone)
+        if is_running(window, now=utc_now(), timezone=timezone):
+            self.log.warning("The window's last day has not ended in %s: its rows will change; load it again later", timezone)
+        return window
+
+    def _move(self, hook: We360Hook, extract: Extract, context: Context) -> tuple[Progress, Tally, LoadResult]:
+        from airflow_provider_we360.client.exchange import Tally
+
+        parallel = self._parallel_requests()
+        sink = self._sink()
+        write = self._write()
+        tally = Tally()
+        progress = Progress(extract.slices, clock=time.monotonic, log=self.log)
+        with closing(progress.watch(hook.read(extract, max_parallel_requests=parallel, tally=tally))) as batches:
+            # The first batch says which columns the server really gave.
+            first = next(batches)
+            load = self._describe(context, hook, extract, first, write)
+            result = sink.load(load, chain([first], batches))
+        return progress, tally, result
+
+    def _describe(self, context: Context, hook: We360Hook, extract: Extract, first: RowBatch, write: dict[str, Any]) -> Load:
+        from airflow_provider_we360.sinks.base import Load, OnEmpty
+
+        return Load(
+            report=extract.report.name,
+            mode=extract.mode_name,
+            tenant=hook.settings.customer_id,
+            window=extract.window,
+            day_column=extract.report.day_column if extract.mode.sliced_by_day else None,
+            key=extract.mode.key,
+            columns=first.columns,
+            user_ids=extract.user_ids,
+            group_filtered=bool(extract.group_ids or extract.shift_ids),
+            run_id=run_id(context),
+            loaded_at=utc_now(),
+            on_empty=one_of(OnEmpty, self.on_empty, "on_empty"),
+            **write,
+        )
+
+    def _parallel_requests(self) -> int:
+        number = self.max_parallel_requests
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_PARALLEL_REQUESTS:
+            raise We360ConfigError(f"max_parallel_requests: must be a whole number from 1 to {MOST_PARALLEL_REQUESTS}")
+        return number
+
+    def _conclude(
+        self, context: Context, extract: Extract, progress: Progress, tally: Tally, result: LoadResult
+    ) -> dict[str, Any]:
+        """The log's last lines, the outlets' extra, and the result that goes to XCom: counts only."""
+        window = [day.isoformat() for day in extract.window]
+        seconds = round(progress.seconds, 3)
+        self.log.info(
+            "Landed %d rows of %d slice(s) in %s: %d rows replaced, %d request(s), %.1f s",
+            result.rows,
+            extract.slices,
+            result.where,
+            result.rows_removed,
+            tally.requests,
+            seconds,
+        )
+        if tally.duplicates:
+            self.log.warning("We360 sent %d row(s) twice, word for word; each was loaded once", tally.duplicates)
+        if result.days_kept:
+            self.log.warning("Kept the rows of %s as they were (on_empty='keep')", ", ".join(map(str, result.days_kept)))
+        if progress.rows == 0:
+            self.log.warning("The whole window is empty. If that is a surprise: check the account's role and the filters")
+        for outlet in self.outlets:
+            if getattr(outlet, "uri", None):
+                context["outlet_events"][outlet].extra.update(report=extract.report.name, window=window, rows=result.rows)
+        return {
+            "report": extract.report.name,
+            "window": window,
+            "rows": result.rows,
+            "slices": extract.slices,
+            "requests": tally.requests,
+            **self._target,
+            "seconds": seconds,
+        }
+
+
+E = TypeVar("E", bound=enum.StrEnum)
+
+
+def one_of(choices: type[E], value: object, argument: str) -> E:
+    """The member of that value.
+
+    :raises We360ConfigError: otherwise; names the argument and the choices.
+    """
+    try:
+        return choices(str(value))
+    except ValueError:
+        raise We360ConfigError(f"{argument}: {value!r} is unknown; use one of {', '.join(choices)}") from None

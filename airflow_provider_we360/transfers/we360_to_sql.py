@@ -1,0 +1,87 @@
+"""We360ToSqlOperator: a We360 report into a table, through the warehouse connection you already have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_we360.transfers._base import We360Transfer, one_of
+
+if TYPE_CHECKING:
+    from airflow_provider_we360.sinks.base import Sink
+
+
+class We360ToSqlOperator(We360Transfer):
+    """Loads the days of a We360 report into a table, each exactly once, however often the task runs.
+
+    The rows land in a staging table first and then, in one transaction, take the place of those of the same days. A task
+    that is killed, retried or run twice at once leaves every day either as it was or as it is now, never in between.
+
+    :param sql_conn_id: the warehouse, a Connection of any type in :mod:`airflow_provider_we360.sinks.warehouses`. (templated)
+    :param table: where the rows go: ``table``, ``schema.table`` or ``database.schema.table``. (templated)
+    :param we360_conn_id: the We360 account, a Connection of type ``we360``. (templated)
+    :param report: name of the report. (templated)
+    :param mode: ``detailed``: a row per person and day; ``summary``: a row per person over the window. One table holds one
+        mode. (templated)
+    :param columns: what to load; left out: the report's default list, which names nobody. The key columns always come
+        along. (templated)
+    :param group_ids: only these groups, a list of UUIDs; needs ``write_mode="merge"``. (templated)
+    :param user_ids: only these people, a list of UUIDs. (templated)
+    :param shift_ids: only these shifts, a list of UUIDs; needs ``write_mode="merge"``. (templated)
+    :param report_params: further inputs of the report, where it has any. (templated)
+    :param window_start: first day, or start of an interval; left out, the run decides (see "Windows" in the docs). (templated)
+    :param window_end: last day, inclusive, or end of an interval. (templated)
+    :param timezone: IANA name of the zone in which days are counted; left out: the We360 Connection's. (templated)
+    :param lookback_days: so many days before the window are loaded again, as We360 restates the past. (templated)
+    :param write_mode: ``replace_window``: the window's rows take the place of those there; ``merge``: rows of the same key
+        are replaced, all others stay; ``append``: rows are added. (templated)
+    :param on_empty: where a day that holds rows would lose them, or more than half of at least 20: ``fail`` changes nothing
+        and fails, ``keep`` leaves that day as it is, ``replace`` lets them go. (templated)
+    :param create_table: create the table where it is absent.
+    :param evolve_schema: add columns that the table lacks; none is ever dropped or narrowed.
+    :param column_types: type of a column by name, where it shall not be the report's own: ``text``, ``bigint``, ``double``,
+        ``date``, ``timestamp``, ``duration``. (templated)
+    :param max_parallel_requests: days that are asked for at once, 1 to 32.
+    :returns: ``{"report", "window", "rows", "slices", "requests", "table", "seconds"}``, never rows.
+    """
+
+    template_fields: ClassVar[Sequence[str]] = (*We360Transfer.template_fields, "sql_conn_id", "table", "write_mode")
+
+    def __init__(
+        self,
+        *,
+        sql_conn_id: str,
+        table: str,
+        write_mode: str = "replace_window",
+        create_table: bool = True,
+        evolve_schema: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sql_conn_id = sql_conn_id
+        self.table = table
+        self.write_mode = write_mode
+        self.create_table = create_table
+        self.evolve_schema = evolve_schema
+
+    def _sink(self) -> Sink:
+        from airflow_provider_we360.sinks.registry import sink_for
+
+        hook = BaseHook.get_hook(self.sql_conn_id)
+        return sink_for(hook, self.table, conn_id=self.sql_conn_id, clock=time.monotonic, sleep=time.sleep)
+
+    def _write(self) -> dict[str, Any]:
+        from airflow_provider_we360.sinks.base import WriteMode
+
+        return {
+            "write_mode": one_of(WriteMode, self.write_mode, "write_mode"),
+            "create_table": self.create_table,
+            "evolve_schema": self.evolve_schema,
+        }
+
+    @property
+    def _target(self) -> dict[str, str]:
+        return {"table": self.table}

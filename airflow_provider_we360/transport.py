@@ -1,0 +1,78 @@
+"""Facts of HTTP that logging in and reading data share: whose URL it is, what broke, when to ask again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from airflow_provider_we360.errors import We360ConfigError
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_EPOCH_FROM = 1e9
+
+
+def require_origin(url: httpx.URL, *allowed: httpx.URL) -> None:
+    """Nothing, if scheme, host and port of the URL are those of an allowed one.
+
+    :raises We360ConfigError: otherwise, before a byte is sent.
+    """
+    if _origin(url) not in {_origin(one) for one in allowed}:
+        raise We360ConfigError(
+            f"url: {url.scheme}://{url.host} is not the Host of this Connection ({allowed[0].scheme}://{allowed[0].host}); "
+            "nothing was sent. Give a path such as /query/..., or make a Connection of its own for the other host"
+        )
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or _DEFAULT_PORTS.get(url.scheme)
+
+
+def connection_trouble(error: httpx.TransportError, url: httpx.URL) -> str:
+    """What happened to a request that got no answer, and what to do about it."""
+    where = f"{url.scheme}://{url.netloc.decode('ascii')}"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return f"{where}: its TLS certificate is not trusted; if your network inspects TLS, set extra ca_bundle to its CA file"
+    if isinstance(error, httpx.TimeoutException):
+        return f"{where}: no answer in time ({type(error).__name__})"
+    if isinstance(error, httpx.ConnectError):
+        return f"{where}: cannot connect; check the name, and that your firewall allows this host"
+    return f"{where}: the connection broke ({type(error).__name__})"
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds the server asks us to wait, or None.
+
+    ``Retry-After`` in both forms (RFC 9110 section 10.2.3: seconds or HTTP date), else ``RateLimit-Reset`` or
+    ``X-RateLimit-Reset`` (seconds, or seconds since the epoch where the number is that large). A date is held against
+    the answer's own ``Date`` header where there is one, so that clocks that differ do not matter.
+    """
+    server_now = _http_date(headers.get("date", "")) or dt.datetime.now(dt.UTC)
+    if value := headers.get("retry-after", "").strip():
+        if (seconds := _number(value)) is not None:
+            return seconds
+        if (moment := _http_date(value)) is not None:
+            return max(0.0, (moment - server_now).total_seconds())
+    for name in ("ratelimit-reset", "x-ratelimit-reset"):
+        if (seconds := _number(headers.get(name, ""))) is not None:
+            return max(0.0, seconds - server_now.timestamp()) if seconds > _EPOCH_FROM else seconds
+    return None
+
+
+def _number(text: str) -> float | None:
+    try:
+        seconds = float(text.strip())
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _http_date(text: str) -> dt.datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
