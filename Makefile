@@ -33,7 +33,7 @@ check: ## ruff, mypy, import-linter, spelling
 
 docs: ## the documentation, into docs/_build/html
 	$(ready) docs
-	$(bin)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
+	AIRFLOW_HOME=$(CURDIR)/.cache/airflow $(bin)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 bench: ## benchmarks

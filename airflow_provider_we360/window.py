@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from airflow_provider_we360.errors import NoDayInInterval, We360ConfigError, foreign_text
 from airflow_provider_we360.types import Window
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
-_MOMENT = re.compile(rf"(?:{_DAY.pattern})[T ]\d.*", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{8}")
+_MOMENT = re.compile(rf"(?:{_DAY.pattern})[T ]\d.*")
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 _ONE_DAY = dt.timedelta(days=1)
 _EARLIEST = dt.datetime(1, 1, 3, tzinfo=dt.UTC)

@@ -29,5 +29,5 @@ html_show_sphinx = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 nitpicky = True
-# Names of other projects have no pages here.
-nitpick_ignore_regex = [("py:.*", r"(?!airflow_provider_we360\.).*")]
+# Names of other projects have no pages here, nor have our rooms.
+nitpick_ignore_regex = [("py:.*", r"(?!airflow_provider_we360\.).*"), ("py:mod", r".*")]

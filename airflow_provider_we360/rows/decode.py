@@ -137,8 +137,9 @@ def _typed(wire: list[Any], kind: Kind, memo: _Memo) -> pa.Array:
     array = _without_dashes(pa.array(wire, pa.string()))
     if kind is Kind.TEXT:
         return array
-    lengths = pc.min_max(pc.utf8_length(array))
-    if lengths["min"].as_py() not in (None, _ISO_LENGTH[kind]) or lengths["max"].as_py() not in (None, _ISO_LENGTH[kind]):
+    lengths = pc.min_max(pc.utf8_length(array)).as_py()
+    # Arrow knows a year 0, Python's dates do not.
+    if not set(lengths.values()) <= {None, _ISO_LENGTH[kind]} or pc.any(pc.starts_with(array, "0000")).as_py():
         raise _Unusual
     return array.cast(ARROW_TYPES[kind])
 

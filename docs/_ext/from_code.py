@@ -69,7 +69,9 @@ class ReportColumns(SphinxDirective):
 
 
 def _asked_for(report: Report, name: str) -> str:
-    modes = [f"{mode}{' (key)' if name in how.key else ''}" for mode, how in report.modes.items() if name in how.default_columns]
+    modes = [
+        f"{mode}{' (key)' if name in how.key else ''}" for mode, how in report.modes.items() if name in how.default_columns
+    ]
     return ", ".join(modes)
 
 

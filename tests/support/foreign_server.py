@@ -23,15 +23,18 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 CUSTOMER_ID, USERNAME, PASSWORD = "blue-heron-mills", "etl@blueheron.example", "pa ss+w&rd=%20ü"
 REALM, REPORT = "/realms/ind-prod/protocol/openid-connect", "/query/external/reports/dynamic_report"
 FIELDS = {"start_date", "end_date", "mode", "columns", "page", "limit", "group_id", "user_id", "shift"}
 SPENT = ("punch", "online", "active", "idle", "break", "productive", "unproductive", "neutral")
 COUNTS = ("online_in_sec", "key_presses", "mouse_clicks")
-NAMES = """Aarav Sharma|आराध्या वर्मा|தமிழ் செல்வி|Zoë O'Brien|李 小龙|محمد خان|Ravi|Ravi Kumar|𝒜da Lovelace|Nguyễn Hoa|👩🏽‍💻 Dev|José Ñandú
-ਗੁਰਪ੍ਰੀਤ ਸਿੰਘ|Björk Ðóttir|שרה לוי|Åsa Öberg|한 지민|Sofía Ω|Ngũgĩ Wa|Null None|N/A Nil|Иван Ёлкин|ఆదిత్య రెడ్డి""".replace("\n", "|")  # noqa: RUF001
+NAMES = (
+    "Aarav Sharma|आराध्या वर्मा|தமிழ் செல்வி|Zoë O'Brien|李 小龙|محمد خان|Ravi|Ravi Kumar|𝒜da Lovelace|Nguyễn Hoa|"  # noqa: RUF001
+    "👩🏽‍💻 Dev|José Ñandú|ਗੁਰਪ੍ਰੀਤ ਸਿੰਘ|Björk Ðóttir|שרה לוי|Åsa Öberg|한 지민|Sofía Ω|Ngũgĩ Wa|Null None|N/A Nil|Иван Ёлкин|"
+    "ఆదిత్య రెడ్డి"
+)
 Row = dict[str, Any]
 
 
@@ -70,16 +73,32 @@ class Variant:
 
 VARIANTS: Mapping[str, Variant] = {
     "plain": Variant(),
-    "capped": Variant("renamed", True, cap=17, order="shuffled", numbers="text", nothing="\u2013", punches="t", expires_in="text"),
+    "capped": Variant(
+        "renamed",
+        totals_as_text=True,
+        cap=17,
+        order="shuffled",
+        numbers="text",
+        nothing="\u2013",
+        punches="t",
+        expires_in="text",
+    ),
     "no_metadata": Variant("absent", durations="seconds", nothing="absent", punches="offset", jwt=False, expires_in="absent"),
     "no_metadata_capped": Variant("absent", cap=17, past_end="last_page", durations="seconds_text", nothing="null"),
     "refuses_zero": Variant(
         "top_level", zero="refuse_400", past_end="404", errors="html", durations="mm_ss", nothing="\u2014", punches="utc"
     ),
-    "rotating": Variant(rotating=True, access_lifetime=60, refresh_lifetime=60, bad_login_status=401, nothing="", errors="json"),
+    "rotating": Variant(
+        rotating=True, access_lifetime=60, refresh_lifetime=60, bad_login_status=401, nothing="", errors="json"
+    ),
     "rough": Variant(
-        **{"pagination": "has_next", "duplicate_every": 5, "extra_column": True},
-        **dict.fromkeys(("durations", "nothing", "punches", "numbers"), "mixed"),
+        "has_next",
+        duplicate_every=5,
+        durations="mixed",
+        nothing="mixed",
+        punches="mixed",
+        numbers="mixed",
+        extra_column=True,
         faults=((2, "503"), (4, "429"), (6, "truncated"), (8, "dead_token")),
     ),
     "empty_scope": Variant(empty_scope=True, expires_in="zero", errors="status_false"),
@@ -100,11 +119,15 @@ class Company:
 
     def _person(self, number: int, first: str, last: str) -> Row:
         names = {"first_name": first, "last_name": last or None, "manager": "Zoë" if number else None, "keka_department": None}
-        mail = {"email": None if number in (4, 11) else f"p{number}@blueheron.example", "secondary_email": None}
+        contact = {
+            "phone_number": f"+91 98{number:08}",
+            "email": None if number in (4, 11) else f"p{number}@blueheron.example",
+            "gender": None,
+        }
         company = {"employee_id": f"{number:04}", "group_name": ("Weberei Süd", "कताई", "Ops — night")[number % 3]}
-        other = {"phone_number": f"+91 98{number:08}", "gender": None, "designation": 'Weaver, "B"', "created_date": "2024-02-29"}
+        other = {"secondary_email": None, "designation": 'Weaver, "B"', "created_date": "2024-02-29"}
         ids = {"identity_id": self._uuid(), "_group": self.groups[number % 3], "_shift": self.shifts[number % 3 == 2]}
-        return {**ids, **names, **mail, **company, **other, "c_cost_centre": f"00{number % 4}"}
+        return {**ids, **names, **contact, **company, **other, "c_cost_centre": f"00{number % 4}"}
 
     def detailed(self, first: dt.date, last: dt.date) -> list[Row]:
         """Typed rows of the days, by day and person."""
@@ -170,7 +193,14 @@ FORMS: Mapping[str, Mapping[str, Callable[[Any], object]]] = {
         "utc": lambda moment: f"{(moment - dt.timedelta(hours=5, minutes=30)).isoformat()}Z",
     },
     "numbers": {"number": _number, "text": lambda value: str(_number(value))},
-    "nothing": {text: lambda _, text=text: text for text in ("-", "\u2013", "\u2014", "")} | {"null": lambda _: None, "absent": str},
+    "nothing": {
+        "null": lambda _: None,
+        "absent": str,
+        "-": lambda _: "-",
+        "\u2013": lambda _: "\u2013",
+        "\u2014": lambda _: "\u2014",
+        "": lambda _: "",
+    },
 }
 
 
@@ -203,7 +233,7 @@ class Reply:
     sent: float = 1.0
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault of ours
+class Refused(Exception):
     """The request gets an error: ``code`` and ``text`` at Keycloak, ``text`` at the reports."""
 
     def __init__(self, status: int, text: str, code: str = "invalid_request") -> None:
@@ -301,7 +331,8 @@ class Identity:
         self._access[access], self._refresh[session.newest] = (session, now + life), (session, now + (rest or math.inf))
         lifetimes = {"expires_in": life, "refresh_expires_in": rest}
         tell: Mapping[str, Callable[[int], object]] = {"number": int, "text": str, "zero": lambda _: 0}
-        told = {name: tell[self.variant.expires_in](value) for name, value in lifetimes.items() if self.variant.expires_in in tell}
+        form = self.variant.expires_in
+        told = {name: tell[form](value) for name, value in lifetimes.items()} if form in tell else {}
         pair = {"access_token": access, "refresh_token": session.newest, "token_type": "Bearer", "not-before-policy": 0}
         return {**pair, **told, "session_state": session.key, "scope": "email profile offline_access"}
 
@@ -339,13 +370,16 @@ class ForeignServer(Identity):
         super().__init__(VARIANTS[variant] if isinstance(variant, str) else variant, clock)
         self.company, self.data_requests = Company(seed, first_day, days), 0
         self.requests: list[Row] = []
+        week = Company(0, first_day, 7)
+        rows = {"detailed": week.detailed(first_day, week.last_day)[0], "summary": week.summary(first_day, week.last_day)[0]}
+        self._valid = {mode: {name for name in row if not name.startswith("_")} for mode, row in rows.items()}
         self._orders: dict[str, float] = {}
         self._lock, self._random = threading.Lock(), random.Random(seed)
         self._http = ThreadingHTTPServer(("127.0.0.1", port), type("BoundHandler", (_Handler,), {"foreign": self}))
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
-    def __enter__(self) -> ForeignServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -411,7 +445,7 @@ class ForeignServer(Identity):
         if type(page) is not int or type(limit) is not int or page < 1 or limit < 0:
             raise Refused(400, "page from 1, limit from 0, whole numbers")
         if limit == 0 and zero.startswith("refuse"):
-            raise Refused(int(zero.removeprefix("refuse_").replace("200", "0")), "limit: 0 is too few")
+            raise Refused(200 if zero == "refuse_200" else 400, "limit: 0 is too few")
         rows, total = self._found(question)
         size = limit or (50 if zero == "fifty" else max(1, len(rows)))
         size = min(size, self.variant.cap or size)
@@ -439,16 +473,15 @@ class ForeignServer(Identity):
         first, last = self._day(question.get("start_date"), "T00:00:00"), self._day(question.get("end_date"), "T23:59:59")
         if mode not in ("summary", "detailed"):
             raise Refused(400, "mode: summary or detailed")
-        valid = Company(0, self.company.first_day, 7)
-        names = (valid.summary if mode == "summary" else valid.detailed)(valid.first_day, valid.last_day)[0]
-        if not isinstance(columns, list) or not columns or not all(name in names and name[0] != "_" for name in columns):
+        if not isinstance(columns, list) or not columns or not set(columns) <= self._valid[mode]:
             raise Refused(400, f"columns: empty, or one is not valid in mode {mode}")
         filters = {
             "_group": _ids("group_id", str(question.get("group_id", "")).split(",")),
             "identity_id": _ids("user_id", str(question.get("user_id", "")).split(",")),
             "_shift": _ids("shift", shift if isinstance(shift, list) else ["no list"]),
         }
-        rows = [row for row in self._rows(mode, first, last) if all(not ids or row[name] in ids for name, ids in filters.items())]
+        wanted = {name: ids for name, ids in filters.items() if ids}
+        rows = [row for row in self._rows(mode, first, last) if all(row[name] in ids for name, ids in wanted.items())]
         ordered = self._ordered(rows, f"{mode}{first}{last}{filters}", fresh=question.get("page", 1) == 1)
         wire = [_on_the_wire(self.variant, row, columns) for row in ordered]
         repeated = wire[:: self.variant.duplicate_every] if self.variant.duplicate_every else []
@@ -488,11 +521,13 @@ def _question(body: bytes) -> Row:
 
 
 def _error_page(form: str, no: Refused) -> Reply:
-    if not no.status or (form == "status_false" and no.status != 401):
+    if no.status == 200 or (form == "status_false" and no.status != 401):
         return Reply(200, json.dumps({"status": False, "message": no.text, "error_code": "REFUSED"}))
     if form == "html":
         return Reply(no.status, f"<!doctype html><title>Error</title><p>{no.text}</p>", "text/html; charset=utf-8")
-    return Reply(no.status, json.dumps({"errors": [{"detail": no.text}]})) if form == "json" else Reply(no.status, no.text, "text/plain")
+    if form == "json":
+        return Reply(no.status, json.dumps({"errors": [{"detail": no.text}]}))
+    return Reply(no.status, no.text, "text/plain")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -511,7 +546,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: int(len(body) * reply.sent)])
         self.close_connection = self.close_connection or reply.sent < 1
 
-    do_GET = do_PUT = do_DELETE = do_POST
+    do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815 - what http.server calls
 
     def log_message(self, *_: object) -> None:
         """Nothing is printed: tests read ``requests``."""
@@ -525,7 +560,8 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=10)
     given = parser.parse_args()
     with ForeignServer(given.variant, port=given.port, days=given.days) as server:
-        print(json.dumps({"url": server.url, "customer_id": CUSTOMER_ID, "username": USERNAME, "password": PASSWORD}), flush=True)
+        login = {"customer_id": CUSTOMER_ID, "username": USERNAME, "password": PASSWORD}
+        print(json.dumps({"url": server.url, **login}), flush=True)
         threading.Event().wait()
 
 

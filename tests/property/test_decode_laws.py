@@ -1,0 +1,68 @@
+"""The fast decoder and the patient one agree on whatever a server may send."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow_provider_we360.errors import ValueDoesNotFit
+from airflow_provider_we360.rows.decode import RowDecoder
+from airflow_provider_we360.rows.schema import Column, Kind
+from airflow_provider_we360.rows.values import converter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+COLUMNS = [Column(f"c_{kind.value}", kind) for kind in Kind if kind is not Kind.INSTANT]
+DECODER = RowDecoder(COLUMNS, "Asia/Kolkata")
+
+two = st.integers(0, 99).map(lambda number: f"{number:02d}")
+wire_texts = st.one_of(
+    st.sampled_from(["-", "–", "—", "", "0", "8:05:09", "05:09", "12.5", "2026-06-01", "2026-06-01 11:55:39", "2026-06-01T11:55:39Z"]),
+    st.sampled_from(["0000-01-01", "0000-01-01 00:00:00", "2026-02-30", "2026-06-01 24:00:00", "2026-06-01 23:59:60"]),
+    st.builds("{}:{}:{}".format, st.integers(0, 400), two, two),
+    st.builds("{}:{}".format, two, two),
+    st.builds("{}-{}-{}{}{}:{}:{}".format, st.integers(0, 9999), two, two, st.sampled_from("T "), two, two, two),
+    st.builds("{:04d}-{}-{}".format, st.integers(0, 9999), two, two),
+    st.integers().map(str),
+    st.floats().map(str),
+    st.text(max_size=12),
+)
+wire_values = st.one_of(st.none(), wire_texts, st.integers(), st.floats(), st.booleans(), st.lists(st.integers(), max_size=1))
+wire_rows = st.lists(st.fixed_dictionaries({}, optional={column.name: wire_values for column in COLUMNS}), max_size=4)
+
+
+def patiently(rows):
+    converters = {column.name: converter(column.kind, "Asia/Kolkata") for column in COLUMNS}
+    return [{name: convert(row.get(name)) for name, convert in converters.items()} for row in rows]
+
+
+@settings(max_examples=600, deadline=None)
+@given(wire_rows)
+def test_the_decoder_reads_what_the_rules_say_and_refuses_what_they_refuse(rows):
+    text = json.dumps(rows).encode("utf-8", "surrogatepass")
+    try:
+        expected = patiently(rows)
+    except ValueError:
+        with pytest.raises(ValueDoesNotFit):
+            DECODER.decode(text)
+        return
+    assert DECODER.decode(text).to_pylist() == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(seconds=st.integers(0, 10**9))
+def test_a_duration_written_as_hours_minutes_seconds_comes_back_as_its_seconds(seconds):
+    column = RowDecoder([Column("d", Kind.DURATION)], "Asia/Kolkata")
+    text = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    assert column.decode(json.dumps([{"d": text}, {"d": seconds}, {"d": str(seconds)}]).encode()).to_pydict() == {"d": [seconds] * 3}
+
+
+@given(number=st.integers(1, 30))
+def test_a_value_that_does_not_fit_is_named_by_column_and_row_never_shown(number):
+    rows = [{"c_duration": "1:00:00"}] * (number - 1) + [{"c_duration": "s3cret"}]
+    with pytest.raises(ValueDoesNotFit) as caught:
+        DECODER.decode(json.dumps(rows).encode())
+    assert f"column 'c_duration', row {number} " in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__

@@ -1,1 +1,0 @@
-"""Servers and fakes that tests share."""

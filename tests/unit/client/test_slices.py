@@ -1,0 +1,164 @@
+"""A slice is read whole, or not at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from airflow_provider_we360.client.answer import Refused
+from airflow_provider_we360.client.report import Query
+from airflow_provider_we360.client.slices import SliceReader
+from airflow_provider_we360.errors import PaginationInconsistent, We360DataError
+from support.paged_api import DAY, PagedApi, rows_of
+
+COLUMNS = ("attendance_date", "identity_id", "online_duration")
+QUERY = Query(first_day=DAY, last_day=DAY, mode="detailed", columns=COLUMNS)
+
+
+def reader(api, dropped=None):
+    return SliceReader(
+        api.ask,
+        key=("attendance_date", "identity_id"),
+        day_column="attendance_date",
+        on_duplicates=(dropped if dropped is not None else []).append,
+    )
+
+
+def read(api):
+    return sorted(row["identity_id"] for row in reader(api).read(QUERY).to_pylist())
+
+
+def truth(api):
+    return sorted(row["identity_id"] for row in api.rows)
+
+
+def test_a_total_that_equals_the_rows_costs_one_request():
+    api = PagedApi(rows_of(*range(60)))
+    assert read(api) == truth(api)
+    assert len(api.queries) == 1
+
+
+def test_has_next_false_without_a_total_costs_one_request():
+    api = PagedApi(rows_of(*range(60)), total=None)
+    assert read(api) == truth(api)
+    assert len(api.queries) == 1
+
+
+def test_with_neither_a_second_page_is_asked_for_and_must_bring_nothing_new():
+    api = PagedApi(rows_of(*range(60)), total=None, says_next=False)
+    assert read(api) == truth(api)
+    assert [(query.page, query.limit) for query in api.queries] == [(1, 0), (2, 60)]
+
+
+@pytest.mark.parametrize("past_the_end", ["empty", "clamps", "refuses"])
+@pytest.mark.parametrize("cap_moves_offset", [True, False])
+@pytest.mark.parametrize(("total", "says_next"), [("true", True), ("true", False), (None, True), (None, False)])
+@pytest.mark.parametrize("whole", ["gives", "refuses", "times out", 50])
+def test_a_silent_cap_of_17_rows_loses_none(past_the_end, cap_moves_offset, total, says_next, whole):
+    api = PagedApi(
+        rows_of(*range(60)),
+        total=total,
+        says_next=says_next,
+        cap=17,
+        cap_moves_offset=cap_moves_offset,
+        whole=whole,
+        past_the_end=past_the_end,
+    )
+    assert read(api) == truth(api)
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 18, 34, 51, 499, 500, 501, 1000])
+@pytest.mark.parametrize("past_the_end", ["empty", "clamps", "refuses"])
+@pytest.mark.parametrize(("total", "says_next"), [("true", False), (None, True), (None, False)])
+def test_pages_of_any_fill_are_read_to_the_end(count, past_the_end, total, says_next):
+    api = PagedApi(rows_of(*range(count)), total=total, says_next=says_next, whole="refuses", past_the_end=past_the_end)
+    assert read(api) == truth(api)
+
+
+@pytest.mark.parametrize("lie", [59, 61, 0, 10_000])
+def test_a_total_that_never_agrees_fails_and_loads_nothing(lie):
+    with pytest.raises(PaginationInconsistent, match="3 walks"):
+        read(PagedApi(rows_of(*range(60)), total=lie))
+
+
+def test_a_row_that_moves_between_pages_is_found_by_another_walk():
+    def take_the_first_away_once(api, number):
+        if number == 3:
+            api.rows = api.rows[1:]
+
+    api = PagedApi(rows_of(*range(30)), cap=10, before_each=take_the_first_away_once)
+    assert read(api) == truth(api)
+
+
+def test_rows_that_move_at_every_request_fail():
+    def shift(api, number):
+        api.rows = rows_of(*range(100 - number, 130 - number))
+
+    with pytest.raises(PaginationInconsistent):
+        read(PagedApi(rows_of(*range(30)), cap=10, total="true", before_each=shift))
+
+
+def test_an_empty_day_is_asked_once_more_before_it_counts():
+    api = PagedApi([])
+    assert read(api) == []
+    assert [(query.page, query.limit) for query in api.queries] == [(1, 0), (1, 1)]
+
+
+def test_an_empty_answer_that_was_an_accident_is_read_after_all():
+    def come_back(api, number):
+        api.rows = rows_of() if number == 1 else rows_of(1, 2, 3)
+
+    assert len(read(PagedApi([], before_each=come_back))) == 3
+
+
+def test_an_empty_answer_with_a_total_is_no_empty_day():
+    with pytest.raises(PaginationInconsistent):
+        read(PagedApi([], total=12))
+
+
+def test_identical_twins_are_dropped_and_counted():
+    dropped = []
+    api = PagedApi(rows_of(1, 2, 2, 3))
+    assert reader(api, dropped).read(QUERY).num_rows == 3
+    assert dropped == [1]
+
+
+def test_two_rows_of_one_key_that_differ_fail_the_slice():
+    with pytest.raises(We360DataError, match=r"rows 2 and 3 .* differ"):
+        read(PagedApi([*rows_of(1, 2), *rows_of(2, seconds=61)]))
+
+
+@pytest.mark.parametrize("name", ["identity_id", "attendance_date"])
+def test_a_row_without_its_key_fails_the_slice_by_row_number(name):
+    rows = rows_of(1, 2, 3)
+    rows[1][name] = None
+    with pytest.raises(We360DataError, match=f"row 2 .* no {name}"):
+        read(PagedApi(rows))
+
+
+def test_a_row_of_another_day_fails_the_slice():
+    rows = rows_of(1, 2)
+    rows[1]["attendance_date"] = DAY + dt.timedelta(days=1)
+    with pytest.raises(We360DataError, match="not asked for"):
+        read(PagedApi(rows))
+
+
+def test_a_refusal_that_names_a_column_is_not_tried_in_pages():
+    class Refusing(PagedApi):
+        def ask(self, query):
+            self.queries.append(query)
+            raise Refused("We360 refused the request: invalid column: online_duration")
+
+    api = Refusing([])
+    with pytest.raises(Refused, match="online_duration"):
+        read(api)
+    assert len(api.queries) == 1
+
+
+def test_where_pages_are_refused_as_well_the_first_refusal_is_told():
+    class Refusing(PagedApi):
+        def ask(self, query):
+            raise Refused("We360 refused the request: " + ("dates are too old" if query.limit == 0 else "something else"))
+
+    with pytest.raises(Refused, match="dates are too old"):
+        read(Refusing([]))
