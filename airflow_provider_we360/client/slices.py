@@ -29,6 +29,7 @@ from airflow_provider_we360.errors import PaginationInconsistent, We360DataError
 log = logging.getLogger(__name__)
 
 PAGE_ROWS = 500
+FEWEST_PAGE_ROWS = 10
 WALKS = 3
 MOST_PAGES = 20_000
 
@@ -71,6 +72,8 @@ class SliceReader:
         self._key = key
         self._day_column = day_column
         self._on_duplicates = on_duplicates
+        # Learnt from the first slice that shows it: this server does not give all rows at once, but so many.
+        self._page_rows: int | None = None
 
     def read(self, query: Query) -> pa.RecordBatch:
         """All rows of the query's days, each once.
@@ -80,6 +83,9 @@ class SliceReader:
         :raises We360DataError: a row of another day, without key, or two differing rows of one key.
         :raises We360ApiError: what the API answered.
         """
+        if self._page_rows is not None:
+            rows = self._read_pages(query, self._page_rows)
+            return rows if rows.num_rows else self._confirm_empty(query, rows)
         try:
             answer = self._ask(query)
         except TimedOut as error:
@@ -89,14 +95,14 @@ class SliceReader:
             if named_columns(error, query.columns):
                 raise
             return self._read_pages_instead(query, error)
-        if answer.rows.num_rows == 0:
-            return self._confirm_empty(query, answer)
+        if answer.rows.num_rows == 0 and not answer.total:
+            return self._confirm_empty(query, answer.rows)
         rows = self._distinct(answer.rows, query)
         if self._is_whole(answer, rows, query):
             self._on_duplicates(answer.rows.num_rows - rows.num_rows)
             return rows
-        log.info("%s: one answer does not hold all rows; reading it in pages", slice_name(query))
-        return self._read_pages(query, answer.rows.num_rows if answer.total is None else PAGE_ROWS)
+        capped = answer.total is None or answer.total > answer.rows.num_rows >= FEWEST_PAGE_ROWS
+        return self._read_pages(query, self._learn(answer.rows.num_rows) if capped else PAGE_ROWS)
 
     def _is_whole(self, answer: Answer, rows: pa.RecordBatch, query: Query) -> bool:
         received = answer.rows.num_rows
@@ -107,12 +113,10 @@ class SliceReader:
         second = self._page(replace(query, page=2, limit=received))
         return second is None or not _new_keys(rows, second.rows, self._key)
 
-    def _confirm_empty(self, query: Query, answer: Answer) -> pa.RecordBatch:
+    def _confirm_empty(self, query: Query, empty: pa.RecordBatch) -> pa.RecordBatch:
         """An empty answer is asked once more before it counts: a scope that vanished for a moment must not empty a table."""
         again = self._ask(replace(query, page=1, limit=1))
-        if again.rows.num_rows == 0 and not answer.total and not again.total:
-            return answer.rows
-        return self._read_pages(query, PAGE_ROWS)
+        return self._read_pages(query, PAGE_ROWS) if again.rows.num_rows or again.total else empty
 
     def _read_pages_instead(self, query: Query, refusal: Refused) -> pa.RecordBatch:
         """Pages, where all rows at once were refused; the first refusal is what counts where they are refused as well."""
@@ -120,8 +124,14 @@ class SliceReader:
             rows = self._read_pages(query, PAGE_ROWS)
         except Refused:
             raise refusal from None
-        log.info("%s: the server does not give all rows at once; read in pages", slice_name(query))
+        self._learn(PAGE_ROWS)
         return rows
+
+    def _learn(self, page_rows: int) -> int:
+        if self._page_rows is None:
+            log.info("the server does not give all rows of a slice at once; reading in pages of %d", page_rows)
+            self._page_rows = page_rows
+        return page_rows
 
     def _read_pages(self, query: Query, page_rows: int) -> pa.RecordBatch:
         earlier: _Walk | None = None
@@ -138,7 +148,7 @@ class SliceReader:
             elif earlier is not None and _same_keys(earlier.rows, walk.rows, self._key):
                 return walk.rows
             earlier = walk
-            log.info("%s: walk %d over its pages did not add up", slice_name(query), number)
+            log.debug("slice %s: walk %d over its pages did not settle it", slice_name(query), number)
         raise PaginationInconsistent(
             f"slice {slice_name(query)}: {WALKS} walks over its pages never added up "
             f"(last: total {walk.last_total}, rows {walk.received}, distinct {walk.rows.num_rows}); nothing was loaded. "

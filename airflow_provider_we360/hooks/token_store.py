@@ -58,11 +58,7 @@ class VariableTokenStore:
 
     def load(self) -> TokenSet | None:
         """The stored token set; None where there is none that this Connection may use."""
-        try:
-            text = self._variables.get(self.name)
-        except Exception as error:  # noqa: BLE001 - any store trouble means: no cache
-            self._say("cannot be read", error)
-            return None
+        text = self._read()
         return None if text is None else self._open(text)
 
     def save(self, token: TokenSet) -> None:
@@ -72,11 +68,10 @@ class VariableTokenStore:
         sealed = self._seal(token)
         try:
             self._variables.set(self.name, sealed, self._description)
-            kept = self._variables.get(self.name)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - any store trouble means: no cache
             self._say("cannot be written; every process logs in on its own", error)
             return
-        if kept != sealed:
+        if self._read() != sealed:
             self._say("holds another value than the one just written: a secrets backend shadows it, or a sibling was faster")
 
     def clear(self, token: TokenSet) -> None:
@@ -86,8 +81,15 @@ class VariableTokenStore:
             return
         try:
             self._variables.delete(self.name)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - as above
             self._say("cannot be deleted", error)
+
+    def _read(self) -> str | None:
+        try:
+            return self._variables.get(self.name)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._say("cannot be read; every process logs in on its own", error)
+            return None
 
     def _seal(self, token: TokenSet) -> str:
         salt = os.urandom(16)

@@ -164,7 +164,7 @@ def _summary(days: list[Workday]) -> Row:
     measured = [one.activity for one in days if one.activity]
     row = _person_columns(days[0].person)
     if not measured:
-        return _in_order(row)
+        return _in_order(row, but=PER_DAY_COLUMNS)
     totals = _durations(
         sum(a.productive for a in measured),
         sum(a.unproductive for a in measured),
@@ -174,7 +174,7 @@ def _summary(days: list[Workday]) -> Row:
     )
     row |= totals
     for name in _TOLD_IN_SUMMARY_ALONE:
-        long_name = name.removeprefix("avg_").replace("prod_", "productive_").replace("unproductive_", "unproductive_")
+        long_name = name.removeprefix("avg_").replace("prod_", "productive_")
         total = totals[long_name]
         assert isinstance(total, int)
         row[name] = total // len(measured)

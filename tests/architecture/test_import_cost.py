@@ -39,7 +39,7 @@ for name in {names!r}:
     importlib.import_module(name)
 print(json.dumps({{"ms": 1000 * (time.perf_counter() - began), "new": sorted(set(sys.modules) - known)}}))
 """
-DAG_FILE = "from airflow.sdk import DAG, Asset, BaseOperator, task"
+DAG_FILE = "import airflow.sdk"
 """What each Dag file has paid for before it comes to us."""
 
 
@@ -56,10 +56,13 @@ def heavy(modules: list[str]) -> set[str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """An AIRFLOW_HOME of its own: importing Airflow writes there."""
+def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A place of its own for what Airflow writes when imported, and for compiled modules: compiling is not what is measured."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+        if sys.dont_write_bytecode:
+            patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+            patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("pycache")))
         yield
 
 
@@ -71,9 +74,14 @@ def named_in_dag_files(package: Path) -> list[str]:
 
 def test_a_dag_file_pays_milliseconds_for_our_operators_and_loads_nothing_heavy(named_in_dag_files: list[str]) -> None:
     assert named_in_dag_files
-    runs = [measure(named_in_dag_files, before=DAG_FILE) for _ in range(RUNS)]
-    assert heavy(runs[0]["new"]) == set()
-    assert min(run["ms"] for run in runs) < ADDED_MS
+    best_ms = float("inf")
+    for _ in range(RUNS):  # another load on the machine only ever adds: the smallest is the truth
+        run = measure(named_in_dag_files, before=DAG_FILE)
+        assert heavy(run["new"]) == set()
+        best_ms = min(best_ms, run["ms"])
+        if best_ms < ADDED_MS:
+            break
+    assert best_ms < ADDED_MS
 
 
 def test_the_hook_too_loads_neither_arrow_nor_a_driver(package: Path) -> None:

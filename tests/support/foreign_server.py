@@ -31,7 +31,7 @@ FIELDS = {"start_date", "end_date", "mode", "columns", "page", "limit", "group_i
 SPENT = ("punch", "online", "active", "idle", "break", "productive", "unproductive", "neutral")
 COUNTS = ("online_in_sec", "key_presses", "mouse_clicks")
 NAMES = (
-    "Aarav Sharma|आराध्या वर्मा|தமிழ் செல்வி|Zoë O'Brien|李 小龙|محمد خان|Ravi|Ravi Kumar|𝒜da Lovelace|Nguyễn Hoa|"  # noqa: RUF001
+    "Aarav Sharma|आराध्या वर्मा|தமிழ் செல்வி|Zoë O'Brien|李 小龙|محمد خان|Ravi|Ravi Kumar|𝒜da Lovelace|Nguyễn Hoa|"
     "👩🏽‍💻 Dev|José Ñandú|ਗੁਰਪ੍ਰੀਤ ਸਿੰਘ|Björk Ðóttir|שרה לוי|Åsa Öberg|한 지민|Sofía Ω|Ngũgĩ Wa|Null None|N/A Nil|Иван Ёлкин|"
     "ఆదిత్య రెడ్డి"
 )
@@ -473,7 +473,7 @@ class ForeignServer(Identity):
         first, last = self._day(question.get("start_date"), "T00:00:00"), self._day(question.get("end_date"), "T23:59:59")
         if mode not in ("summary", "detailed"):
             raise Refused(400, "mode: summary or detailed")
-        if not isinstance(columns, list) or not columns or not set(columns) <= self._valid[mode]:
+        if not isinstance(columns, list) or not columns or not all(name in self._valid[mode] for name in map(str, columns)):
             raise Refused(400, f"columns: empty, or one is not valid in mode {mode}")
         filters = {
             "_group": _ids("group_id", str(question.get("group_id", "")).split(",")),

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from support.foreign_server import COUNTS, CUSTOMER_ID, PASSWORD, REALM, REPORT, USERNAME, VARIANTS, ForeignServer, Variant
 
 MONDAY, SATURDAY, SUNDAY = dt.date(2026, 6, 1), dt.date(2026, 6, 6), dt.date(2026, 6, 7)
@@ -187,6 +189,11 @@ def test_metadata_has_the_shape_that_was_chosen(visit: Visit, shape: Any, expect
     answer = visit(Variant(shape)).ask(SATURDAY, limit=10).json()
     assert len(answer.pop("data")) == 10
     assert answer == expected
+
+
+def test_the_last_page_knows_that_it_is_the_last(visit: Visit) -> None:
+    answer = visit(Variant("top_level")).ask(SATURDAY, limit=10, page=2).json()
+    assert (len(answer["data"]), answer["has_next"], answer["has_previous"]) == (7, False, True)
 
 
 def test_totals_can_be_text(visit: Visit) -> None:
@@ -383,6 +390,8 @@ def test_a_login_form_must_be_just_so(visit: Visit, changes: Row, status: int, e
 def test_a_login_as_json_is_no_login(visit: Visit) -> None:
     visitor = visit()
     assert visitor.http.post(f"{REALM}/token", json=LOGIN).status_code == 400
+    form, kind = urllib.parse.urlencode(LOGIN), {"Content-Type": "application/json"}
+    assert visitor.http.post(f"{REALM}/token", content=form, headers=kind).status_code == 400
     assert visitor.http.post("/realms/other/protocol/openid-connect/token", data=LOGIN).json() == {
         "error": "Realm does not exist"
     }

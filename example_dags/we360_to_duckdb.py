@@ -1,0 +1,37 @@
+"""Every day at noon: yesterday, and the week before it again, from We360 into a DuckDB file.
+
+Noon in India is after We360 has taken in the HR system's data for the day before (11:00). The lookback is there because
+We360 restates the past for days: agents upload late, administrators correct. Loading a day again replaces it.
+
+It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, the file's path as Host).
+Other days by hand: ``airflow dags trigger we360_to_duckdb --conf '{"window_start": "2026-01-01", "window_end": "2026-03-31"}'``
+"""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, Param
+
+from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
+
+with DAG(
+    dag_id="we360_to_duckdb",
+    schedule="0 12 * * *",
+    start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Kolkata"),
+    catchup=False,
+    max_active_runs=1,
+    params={
+        "window_start": Param(None, type=["null", "string"], format="date", description="First day; empty: yesterday"),
+        "window_end": Param(None, type=["null", "string"], format="date", description="Last day, inclusive"),
+    },
+    doc_md=__doc__,
+    tags=["we360"],
+):
+    We360ToSqlOperator(
+        task_id="load",
+        sql_conn_id="duckdb_default",
+        table="we360_days",
+        window_start="{{ params.window_start or '' }}",
+        window_end="{{ params.window_end or '' }}",
+        lookback_days="{{ 0 if params.window_start else 7 }}",
+    )
