@@ -24,13 +24,13 @@ test-scheduler: ## one Dag file under a real scheduler, all kinds of runs (minut
 	$(ready) test
 	@$(bin)/python -m pytest -q --durations=10 tests/e2e
 
-check: ## ruff, mypy, import-linter, spelling
+check: ## ruff, mypy, import-linter, spelling, private places in texts
 	$(ready) test check
-	$(bin)/ruff check .
-	$(bin)/ruff format --check .
-	$(bin)/mypy
-	$(bin)/lint-imports
-	$(bin)/codespell
+	@failed=; for gate in "ruff check ." "ruff format --check ." mypy lint-imports codespell \
+	    "python -m pytest -q tests/architecture/test_texts.py"; do \
+	    echo "== $$gate"; $(bin)/$$gate || failed="$$failed  $$gate\n"; \
+	done; \
+	if [ -n "$$failed" ]; then printf "\nfailed:\n$$failed"; exit 1; fi
 
 docs: ## the documentation, into docs/_build/html
 	$(ready) docs

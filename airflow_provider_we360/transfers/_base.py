@@ -103,8 +103,10 @@ class We360Transfer(BaseOperator):
         """Name and value of the argument that says where the rows go; part of the result."""
 
     def _write(self) -> dict[str, Any]:
-        """Fields of :class:`Load` that this kind of target has arguments for."""
-        return {}
+        """Fields of :class:`Load` that arguments of this kind of target decide, checked."""
+        from airflow_provider_we360.sinks.base import OnEmpty
+
+        return {"on_empty": one_of(OnEmpty, self.on_empty, "on_empty")}
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Resolve the window, pull, load, report. Returns counts, never rows."""
@@ -149,9 +151,7 @@ class We360Transfer(BaseOperator):
     def _move(self, hook: We360Hook, extract: Extract, context: Context) -> tuple[Progress, Tally, LoadResult]:
         from airflow_provider_we360.client.exchange import Tally
 
-        parallel = self._parallel_requests()
-        sink = self._sink()
-        write = self._write()
+        write, parallel, sink = self._write(), self._parallel_requests(), self._sink()
         tally = Tally()
         progress = Progress(extract.slices, clock=time.monotonic, log=self.log)
         with closing(progress.watch(hook.read(extract, max_parallel_requests=parallel, tally=tally))) as batches:
@@ -162,7 +162,7 @@ class We360Transfer(BaseOperator):
         return progress, tally, result
 
     def _describe(self, context: Context, hook: We360Hook, extract: Extract, first: RowBatch, write: dict[str, Any]) -> Load:
-        from airflow_provider_we360.sinks.base import Load, OnEmpty
+        from airflow_provider_we360.sinks.base import Load
 
         return Load(
             report=extract.report.name,
@@ -176,7 +176,6 @@ class We360Transfer(BaseOperator):
             group_filtered=bool(extract.group_ids or extract.shift_ids),
             run_id=run_id(context),
             loaded_at=utc_now(),
-            on_empty=one_of(OnEmpty, self.on_empty, "on_empty"),
             **write,
         )
 

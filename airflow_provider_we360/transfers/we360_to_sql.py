@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowException, BaseHook
 
+from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.transfers._base import We360Transfer, one_of
 
 if TYPE_CHECKING:
@@ -70,17 +71,28 @@ class We360ToSqlOperator(We360Transfer):
     def _sink(self) -> Sink:
         from airflow_provider_we360.sinks.registry import sink_for
 
-        hook = BaseHook.get_hook(self.sql_conn_id)
-        return sink_for(hook, self.table, conn_id=self.sql_conn_id, clock=time.monotonic, sleep=time.sleep)
+        return sink_for(self._sql_hook(), self.table, conn_id=self.sql_conn_id, clock=time.monotonic, sleep=time.sleep)
 
     def _write(self) -> dict[str, Any]:
         from airflow_provider_we360.sinks.base import WriteMode
 
         return {
+            **super()._write(),
             "write_mode": one_of(WriteMode, self.write_mode, "write_mode"),
             "create_table": self.create_table,
             "evolve_schema": self.evolve_schema,
         }
+
+    def _sql_hook(self) -> Any:
+        connection = BaseHook.get_connection(self.sql_conn_id)
+        try:
+            return connection.get_hook()
+        except (AirflowException, ImportError, AttributeError) as error:
+            raise We360ConfigError(
+                f"sql_conn_id: no hook can be had for Connection {self.sql_conn_id!r} of type {connection.conn_type!r} "
+                f"({type(error).__name__}); if it is a warehouse, install its provider: pip install "
+                f'"airflow-provider-we360[{connection.conn_type}]"'
+            ) from None
 
     @property
     def _target(self) -> dict[str, str]:

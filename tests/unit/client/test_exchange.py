@@ -1,0 +1,239 @@
+"""One question, one answer: what counts, what passes, what must stop."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import httpx
+import pytest
+from airflow_provider_we360.client import reports
+from airflow_provider_we360.client.answer import Refused, TooLarge
+from airflow_provider_we360.client.exchange import TRIES, Exchange, Tally, TimedOut
+from airflow_provider_we360.client.gate import Gate
+from airflow_provider_we360.client.report import Query
+from airflow_provider_we360.errors import AccessDenied, RequestRejected, RetryableApiError, ValueDoesNotFit
+from support.mini_api import FakeTime, api
+
+REPORT = reports.get("dynamic_report")
+DAY = dt.date(2026, 4, 1)
+QUERY = Query(first_day=DAY, last_day=DAY, mode="detailed", columns=("attendance_date", "identity_id", "online_duration"))
+ROW = {"attendance_date": "2026-04-01", "identity_id": "a", "online_duration": "1:00:00"}
+
+
+def exchange(answer, time, tally=None, width=4):
+    return Exchange(
+        api(answer),
+        REPORT,
+        dict(REPORT.columns),
+        timezone="Asia/Kolkata",
+        timeout_s=60,
+        gate=Gate(width, clock=time.clock, sleep=time.sleep),
+        tally=tally or Tally(),
+        clock=time.clock,
+        sleep=time.sleep,
+    )
+
+
+def ask(*answers, query=QUERY, time=None):
+    """The answer to one query of a server that gives these answers in turn, the last one for ever."""
+    queue = list(answers)
+
+    def answer(request):
+        one = queue.pop(0) if len(queue) > 1 else queue[0]
+        if isinstance(one, Exception):
+            raise one
+        return one(request) if callable(one) else one
+
+    return exchange(answer, time or FakeTime()).ask(query)
+
+
+def ok(**fields):
+    return httpx.Response(200, json={"data": [ROW], **fields})
+
+
+def test_the_request_is_what_the_documents_say():
+    seen = {}
+
+    def answer(request):
+        seen.update(path=request.url.path, body=json.loads(request.content), kind=request.headers["content-type"])
+        return ok()
+
+    ask(answer)
+    assert seen == {
+        "path": "/query/external/reports/dynamic_report",
+        "kind": "application/json",
+        "body": {
+            "start_date": "2026-04-01T00:00:00",
+            "end_date": "2026-04-01T23:59:59",
+            "mode": "detailed",
+            "columns": ["attendance_date", "identity_id", "online_duration"],
+            "group_id": "",
+            "user_id": "",
+            "shift": [],
+            "page": 1,
+            "limit": 0,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "total", "has_next"),
+    [
+        ({}, None, None),
+        ({"pagination": {"total_records": 1, "has_next": False}}, 1, False),
+        ({"pagination": {"total_records": "1", "has_next": "false"}}, 1, False),
+        ({"pagination": {"totalRecords": 7, "hasNext": True}}, 7, True),
+        ({"meta": {"total": 1}}, 1, None),
+        ({"total": 1, "meta": None}, 1, None),
+        ({"total_count": "12", "has_more": "true"}, 12, True),
+        ({"pagination": "none", "total": True}, None, None),
+        ({"pagination": {"total_records": -1, "has_next": "perhaps"}}, None, None),
+    ],
+)
+def test_page_metadata_is_read_whatever_it_is_called(fields, total, has_next):
+    answer = ask(ok(**fields))
+    assert (answer.total, answer.has_next) == (total, has_next)
+
+
+def test_null_for_data_is_no_rows():
+    assert ask(httpx.Response(200, json={"data": None})).rows.num_rows == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": False, "message": "Invalid column: shoe_size", "error_code": "VALIDATION_ERROR"},
+        {"status": "error", "message": "Invalid column: shoe_size", "data": []},
+        {"success": False, "message": "Invalid column: shoe_size"},
+        {"error": "Invalid column: shoe_size"},
+        {"errors": [{"message": "Invalid column: shoe_size"}]},
+    ],
+)
+def test_an_error_that_comes_with_200_is_a_refusal_with_the_servers_words(body):
+    with pytest.raises(Refused, match="Invalid column: shoe_size") as caught:
+        ask(httpx.Response(200, json=body, headers={"X-Request-Id": "req-1"}))
+    assert (caught.value.report, caught.value.slice_name, caught.value.status, caught.value.request_id) == (
+        "dynamic_report",
+        "2026-04-01",
+        200,
+        "req-1",
+    )
+
+
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_refusal_is_never_asked_again(status):
+    time = FakeTime()
+    with pytest.raises(Refused, match="Invalid group"):
+        ask(httpx.Response(status, json={"message": "Invalid group"}), time=time)
+    assert time.naps == []
+
+
+def test_the_servers_words_are_shown_without_e_mails_and_tokens():
+    words = "no access for meera@acme.example with eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln\nsecond line"
+    with pytest.raises(Refused) as caught:
+        ask(httpx.Response(400, json={"message": words}))
+    assert "no access for <e-mail> with <hidden> second line" in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 520])
+def test_trouble_that_passes_costs_no_error(status):
+    assert ask(httpx.Response(status, text="<html>"), ok()).rows.num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        httpx.Response(200, content=b'{"data": [{"identity_id": "a"'),
+        httpx.Response(200, content=b""),
+        httpx.Response(200, html="<html>We are back soon</html>"),
+        httpx.Response(200, json={"rows": []}),
+        httpx.Response(200, json=[ROW]),
+        httpx.Response(200, json={"data": {"a": 1}}),
+        httpx.Response(200, json={"data": [1]}),
+        httpx.Response(200, content=b"\x1f\x8bjunk", headers={"Content-Type": "application/json"}),
+        httpx.ConnectError("refused"),
+        httpx.ConnectTimeout("slow"),
+        httpx.ReadError("reset"),
+        httpx.RemoteProtocolError("peer closed connection without sending complete message body"),
+    ],
+)
+def test_half_an_answer_is_asked_for_again_and_at_last_told(broken):
+    assert ask(broken, ok()).rows.num_rows == 1
+    time = FakeTime()
+    with pytest.raises(RetryableApiError):
+        ask(broken, time=time)
+    assert len(time.naps) == TRIES - 1
+
+
+def test_a_web_page_for_an_answer_says_what_to_check():
+    with pytest.raises(RetryableApiError, match="web page, not JSON: Host of the Connection"):
+        ask(httpx.Response(200, html="<html>login</html>"))
+
+
+@pytest.mark.parametrize("header", ["7", "Wed, 21 Oct 2026 07:28:07 GMT"])
+def test_retry_after_is_honoured_in_both_forms(header):
+    time = FakeTime()
+    asked = httpx.Response(429, headers={"Retry-After": header, "Date": "Wed, 21 Oct 2026 07:28:00 GMT"})
+    assert ask(asked, ok(), time=time).rows.num_rows == 1
+    assert sum(time.naps) >= 7
+
+
+def test_a_long_wait_is_left_to_airflow():
+    time = FakeTime()
+    with pytest.raises(RetryableApiError) as caught:
+        ask(httpx.Response(429, headers={"Retry-After": "86400"}), time=time)
+    assert caught.value.retry_after_s == 86400
+    assert time.naps == []
+
+
+def test_a_whole_day_that_times_out_is_not_asked_for_again_but_a_page_is():
+    time = FakeTime()
+    with pytest.raises(TimedOut):
+        ask(httpx.ReadTimeout("slow"), time=time)
+    assert time.naps == []
+    page = Query(**{name: getattr(QUERY, name) for name in QUERY.__dataclass_fields__} | {"limit": 500})
+    assert ask(httpx.ReadTimeout("slow"), ok(), query=page, time=time).rows.num_rows == 1
+
+
+def test_a_slow_drip_ends_by_a_deadline():
+    time = FakeTime()
+
+    class Drip(httpx.SyncByteStream):
+        def __iter__(self):
+            while True:
+                time.now += 40
+                yield b" "
+
+    with pytest.raises(TimedOut, match="not complete after 300 s"):
+        ask(lambda request: httpx.Response(200, stream=Drip()), time=time)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, AccessDenied), (403, AccessDenied), (413, TooLarge), (302, RequestRejected), (404, RequestRejected)])
+def test_each_refusal_has_its_name(status, kind):
+    with pytest.raises(kind):
+        ask(httpx.Response(status, text="no"))
+
+
+def test_a_value_that_does_not_fit_is_named_not_shown():
+    with pytest.raises(ValueDoesNotFit, match="column 'online_duration', row 1"):
+        ask(httpx.Response(200, json={"data": [ROW | {"online_duration": "all day"}]}))
+
+
+def test_an_overloaded_server_halves_the_requests_under_way():
+    time = FakeTime()
+    gate = Gate(8, clock=time.clock, sleep=time.sleep)
+    for width in (4, 2, 1, 1):
+        with gate:
+            gate.narrow(None)
+        assert gate.width == width
+    with gate:
+        pass
+
+
+def test_retry_after_stops_every_thread_of_the_task():
+    time = FakeTime()
+    gate = Gate(4, clock=time.clock, sleep=time.sleep)
+    gate.narrow(30.0)
+    with gate:
+        assert time.naps == [30.0]
