@@ -15,7 +15,8 @@ from airflow_provider_we360.types import Row
 COLUMNS = (*REPORT.columns, *CUSTOM_COLUMNS)
 """Every column that this tenant's report knows."""
 PER_DAY_COLUMNS = frozenset(
-    {"attendance_date", "shift_name", "shift_start_dt", "shift_end_dt"} | {name for name in REPORT.columns if name.startswith("punch_")}
+    {"attendance_date", "shift_name", "shift_start_dt", "shift_end_dt"}
+    | {name for name in REPORT.columns if name.startswith("punch_")}
 )
 """Refused in summary mode: they belong to one day."""
 _TOLD_IN_SUMMARY_ALONE = tuple(name for name in REPORT.columns if name.startswith("avg_"))

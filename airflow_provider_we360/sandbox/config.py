@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -128,6 +130,27 @@ class SandboxConfig:
         default_factory=dict
     )
 
+    def __post_init__(self) -> None:
+        for name, allowed in _choices().items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is none of {', '.join(map(repr, allowed))}")
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> SandboxConfig:
+        """Switches told as JSON: dates as text, ``brute_force`` and each of ``more_accounts`` as an object.
+
+        :raises ValueError: for a switch, or a position of one, that there is not.
+        """
+        if strange := told.keys() - cls.__dataclass_fields__.keys():
+            raise ValueError(f"no such switch: {', '.join(sorted(strange))}")
+        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+        if isinstance(values.get("today"), str):
+            values["today"] = dt.date.fromisoformat(values["today"])
+        if isinstance(values.get("brute_force"), Mapping):
+            values["brute_force"] = BruteForce(**values["brute_force"])
+        values["more_accounts"] = tuple(Account(**account) for account in values.get("more_accounts", ()))
+        return cls(**values)
+
     def accounts(self) -> dict[str, Account]:
         """All accounts by login, lower case: Keycloak does not tell cases of a login apart."""
         first = Account(self.login, self.password, self.sees)
@@ -137,3 +160,10 @@ class SandboxConfig:
     def keycloak(self) -> tuple[int, ...]:
         """The version as numbers that compare."""
         return tuple(int(part) for part in self.kc_version.split("."))
+
+
+@functools.cache
+def _choices() -> dict[str, tuple[Any, ...]]:
+    """Which positions a switch has, for those that have a list of them."""
+    hints = typing.get_type_hints(SandboxConfig)
+    return {name: typing.get_args(hint) for name, hint in hints.items() if typing.get_origin(hint) is Literal}

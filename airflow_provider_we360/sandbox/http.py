@@ -25,7 +25,9 @@ class Request:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, Any]) -> Request:
-        headers = {name[5:].replace("_", "-").lower(): str(value) for name, value in environ.items() if name.startswith("HTTP_")}
+        headers = {
+            name[5:].replace("_", "-").lower(): str(value) for name, value in environ.items() if name.startswith("HTTP_")
+        }
         if kind := environ.get("CONTENT_TYPE"):
             headers["content-type"] = str(kind)
         length = str(environ.get("CONTENT_LENGTH") or "0")
@@ -78,5 +80,6 @@ def json_answer(status: int, content: Any, **headers: str) -> Answer:
 
 
 def text_answer(status: int, text: str, kind: str = "text/plain", **headers: str) -> Answer:
+    """Text of that kind, UTF-8."""
     pairs = ((name.replace("_", "-"), value) for name, value in headers.items())
     return Answer(status, text.encode(), (("Content-Type", f"{kind}; charset=utf-8"), *pairs))

@@ -121,7 +121,7 @@ class Identity:
             raise Refused("confidential_client")
 
     def _granted(self, session: Session, issuer: str) -> Answer:
-        now = self.now()
+        now = max(self.now(), float(self.not_before))
         with self.sessions.lock:
             refresh_token, jti = self.tokens.refresh(session, issuer, now)
             session.issued[jti] = len(session.issued)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 
@@ -92,7 +93,7 @@ class Ledger:
     @property
     def min_gap_between_failed_logins_s(self) -> float | None:
         times = sorted(self.failed_logins_at)
-        return min((later - sooner for sooner, later in zip(times, times[1:], strict=False)), default=None)
+        return min((later - sooner for sooner, later in pairwise(times)), default=None)
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, fit for JSON."""

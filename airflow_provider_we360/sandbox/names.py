@@ -54,7 +54,22 @@ GROUPS = (
     "Quality",
     "People O'Connect",
 )
-DESIGNATIONS = ("Software Engineer", "Senior Software Engineer", "Analyst", "Associate", "Support Lead", "QA Engineer", "Executive")
+DESIGNATIONS = (
+    "Software Engineer",
+    "Senior Software Engineer",
+    "Analyst",
+    "Associate",
+    "Support Lead",
+    "QA Engineer",
+    "Executive",
+)
 LOCATIONS = ("Bengaluru", "Pune", "Noida, UP", "Chennai", "Home")
 APPLICATIONS = ("Visual Studio Code", "Google Chrome", "Microsoft Excel", "Slack", "Outlook", "Zoom", "SAP GUI", "Figma")
-URLS = ("github.com", "docs.google.com", "salesforce.com", "youtube.com", "jira.example.com/browse/ACME-1?a=1&b=2", "chatgpt.com")
+URLS = (
+    "github.com",
+    "docs.google.com",
+    "salesforce.com",
+    "youtube.com",
+    "jira.example.com/browse/ACME-1?a=1&b=2",
+    "chatgpt.com",
+)

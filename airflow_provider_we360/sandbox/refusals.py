@@ -29,7 +29,9 @@ class Refusal:
         return json_answer(status, content, **NO_STORE)
 
 
-_BAD_CREDENTIALS = Refusal(400, "invalid_grant", "Invalid user credentials", (26, 6), (401, "invalid_grant", "Invalid user credentials"))
+_BAD_CREDENTIALS = Refusal(
+    400, "invalid_grant", "Invalid user credentials", (26, 6), (401, "invalid_grant", "Invalid user credentials")
+)
 _NO_CLIENT = "Invalid client or Invalid client credentials"
 _SEE_LOG = "For more on this error consult the server log."
 

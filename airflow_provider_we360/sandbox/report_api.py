@@ -60,7 +60,9 @@ class ReportApi:
         with self._lock:
             self._asked += 1
             turn = self._asked
-        entries = [entry for entry in self._company.entries(asked.first_day, asked.last_day, asked.mode) if _in(entry, asked, account)]
+        entries = [
+            entry for entry in self._company.entries(asked.first_day, asked.last_day, asked.mode) if _in(entry, asked, account)
+        ]
         entries = _ordered(entries, config, turn)
         if config.duplicate_every:
             entries = [twin for n, entry in enumerate(entries, 1) for twin in _twins(entry, n, config)]
@@ -143,7 +145,9 @@ def _moved(entries: list[Entry], page: int, config: SandboxConfig) -> list[Entry
 
 
 def _on_the_wire(entries: list[Entry], asked: Question, config: SandboxConfig) -> list[dict[str, Any]]:
-    writers = [(name, writer(name, config), place) for place, name in enumerate(asked.columns) if name not in config.drop_columns]
+    writers = [
+        (name, writer(name, config), place) for place, name in enumerate(asked.columns) if name not in config.drop_columns
+    ]
     data = []
     for number, entry in enumerate(entries, 1):
         row, day = entry.row, entry.row.get("attendance_date")
@@ -159,7 +163,7 @@ def _on_the_wire(entries: list[Entry], asked: Question, config: SandboxConfig) -
 def _pagination(config: SandboxConfig, *, page: int, limit: int, total: int, pages: int) -> dict[str, Any]:
     """What stands beside the rows. Only the name ``pagination`` and its ``has_next`` were seen; the rest is a guess."""
     text: Callable[[Any], Any] = str if config.totals_as_text else lambda value: value
-    more, before = page < pages, 1 < page
+    more, before = page < pages, page > 1
     forms: dict[str, dict[str, Any]] = {
         "full": {
             "pagination": {

@@ -64,7 +64,9 @@ def _by_kind(name: str, config: SandboxConfig) -> Writer:
             return lambda value, salt: duration(value, _DURATION_FORMS[salt % 4])
         return lambda value, _: duration(value, config.durations)
     if kind in {Kind.BIGINT, Kind.DOUBLE}:
-        return lambda value, salt: str(value) if config.numbers == "text" or (config.numbers == "mixed" and not salt % 3) else value
+        return lambda value, salt: (
+            str(value) if config.numbers == "text" or (config.numbers == "mixed" and not salt % 3) else value
+        )
     if kind is Kind.TIMESTAMP:
         return lambda value, salt: _moment(value, config, salt)
     if kind is Kind.DATE:

@@ -66,13 +66,14 @@ def workday(seed: int, person: Person, day: dt.date, age: int) -> Workday | None
     fate = throw.random()
     if fate < 0.05:  # leave: half the time a row of dashes
         return Workday(person, day, None) if fate < 0.025 else None
-    if _not_there_yet(seed, person, day, age):
+    if _is_hidden(throw.random(), age):
         return None
     activity = _measured(throw, person, day, half=fate > 0.96)
     if age == 0:
         return Workday(person, day, _so_far(activity))
-    for step in range(2, min(age, SETTLED_AGE) + 1):
-        activity = _restated(activity, dice(seed, "change", person.number, day.toordinal(), step))
+    changes = dice(seed, "change", person.number, day.toordinal())
+    for _ in range(2, min(age, SETTLED_AGE) + 1):
+        activity = _restated(activity, changes.random(), changes.random())
     return Workday(person, day, activity)
 
 
@@ -87,9 +88,8 @@ def _is_off(person: Person, day: dt.date) -> bool:
     return weekday >= 5
 
 
-def _not_there_yet(seed: int, person: Person, day: dt.date, age: int) -> bool:
+def _is_hidden(fate: float, age: int) -> bool:
     """Three rows in a hundred come a day or two late; one in a hundred is taken back at age 4."""
-    fate = dice(seed, "late", person.number, day.toordinal()).random()
     if fate < 0.02:
         return age < 2
     if fate < 0.03:
@@ -146,16 +146,18 @@ def _so_far(activity: Activity) -> Activity:
     )
 
 
-def _restated(activity: Activity, throw: random.Random) -> Activity:
+def _restated(activity: Activity, fate: float, size: float) -> Activity:
     """At each age of 2 to 7 one row in ten changes in one of three ways."""
-    fate = throw.random()
     if fate < 0.05:  # an agent was offline, and uploads
-        extra = throw.randrange(300, 3600)
+        extra = 300 + int(size * 3300)
         return replace(
-            activity, productive=activity.productive + extra, idle=activity.idle + extra // 4, key_presses=activity.key_presses + extra
+            activity,
+            productive=activity.productive + extra,
+            idle=activity.idle + extra // 4,
+            key_presses=activity.key_presses + extra,
         )
     if fate < 0.08 and activity.punch_out is not None:  # a manager corrects the punch
-        return replace(activity, punch_out=activity.punch_out + dt.timedelta(minutes=throw.randrange(5, 90)))
+        return replace(activity, punch_out=activity.punch_out + dt.timedelta(minutes=5 + int(size * 85)))
     if fate < 0.10:  # an application is now productive
         return replace(activity, productive=activity.productive + activity.neutral, neutral=0)
     return activity

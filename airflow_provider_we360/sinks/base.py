@@ -84,6 +84,17 @@ class Load:
         return {TENANT: self.tenant, **edges, RUN_ID: self.run_id, LOADED_AT: self.loaded_at}
 
     @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """Columns of the table: ours, then those of the batches."""
+        return (*self.constants, *self.columns)
+
+    @property
+    def person_column(self) -> str:
+        """Name of the key column that says whose row it is; ``user_ids`` are values of it."""
+        (person,) = (name for name in self.key if name != self.day_column)
+        return person
+
+    @property
     def table_key(self) -> tuple[str, ...]:
         """Names of the key columns in the target, ours first."""
         edges = (WINDOW_START.name, WINDOW_END.name) if self.day_column is None else ()
@@ -96,7 +107,7 @@ class LoadResult:
 
     :param rows: rows written.
     :param rows_removed: rows that were there before and went.
-    :param days_kept: days whose rows stayed under ``on_empty="keep"``.
+    :param days_kept: days whose rows stayed under ``on_empty="keep"``; where the window is one unit (summary), its first day.
     :param where: the table or path, for people.
     """
 

@@ -1,0 +1,50 @@
+"""Which file in ``warehouses/`` serves a Connection: the one named as its connection type. There is no list to edit."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.sinks import warehouses
+from airflow_provider_we360.sinks.sql import SqlSink
+from airflow_provider_we360.sinks.table import parse_table
+from airflow_provider_we360.sinks.target import Target
+from airflow_provider_we360.sinks.warehouse import Warehouse
+from airflow_provider_we360.types import Clock, Sleep
+
+
+def names() -> tuple[str, ...]:
+    """Connection types that can be loaded into, sorted; found by looking into the folder, none is imported."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(warehouses.__path__)))
+
+
+def get(conn_type: str) -> type[Warehouse]:
+    """The warehouse of that connection type: what its file calls ``WAREHOUSE``."""
+    found = importlib.import_module(f"{warehouses.__name__}.{conn_type}").WAREHOUSE
+    assert issubclass(found, Warehouse)
+    return found
+
+
+def sink_for(hook: object, table: str, *, conn_id: str, sleep: Sleep, clock: Clock) -> SqlSink:
+    """The sink that loads into ``table`` through this hook. Nothing is opened yet.
+
+    :param hook: what Airflow made of the Connection.
+    :param conn_id: the Connection's id, for messages.
+    :param clock: any clock that only goes forward, in seconds; with ``sleep`` it bounds the wait for a locked target.
+    :raises We360ConfigError: where the Connection is of no such kind, or ``table`` is no table name.
+    """
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+    conn_type = getattr(hook, "conn_type", None)
+    known = ", ".join(names())
+    if not isinstance(hook, DbApiHook):
+        kind = f"type {conn_type!r}" if isinstance(conn_type, str) else f"a kind that Airflow serves by {type(hook).__name__}"
+        raise We360ConfigError(f"sql_conn_id: {conn_id!r} is of {kind}, which is no SQL database; use a Connection of type {known}")
+    if conn_type not in names():
+        raise We360ConfigError(
+            f"sql_conn_id: {conn_id!r} is of type {conn_type!r}, into which this provider cannot load yet; "
+            f"use a Connection of type {known}"
+        )
+    target = Target(hook=hook, table=parse_table(table), conn_id=conn_id, sleep=sleep, clock=clock)
+    return SqlSink(get(conn_type), target)

@@ -1,0 +1,198 @@
+"""SqlSink: the course of a load into a database, the same for every warehouse (docs/adr/0006)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from airflow_provider_we360.errors import SinkError, We360ConfigError
+from airflow_provider_we360.rows.batch import RowBatch
+from airflow_provider_we360.sinks.base import TENANT, WINDOW_END, WINDOW_START, Load, LoadResult, OnEmpty, WriteMode
+from airflow_provider_we360.sinks.catalogue import StoredTable
+from airflow_provider_we360.sinks.emptiness import days_to_keep
+from airflow_provider_we360.sinks.scope import Scope
+from airflow_provider_we360.sinks.target import Target
+from airflow_provider_we360.sinks.warehouse import Warehouse, literal
+from airflow_provider_we360.types import Day
+
+MOST_SIBLINGS = 16
+"""How often "already exists" is taken for an answer while the table is made."""
+
+
+class WindowOverlaps(SinkError, We360ConfigError):
+    """Sums over another window of the same tenant share days with this one: a day would count twice."""
+
+
+class SqlSink:
+    """Loads into one table of one database.
+
+    :param warehouse: how this kind of database does each step.
+    """
+
+    def __init__(self, warehouse: type[Warehouse], target: Target) -> None:
+        warehouse.require_usable(target)
+        self._warehouse = warehouse
+        self._target = target
+
+    def load(self, load: Load, batches: Iterable[RowBatch]) -> LoadResult:
+        """Table, staging, then one transaction; see :class:`airflow_provider_we360.sinks.base.Sink`."""
+        _require_loadable(load)
+        return _Course(self._warehouse(self._target, load), load).take(batches)
+
+
+class _Course:
+    """One load on its way."""
+
+    def __init__(self, warehouse: Warehouse, load: Load) -> None:
+        self._warehouse = warehouse
+        self._load = load
+        self._scope = Scope(load, warehouse.quote, warehouse.adapt, warehouse.placeholder)
+
+    def take(self, batches: Iterable[RowBatch]) -> LoadResult:
+        with self._explained(), self._warehouse.opened(batches) as to_stage:
+            self._require_adopted(self._shaped())
+            self._warehouse.stage(to_stage)
+            with self._transaction():
+                self._warehouse.lock()
+                return self._exchange()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except self._warehouse.driver_error as error:
+            raise self._warehouse.explain(error) from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._warehouse.begin()
+        try:
+            yield
+            self._warehouse.commit()
+        except BaseException:
+            with suppress(Exception):
+                self._warehouse.rollback()
+            raise
+
+    # Table and columns
+
+    def _shaped(self) -> StoredTable:
+        """The table, made or widened where that is allowed. A sibling that was first has done our work."""
+        for _ in range(MOST_SIBLINGS):
+            try:
+                stored = self._warehouse.stored_table()
+                if stored is None:
+                    self._create()
+                elif stored.require_takes(self._load, self._warehouse.holds) is None and not self._widened(stored):
+                    return stored
+            except self._warehouse.driver_error as error:
+                if not self._warehouse.is_already_there(error):
+                    raise
+        raise SinkError(f"table: {self._warehouse.target} is made and dropped by others all the time; nothing was changed")
+
+    def _create(self) -> None:
+        if not self._load.create_table:
+            raise We360ConfigError(
+                f"table: {self._warehouse.target} does not exist and create_table is False; create it, or let create_table be True"
+            )
+        with self._transaction():
+            self._warehouse.create_table()
+
+    def _widened(self, stored: StoredTable) -> bool:
+        """Whether columns had to be added."""
+        new = stored.lacks(self._load)
+        if new and not self._load.evolve_schema:
+            raise We360ConfigError(
+                f"table: {self._warehouse.target} lacks {', '.join(column.name for column in new)} and evolve_schema is False; "
+                "add the column(s), leave them out of columns, or let evolve_schema be True"
+            )
+        if new:
+            with self._transaction():
+                self._warehouse.add_columns(new)
+        return bool(new)
+
+    def _require_adopted(self, stored: StoredTable) -> None:
+        """Rows without key, from before this provider, would neither be replaced nor counted."""
+        orphans = {
+            name: count
+            for name in self._load.table_key
+            if (column := stored.column(name)) is not None and not column.not_null
+            if (count := self._warehouse.count(self._scope.nothing_in(name)))
+        }
+        ours = [name for name in (TENANT.name, WINDOW_START.name, WINDOW_END.name) if name in orphans]
+        if ours:
+            raise We360ConfigError(
+                f"table: {max(orphans.values())} row(s) of {self._warehouse.target} are not marked with {', '.join(ours)}: they are "
+                f"from before this provider. Once, adopt them: {self._adoption(ours)}"
+            )
+        if orphans:
+            name, count = next(iter(orphans.items()))
+            quoted = self._warehouse.quote(name)
+            raise We360ConfigError(
+                f"table: {count} row(s) of {self._warehouse.target} have no {name}, which is part of the key. Fill it, or: "
+                f"DELETE FROM {self._warehouse.table} WHERE {quoted} IS NULL;"
+            )
+
+    def _adoption(self, names: list[str]) -> str:
+        values = {
+            TENANT.name: literal(self._load.tenant),
+            WINDOW_START.name: "'<first day they sum up>'",
+            WINDOW_END.name: "'<last day they sum up>'",
+        }
+        quoted = {name: self._warehouse.quote(name) for name in names}
+        settings = ", ".join(f"{quoted[name]} = coalesce({quoted[name]}, {values[name]})" for name in names)
+        unmarked = " OR ".join(f"{quoted[name]} IS NULL" for name in names)
+        return f"UPDATE {self._warehouse.table} SET {settings} WHERE {unmarked};"
+
+    # Rows, all in one transaction
+
+    def _exchange(self) -> LoadResult:
+        kept: tuple[Day, ...] = ()
+        nothing_kept = self._scope.everything
+        if self._load.write_mode is WriteMode.APPEND:
+            removed = self._warehouse.delete(self._scope.run)
+        elif self._load.write_mode is WriteMode.MERGE:
+            removed = self._warehouse.delete_staged_keys(self._scope.merged)
+        else:
+            kept = self._judged()
+            nothing_kept = self._scope.without(kept)
+            removed = self._warehouse.delete(self._scope.replaced & nothing_kept)
+        rows = self._warehouse.insert(nothing_kept)
+        return LoadResult(rows=rows, rows_removed=removed, days_kept=kept, where=str(self._warehouse.target))
+
+    def _judged(self) -> tuple[Day, ...]:
+        """Days to keep, once it is clear that the rows may take the place of those there."""
+        coming = self._warehouse.staged_per_day()
+        self._require_in_scope(coming)
+        if self._load.day_column is None:
+            self._require_no_overlap()
+        if self._load.on_empty is OnEmpty.REPLACE:
+            return ()
+        return days_to_keep(self._warehouse.held_per_day(self._scope.replaced), coming, self._load.on_empty)
+
+    def _require_in_scope(self, coming: Iterable[Day]) -> None:
+        """Rows from outside of what is deleted would stand beside those that are there already."""
+        first, last = self._load.window
+        if strays := sorted(day for day in coming if not first <= day <= last):
+            raise SinkError(f"We360 sent rows of {strays[0]}, outside of {first} to {last}; nothing was changed. Tell We360 support")
+        if self._load.user_ids and (count := self._warehouse.count(self._scope.strangers, staged=True)):
+            raise SinkError(
+                f"{count} row(s) are of people whom user_ids does not name; nothing was changed. Check that user_ids holds the "
+                f"values that {self._load.person_column} has in the target; if it does, tell We360 support that the filter is ignored"
+            )
+
+    def _require_no_overlap(self) -> None:
+        first, last = self._load.window
+        for other_first, other_last in self._warehouse.other_windows(self._scope.overlapping):
+            raise WindowOverlaps(
+                f"window: {first} to {last} shares days with {other_first} to {other_last}, which {self._warehouse.target} holds; "
+                "nothing was changed. Load the very same window, or delete the rows of the other one first"
+            )
+
+
+def _require_loadable(load: Load) -> None:
+    if load.group_filtered and load.write_mode is WriteMode.REPLACE_WINDOW:
+        raise We360ConfigError(
+            "write_mode: 'replace_window' with group_ids or shift_ids would leave rows of people who changed group or shift; "
+            "use write_mode='merge'"
+        )

@@ -1,0 +1,207 @@
+"""Warehouse: one load on one target, as the steps of which every load is made. A plug-in says how its target does them.
+
+Whatever most SQL databases do alike has its text here and may be overridden; what no two do alike is abstract.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+from airflow_provider_we360.errors import We360Error
+from airflow_provider_we360.rows.batch import RowBatch
+from airflow_provider_we360.rows.schema import Column, Kind
+from airflow_provider_we360.sinks.base import WINDOW_END, WINDOW_START, Load, WriteMode
+from airflow_provider_we360.sinks.catalogue import StoredTable
+from airflow_provider_we360.sinks.scope import Condition
+from airflow_provider_we360.sinks.target import Target
+
+
+class Warehouse(ABC):
+    """One load on one target. Lives from connect to close and is used by one thread."""
+
+    type_names: ClassVar[Mapping[Kind, str]]
+    """The type of a column that we create."""
+    holding_types: ClassVar[Mapping[Kind, frozenset[str]]]
+    """Types, lower case and without length, that hold the values of a kind without loss."""
+    placeholder: ClassVar[str] = "?"
+    has_comments: ClassVar[bool] = True
+
+    def __init__(self, target: Target, load: Load) -> None:
+        self.target = target
+        self.load = load
+        self.staging = self.quote(f"_we360_stg_{secrets.token_hex(6)}")
+
+    # What no two databases do alike
+
+    @classmethod
+    def require_usable(cls, target: Target) -> None:
+        """Look at the Connection before any row is pulled.
+
+        :raises We360ConfigError: where rows could never be kept there.
+        """
+
+    @abstractmethod
+    def opened(self, batches: Iterable[RowBatch]) -> AbstractContextManager[Iterable[RowBatch]]:
+        """Connect; hand back the batches to stage. At exit close, which undoes what was not committed and drops the staging."""
+
+    @property
+    @abstractmethod
+    def driver_error(self) -> type[Exception]:
+        """Root of the driver's exceptions."""
+
+    @abstractmethod
+    def explain(self, error: Exception) -> We360Error:
+        """A driver's error in our words: what to do next, never a value."""
+
+    @abstractmethod
+    def is_already_there(self, error: Exception) -> bool:
+        """Whether a sibling was first to create the table or the column."""
+
+    @abstractmethod
+    def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Execute; answers how many rows changed."""
+
+    @abstractmethod
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """All rows that a query answers; outside of ``begin`` and ``commit`` it stands for itself."""
+
+    @abstractmethod
+    def stored_table(self) -> StoredTable | None:
+        """What the catalogue knows of the table; None where it is absent."""
+
+    @abstractmethod
+    def stage(self, batches: Iterable[RowBatch]) -> None:
+        """Take all batches into the staging table, whose rows nobody else sees."""
+
+    # What most do alike
+
+    def begin(self) -> None:
+        self.run("BEGIN")
+
+    def commit(self) -> None:
+        self.run("COMMIT")
+
+    def rollback(self) -> None:
+        self.run("ROLLBACK")
+
+    def lock(self) -> None:
+        """Keep other loads off the table until commit. Nothing to do where ``begin`` does."""
+
+    def staged(self) -> str:
+        """The staged rows, as FROM takes them. Asked for once in each statement."""
+        return self.staging
+
+    def quote(self, name: str) -> str:
+        """The identifier in the case that the target folds to, quoted."""
+        return f'"{name}"'
+
+    @property
+    def table(self) -> str:
+        """The target's name in SQL."""
+        return ".".join(map(self.quote, self.target.table.parts))
+
+    def holds(self, kind: Kind, type_name: str) -> bool:
+        return re.sub(r"\(.*?\)", "", type_name).strip().lower() in self.holding_types[kind]
+
+    def adapt(self, value: object) -> object:
+        """A constant as the driver takes it."""
+        return value
+
+    def as_day(self, value: object) -> dt.date:
+        """A day as the driver hands it out."""
+        if isinstance(value, dt.datetime):
+            return value.date()
+        return value if isinstance(value, dt.date) else dt.date.fromisoformat(str(value)[:10])
+
+    def typed_placeholder(self, kind: Kind) -> str:
+        return f"CAST({self.placeholder} AS {self.type_names[kind]})"
+
+    # Table and columns
+
+    def create_table(self) -> None:
+        keys = [self.quote(name) for name in self.load.table_key]
+        parts = []
+        for column in self.load.all_columns:
+            required = " NOT NULL" if column.name in self.load.table_key else ""
+            parts.append(f"{self.quote(column.name)} {self.type_names[column.kind]}{required}")
+        if self.load.write_mode is not WriteMode.APPEND:
+            parts.append(f"PRIMARY KEY ({', '.join(keys)})")
+        self.run(f"CREATE TABLE {self.table} ({', '.join(parts)})")
+        if self.has_comments:
+            unit = "day" if self.load.day_column else "window"
+            about = f"We360 report {self.load.report}, mode {self.load.mode}: a row per person and {unit}; durations in seconds"
+            self.run(f"COMMENT ON TABLE {self.table} IS {literal(about)}")
+        self._comment(self.load.all_columns)
+
+    def add_columns(self, columns: Iterable[Column]) -> None:
+        """Add columns, all of which take NULL: rows are there already."""
+        for column in columns:
+            self.run(f"ALTER TABLE {self.table} ADD COLUMN {self.quote(column.name)} {self.type_names[column.kind]}")
+        self._comment(columns)
+
+    def _comment(self, columns: Iterable[Column]) -> None:
+        for column in columns:
+            if self.has_comments and column.description:
+                name = f"{self.table}.{self.quote(column.name)}"
+                self.run(f"COMMENT ON COLUMN {name} IS {literal(column.description)}")
+
+    # Rows
+
+    def held_per_day(self, scope: Condition) -> dict[dt.date, int]:
+        """Rows that the table holds within the scope."""
+        return self._per_day(self.table, scope)
+
+    def staged_per_day(self) -> dict[dt.date, int]:
+        """Rows that were staged."""
+        return self._per_day(self.staged(), Condition("1 = 1"))
+
+    def _per_day(self, source: str, condition: Condition) -> dict[dt.date, int]:
+        if self.load.day_column is None:
+            count = self.query(f"SELECT count(*) FROM {source} WHERE {condition.sql}", condition.parameters)[0][0]
+            return {self.load.window[0]: count} if count else {}
+        day = self.quote(self.load.day_column)
+        found = self.query(f"SELECT {day}, count(*) FROM {source} WHERE {condition.sql} GROUP BY {day}", condition.parameters)
+        return {self.as_day(value): count for value, count in found}
+
+    def delete(self, condition: Condition) -> int:
+        return self.run(f"DELETE FROM {self.table} WHERE {condition.sql}", condition.parameters)
+
+    def delete_staged_keys(self, condition: Condition) -> int:
+        """Delete the rows within the condition whose key was staged."""
+        key = ", ".join(map(self.quote, self.load.key))
+        return self.run(
+            f"DELETE FROM {self.table} WHERE {condition.sql} AND ({key}) IN (SELECT {key} FROM {self.staged()})",
+            condition.parameters,
+        )
+
+    def insert(self, condition: Condition) -> int:
+        """Insert the staged rows within the condition, with the constants of the load."""
+        constants = self.load.constants
+        names = ", ".join(self.quote(column.name) for column in self.load.all_columns)
+        values = [self.typed_placeholder(column.kind) for column in constants]
+        values += [self.quote(column.name) for column in self.load.columns]
+        return self.run(
+            f"INSERT INTO {self.table} ({names}) SELECT {', '.join(values)} FROM {self.staged()} WHERE {condition.sql}",
+            [*map(self.adapt, constants.values()), *condition.parameters],
+        )
+
+    def count(self, condition: Condition, *, staged: bool = False) -> int:
+        source = self.staged() if staged else self.table
+        return int(self.query(f"SELECT count(*) FROM {source} WHERE {condition.sql}", condition.parameters)[0][0])
+
+    def other_windows(self, scope: Condition) -> list[tuple[dt.date, dt.date]]:
+        """Pairs of edges of the summed windows within the scope."""
+        edges = f"{self.quote(WINDOW_START.name)}, {self.quote(WINDOW_END.name)}"
+        found = self.query(f"SELECT DISTINCT {edges} FROM {self.table} WHERE {scope.sql} ORDER BY {edges}", scope.parameters)
+        return [(self.as_day(first), self.as_day(last)) for first, last in found]
+
+
+def literal(text: str) -> str:
+    """A text as an SQL literal, for statements that take no parameters."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,77 @@
+"""What Airflow itself says of the provider."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+from airflow_provider_we360.connection import EXTRAS
+from airflow_provider_we360.hooks.we360 import We360Hook
+from airflow_provider_we360.provider_info import CONNECTION_FIELDS, get_provider_info
+
+
+@pytest.fixture(scope="module")
+def manager():
+    from airflow.providers_manager import ProvidersManager
+
+    return ProvidersManager()
+
+
+def test_the_metadata_fits_airflows_schema():
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_airflow_finds_the_connection_type_and_its_hook(manager):
+    info = manager.hooks["we360"]
+    assert info.hook_name == "We360"
+    assert info.connection_testable
+    assert info.hook_class_name == "airflow_provider_we360.hooks.we360.We360Hook"
+
+
+def test_the_form_has_a_field_for_every_extra_that_is_understood_and_no_other():
+    assert set(CONNECTION_FIELDS) == set(EXTRAS)
+
+
+def test_the_form_is_built_from_metadata_with_help_for_every_field(manager):
+    widgets = {name.rpartition("__")[2]: widget for name, widget in manager.connection_form_widgets.items() if name.startswith("extra__we360__")}
+    assert set(widgets) == set(EXTRAS)
+    assert all(field["label"] and field["description"] for field in CONNECTION_FIELDS.values())
+
+
+def test_older_airflow_reads_the_same_form_from_the_hook():
+    behaviour = We360Hook.get_ui_field_behaviour()
+    assert set(behaviour) == {"hidden_fields", "relabeling", "placeholders"}
+    assert behaviour["relabeling"]["login"] == "E-mail"
+
+
+def test_a_connection_survives_its_uri_json_and_environment_forms(monkeypatch):
+    from airflow.sdk import Connection
+
+    extra = json.dumps({"customer_id": "acme-demo", "timezone": "Asia/Dubai", "allow_http": True, "timeout_s": 30, "auth_url": "http://127.0.0.1:8360"})
+    made = Connection(conn_id="x", conn_type="we360", host="http://127.0.0.1", port=8360, login="a@b.example", password="p/@:ä", extra=extra)
+    monkeypatch.setenv("AIRFLOW_CONN_BY_URI", made.get_uri())
+    monkeypatch.setenv("AIRFLOW_CONN_BY_JSON", made.as_json() if hasattr(made, "as_json") else json.dumps({
+        "conn_type": "we360", "host": "http://127.0.0.1", "port": 8360, "login": "a@b.example", "password": "p/@:ä", "extra": json.loads(extra)}))
+    by_uri, by_json = We360Hook("by_uri").settings, We360Hook("by_json").settings
+    for name in ("customer_id", "login", "password", "api_url", "auth_url", "timezone", "timeout_s"):
+        assert getattr(by_uri, name) == getattr(by_json, name), name
+    assert str(by_uri.api_url) == "http://127.0.0.1:8360/"
+
+
+def test_the_airflow_command_line_lists_us_without_a_warning():
+    code = (
+        "import airflow.__main__, contextlib, io, sys\n"
+        "from airflow.cli import cli_parser\n"
+        "for words in (['providers','get','airflow-provider-we360'],['providers','hooks'],['providers','widgets'],['providers','behaviours']):\n"
+        "    args = cli_parser.get_parser().parse_args(words); args.func(args)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True)
+    assert "We360" in done.stdout
+    assert "customer_id" in done.stdout
+    assert not [line for line in done.stderr.splitlines() if "we360" in line.lower()]

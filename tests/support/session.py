@@ -1,0 +1,83 @@
+"""A task of the real code against the sandbox, in one process, under a clock that only sleep moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import httpx
+from airflow_provider_we360.auth.bearer import BearerAuth
+from airflow_provider_we360.auth.manager import TokenManager
+from airflow_provider_we360.auth.store import MemoryTokenStore, TokenStore
+from airflow_provider_we360.client.http import build_http_client
+from airflow_provider_we360.connection import We360Settings
+from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
+from support.mini_api import FakeTime
+
+URL = httpx.URL("http://127.0.0.1/")
+
+
+def settings_for(sandbox: Sandbox, **changes: object) -> We360Settings:
+    """Settings of the sandbox's first account."""
+    fields: dict[str, object] = {
+        "conn_id": "we360_default",
+        "customer_id": sandbox.config.customer_id,
+        "login": sandbox.config.login,
+        "password": sandbox.config.password,
+        "api_url": URL,
+        "auth_url": URL,
+        "trust_env": False,
+    }
+    return We360Settings(**(fields | changes))  # type: ignore[arg-type]
+
+
+@dataclass
+class World:
+    """A sandbox, a clock, a store that tasks share."""
+
+    config: SandboxConfig = field(default_factory=SandboxConfig)
+    store: TokenStore = field(default_factory=MemoryTokenStore)
+    time: FakeTime = field(default_factory=FakeTime)
+
+    def __post_init__(self) -> None:
+        self.sandbox = Sandbox(self.config, clock=self.time.clock, sleep=self.time.sleep)
+        self.masked: list[str] = []
+
+    @property
+    def ledger(self):  # noqa: ANN201
+        return self.sandbox.ledger
+
+    @property
+    def live_sessions(self) -> int:
+        return sum(self.ledger.live_sessions().values())
+
+    def task(self, **changes: object) -> Task:
+        """A new task: empty memory, the shared store."""
+        return Task(self, settings_for(self.sandbox, **changes))
+
+
+class Task:
+    """One process with a client of its own."""
+
+    def __init__(self, world: World, settings: We360Settings) -> None:
+        self.http = build_http_client(settings, transport=httpx.WSGITransport(world.sandbox))
+        self.manager = TokenManager(
+            settings,
+            world.store,
+            lambda request: self.http.send(request, auth=None),
+            clock=world.time.clock,
+            sleep=world.time.sleep,
+            on_token=lambda token: world.masked.extend(filter(None, (token.access_token, token.refresh_token))),
+        )
+        self.http.auth = BearerAuth(self.manager, settings.api_url, settings.customer_id)
+
+    def ask(self) -> httpx.Response:
+        """One request for one row."""
+        body = {
+            "start_date": "2026-04-01T00:00:00",
+            "end_date": "2026-04-01T23:59:59",
+            "mode": "detailed",
+            "columns": ["identity_id"],
+            "page": 1,
+            "limit": 1,
+        }
+        return self.http.post("/query/external/reports/dynamic_report", json=body)
