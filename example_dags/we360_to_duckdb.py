@@ -26,7 +26,7 @@ with DAG(
     },
     doc_md=__doc__,
     tags=["we360"],
-):
+) as dag:
     We360ToSqlOperator(
         task_id="load",
         sql_conn_id="duckdb_default",

@@ -15,7 +15,7 @@ os.environ.update(
     AIRFLOW_HOME=str(_HOME),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__CORE__FERNET_KEY=Fernet.generate_key().decode(),
-    AIRFLOW__CORE__DAGS_FOLDER=str(_HOME / "dags"),
+    AIRFLOW__CORE__DAGS_FOLDER=str(Path(__file__).resolve().parents[1] / "example_dags"),
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{_HOME}/airflow.db",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(_HOME / "logs"),
     AIRFLOW__API_AUTH__JWT_SECRET="for tests only, and long enough to be taken",
@@ -39,6 +39,5 @@ def airflow_db(airflow_home: Path) -> Path:
     """The session's Airflow database, migrated once: real Variables, real Dag runs."""
     from airflow.utils.db import initdb
 
-    (airflow_home / "dags").mkdir(exist_ok=True)
     initdb()
     return airflow_home / "airflow.db"

@@ -19,7 +19,9 @@ PER_DAY_COLUMNS = frozenset(
     | {name for name in REPORT.columns if name.startswith("punch_")}
 )
 """Refused in summary mode: they belong to one day."""
-_TOLD_IN_SUMMARY_ALONE = tuple(name for name in REPORT.columns if name.startswith("avg_"))
+_NO_DAY: Row = dict.fromkeys(COLUMNS)
+_NO_DAYS: Row = {name: None for name in COLUMNS if name not in PER_DAY_COLUMNS}
+_AVERAGES = tuple(name for name in REPORT.columns if name.startswith("avg_"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,9 @@ class Company:
             "shift_start_dt": start.isoformat(sep=" "),
             "shift_end_dt": end.isoformat(sep=" "),
         }
-        row |= dict.fromkeys(_TOLD_IN_SUMMARY_ALONE)
-        return _in_order(row | (_punches(one) if one.activity else {}) | (_measures(one.activity) if one.activity else {}))
+        if one.activity:
+            row |= _punches(one.person, one.activity) | _measures(one.activity)
+        return _NO_DAY | row
 
 
 def _person_columns(person: Person) -> Row:
@@ -116,16 +119,14 @@ def _person_columns(person: Person) -> Row:
     }
 
 
-def _punches(one: Workday) -> Row:
-    activity = one.activity
-    assert activity is not None
+def _punches(person: Person, activity: Activity) -> Row:
     out = activity.punch_out
     return {
         "punch_date": activity.punch_in.date(),
         "punch_in": activity.punch_in,
         "punch_out": out,
-        "punch_in_location": one.person.location,
-        "punch_out_location": one.person.location if out else None,
+        "punch_in_location": person.location,
+        "punch_out_location": person.location if out else None,
         "punch_duration": int((out - activity.punch_in).total_seconds()) if out else None,
     }
 
@@ -165,7 +166,7 @@ def _summary(days: list[Workday]) -> Row:
     measured = [one.activity for one in days if one.activity]
     row = _person_columns(days[0].person)
     if not measured:
-        return _in_order(row, but=PER_DAY_COLUMNS)
+        return _NO_DAYS | row
     totals = _durations(
         sum(a.productive for a in measured),
         sum(a.unproductive for a in measured),
@@ -174,7 +175,7 @@ def _summary(days: list[Workday]) -> Row:
         sum(a.on_break for a in measured),
     )
     row |= totals
-    for name in _TOLD_IN_SUMMARY_ALONE:
+    for name in _AVERAGES:
         long_name = name.removeprefix("avg_").replace("prod_", "productive_")
         total = totals[long_name]
         assert isinstance(total, int)
@@ -189,12 +190,7 @@ def _summary(days: list[Workday]) -> Row:
         "top_url_used": url.url,
         "top_url_duration": url.url_s if url.url else None,
     }
-    return _in_order(row, but=PER_DAY_COLUMNS)
-
-
-def _in_order(row: Row, but: frozenset[str] = frozenset()) -> Row:
-    """All columns in the report's order, None where nothing is known."""
-    return {name: row.get(name) for name in COLUMNS if name not in but}
+    return _NO_DAYS | row
 
 
 def _percent(part: int, whole: int) -> float | None:

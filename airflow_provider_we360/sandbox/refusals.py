@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_provider_we360.sandbox.http import Answer, json_answer
 
@@ -92,5 +92,5 @@ def refusal(name: str, keycloak: tuple[int, ...], **words: str) -> Answer:
     """The refusal as this version of Keycloak answers it."""
     found = REFUSALS[name]
     if words and found.description:
-        found = Refusal(found.status, found.error, found.description.format(**words))
+        found = replace(found, description=found.description.format(**words))
     return found.answer(keycloak)

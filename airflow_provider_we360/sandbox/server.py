@@ -72,6 +72,9 @@ class _Handler(BaseHTTPRequestHandler):
         if wire is None:
             self.wfile.write(head + body)
             return
+        if wire.kind == "drip":
+            self._drip(head + body, wire)
+            return
         self.close_connection = True
         if wire.kind == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -80,8 +83,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(head + body[: len(body) // 2])
         elif wire.kind == "not_http":
             self.wfile.write(b"\x15\x03\x01\x00\x02\x02\x46 this is no HTTP\r\n\r\n")
-        elif wire.kind == "drip":
-            self._drip(head + body, wire)
 
     def _drip(self, data: bytes, wire: Wire) -> None:
         for start in range(0, len(data), wire.chunk):

@@ -21,7 +21,7 @@ def names() -> tuple[str, ...]:
 
 def get(conn_type: str) -> type[Warehouse]:
     """The warehouse of that connection type: what its file calls ``WAREHOUSE``."""
-    found = importlib.import_module(f"{warehouses.__name__}.{conn_type}").WAREHOUSE
+    found: type[Warehouse] = importlib.import_module(f"{warehouses.__name__}.{conn_type}").WAREHOUSE
     assert issubclass(found, Warehouse)
     return found
 
@@ -40,7 +40,9 @@ def sink_for(hook: object, table: str, *, conn_id: str, sleep: Sleep, clock: Clo
     known = ", ".join(names())
     if not isinstance(hook, DbApiHook):
         kind = f"type {conn_type!r}" if isinstance(conn_type, str) else f"a kind that Airflow serves by {type(hook).__name__}"
-        raise We360ConfigError(f"sql_conn_id: {conn_id!r} is of {kind}, which is no SQL database; use a Connection of type {known}")
+        raise We360ConfigError(
+            f"sql_conn_id: {conn_id!r} is of {kind}, which is no SQL database; use a Connection of type {known}"
+        )
     if conn_type not in names():
         raise We360ConfigError(
             f"sql_conn_id: {conn_id!r} is of type {conn_type!r}, into which this provider cannot load yet; "

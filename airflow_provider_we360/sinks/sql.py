@@ -49,12 +49,18 @@ class _Course:
         self._scope = Scope(load, warehouse.quote, warehouse.adapt, warehouse.placeholder)
 
     def take(self, batches: Iterable[RowBatch]) -> LoadResult:
-        with self._explained(), self._warehouse.opened(batches) as to_stage:
+        with self._explained(), self._warehouse.opened(self._alike(batches)) as to_stage:
             self._require_adopted(self._shaped())
             self._warehouse.stage(to_stage)
             with self._transaction():
                 self._warehouse.lock()
                 return self._exchange()
+
+    def _alike(self, batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
+        for batch in batches:
+            if batch.columns != self._load.columns:
+                raise SinkError("the columns of the answer changed while it was read; nothing was changed, run the task again")
+            yield batch
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -83,7 +89,7 @@ class _Course:
                 stored = self._warehouse.stored_table()
                 if stored is None:
                     self._create()
-                elif stored.require_takes(self._load, self._warehouse.holds) is None and not self._widened(stored):
+                elif not self._widened(stored):
                     return stored
             except self._warehouse.driver_error as error:
                 if not self._warehouse.is_already_there(error):
@@ -93,13 +99,15 @@ class _Course:
     def _create(self) -> None:
         if not self._load.create_table:
             raise We360ConfigError(
-                f"table: {self._warehouse.target} does not exist and create_table is False; create it, or let create_table be True"
+                f"table: {self._warehouse.target} does not exist and create_table is False; "
+                "create it, or let create_table be True"
             )
         with self._transaction():
             self._warehouse.create_table()
 
     def _widened(self, stored: StoredTable) -> bool:
         """Whether columns had to be added."""
+        stored.require_takes(self._load, self._warehouse.holds)
         new = stored.lacks(self._load)
         if new and not self._load.evolve_schema:
             raise We360ConfigError(
@@ -122,8 +130,8 @@ class _Course:
         ours = [name for name in (TENANT.name, WINDOW_START.name, WINDOW_END.name) if name in orphans]
         if ours:
             raise We360ConfigError(
-                f"table: {max(orphans.values())} row(s) of {self._warehouse.target} are not marked with {', '.join(ours)}: they are "
-                f"from before this provider. Once, adopt them: {self._adoption(ours)}"
+                f"table: {max(orphans.values())} row(s) of {self._warehouse.target} have no {', '.join(ours)}: they are from before "
+                f"this provider. Adopt them, once: {self._adoption(ours)}"
             )
         if orphans:
             name, count = next(iter(orphans.items()))
@@ -174,19 +182,21 @@ class _Course:
         """Rows from outside of what is deleted would stand beside those that are there already."""
         first, last = self._load.window
         if strays := sorted(day for day in coming if not first <= day <= last):
-            raise SinkError(f"We360 sent rows of {strays[0]}, outside of {first} to {last}; nothing was changed. Tell We360 support")
+            raise SinkError(
+                f"We360 sent rows of {strays[0]}, outside of {first} to {last}; nothing was changed. Tell We360 support"
+            )
         if self._load.user_ids and (count := self._warehouse.count(self._scope.strangers, staged=True)):
             raise SinkError(
-                f"{count} row(s) are of people whom user_ids does not name; nothing was changed. Check that user_ids holds the "
-                f"values that {self._load.person_column} has in the target; if it does, tell We360 support that the filter is ignored"
+                f"{count} row(s) are of people whom user_ids does not name; nothing was changed. Check that user_ids holds "
+                f"values of {self._load.person_column}; if it does, tell We360 support that the filter is ignored"
             )
 
     def _require_no_overlap(self) -> None:
         first, last = self._load.window
         for other_first, other_last in self._warehouse.other_windows(self._scope.overlapping):
             raise WindowOverlaps(
-                f"window: {first} to {last} shares days with {other_first} to {other_last}, which {self._warehouse.target} holds; "
-                "nothing was changed. Load the very same window, or delete the rows of the other one first"
+                f"window: {first} to {last} shares days with {other_first} to {other_last}, which {self._warehouse.target} "
+                "holds; nothing was changed. Load the very same window, or delete the rows of the other one first"
             )
 
 

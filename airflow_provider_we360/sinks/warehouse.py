@@ -28,7 +28,7 @@ class Warehouse(ABC):
     type_names: ClassVar[Mapping[Kind, str]]
     """The type of a column that we create."""
     holding_types: ClassVar[Mapping[Kind, frozenset[str]]]
-    """Types, lower case and without length, that hold the values of a kind without loss."""
+    """Types, lower case and without length, that hold the values of a kind."""
     placeholder: ClassVar[str] = "?"
     has_comments: ClassVar[bool] = True
 
@@ -52,8 +52,8 @@ class Warehouse(ABC):
 
     @property
     @abstractmethod
-    def driver_error(self) -> type[Exception]:
-        """Root of the driver's exceptions."""
+    def driver_error(self) -> type[Exception] | tuple[type[Exception], ...]:
+        """Root of the driver's exceptions, as ``except`` takes it."""
 
     @abstractmethod
     def explain(self, error: Exception) -> We360Error:
@@ -90,7 +90,7 @@ class Warehouse(ABC):
     def rollback(self) -> None:
         self.run("ROLLBACK")
 
-    def lock(self) -> None:
+    def lock(self) -> None:  # noqa: B027 - most that lock the whole database have nothing to do
         """Keep other loads off the table until commit. Nothing to do where ``begin`` does."""
 
     def staged(self) -> str:

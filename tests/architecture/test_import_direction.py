@@ -59,6 +59,11 @@ def test_names_of_airflow_come_through_the_compatibility_layer_at_module_level(p
     assert elsewhere == set()
 
 
+def test_no_folder_of_tests_hides_airflow(root: Path) -> None:
+    """``tests`` is on the path: as a package, ``tests/airflow`` would be imported in Airflow's place."""
+    assert not (root / "tests/airflow/__init__.py").exists()
+
+
 def _imported_at_module_level(file: Path) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     for node in _module_level(ast.parse(file.read_text()).body):

@@ -13,7 +13,7 @@ from typing import IO, Any, ClassVar
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError, We360Error, foreign_text
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Kind
-from airflow_provider_we360.sinks.base import WriteMode
+from airflow_provider_we360.sinks import refusals
 from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
 from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
@@ -57,13 +57,12 @@ class DuckDBWarehouse(Warehouse):
     @classmethod
     def require_usable(cls, target: Target) -> None:
         database = str(target.hook.get_database() or ":memory:")
-        if database.startswith((":memory:", "md:", "motherduck:")):
-            where = "memory, where the rows would be lost with the task" if database[0] == ":" else "MotherDuck, which is not supported"
-            raise We360ConfigError(
-                f"sql_conn_id: DuckDB Connection {target.conn_id!r} is missing or points to {where}; set its Host to the path of a file"
-            )
+        if database.startswith(":memory:"):
+            raise refusals.in_memory("DuckDB", target)
+        if database.startswith(("md:", "motherduck:")):
+            raise We360ConfigError(f"sql_conn_id: {target.conn_id!r} is MotherDuck; this provider loads into DuckDB files only")
         if target.hook.read_only:
-            raise We360ConfigError(f"sql_conn_id: DuckDB Connection {target.conn_id!r} says read_only; take that out of its extra")
+            raise We360ConfigError(f"sql_conn_id: the extra of {target.conn_id!r} says read_only; take that out")
 
     @property
     def driver_error(self) -> type[Exception]:
@@ -129,7 +128,7 @@ class DuckDBWarehouse(Warehouse):
         if "constraint" in text:
             return self._constraint(text)
         if kind == "Transaction":
-            return SinkBusy(f"table: another connection of this process changed {self.target} at the same time; run the task again")
+            return SinkBusy(f"table: another connection of this process changed {self.target} meanwhile; run the task again")
         if kind == "Catalog" and "chema" in text:
             return SinkError(f"table: the schema of {self.target} does not exist in {self._file}; CREATE SCHEMA first")
         told = foreign_text(text.splitlines()[0]) if kind in _VALUE_FREE else "its text may hold values and is not shown"
@@ -144,13 +143,10 @@ class DuckDBWarehouse(Warehouse):
 
     def _constraint(self, text: str) -> SinkError:
         if column := re.search(r"NOT NULL constraint failed: \S*?([^.\s]+)$", text.splitlines()[0]):
-            return SinkError(f"table: column {column[1]} of {self.target} takes no NULL, and a row has no value for it; nothing was changed")
-        if self.load.write_mode is WriteMode.APPEND:
-            return SinkError(
-                f"write_mode: rows of this window are in {self.target} already, and its key admits each once; nothing was changed. "
-                "Use write_mode='replace_window' or 'merge'"
-            )
-        return SinkError(f"table: a constraint of {self.target} refuses the rows; nothing was changed. Look at its keys and checks")
+            return refusals.no_value(self.target, column[1])
+        if re.search(r"primary key|unique", text, re.IGNORECASE):
+            return refusals.key_taken(self.target, self.load.write_mode)
+        return refusals.constraint(self.target)
 
     @property
     def _file(self) -> str:
@@ -167,7 +163,8 @@ class DuckDBWarehouse(Warehouse):
                     writer.write_batch(batch.to_arrow())
                 except OSError as error:
                     raise SinkError(
-                        f"no room for the rows in {tempfile.gettempdir()} ({error.strerror}); free some, or set TMPDIR to another folder"
+                        f"no room for the rows in {tempfile.gettempdir()} ({error.strerror}); "
+                        "free some, or set TMPDIR to another folder"
                     ) from None
 
     @contextmanager
@@ -190,12 +187,7 @@ class DuckDBWarehouse(Warehouse):
 
     def _require_own_database(self) -> None:
         self._database, self._schema = self.query("SELECT current_database(), current_schema()")[0]
-        named = self.target.table.database
-        if named is not None and named.lower() != self._database.lower():
-            raise We360ConfigError(
-                f"table: {self.target} names database {named!r}, but Connection {self.target.conn_id!r} opens {self._database!r}; "
-                "write schema.table"
-            )
+        refusals.require_database(self.target, self._database)
 
 
 WAREHOUSE = DuckDBWarehouse

@@ -1,0 +1,46 @@
+"""What all warehouses say alike when they refuse: what to do next, and never a value."""
+
+from __future__ import annotations
+
+from airflow_provider_we360.errors import SinkError, We360ConfigError
+from airflow_provider_we360.sinks.base import WriteMode
+from airflow_provider_we360.sinks.target import Target
+
+
+def no_value(target: Target, column: str | None) -> SinkError:
+    """A column that takes no NULL got one."""
+    return SinkError(f"table: a row has no value for column {column} of {target}, which takes no NULL; nothing was changed")
+
+
+def key_taken(target: Target, write_mode: WriteMode) -> SinkError:
+    """Two rows of one key met in a table that admits each once."""
+    if write_mode is WriteMode.APPEND:
+        return SinkError(
+            f"write_mode: rows of this window are in {target} already, and its key admits each once; nothing was changed. "
+            "Use write_mode='replace_window' or 'merge'"
+        )
+    return constraint(target)
+
+
+def constraint(target: Target) -> SinkError:
+    """Some other constraint, of the user's own."""
+    return SinkError(f"table: a constraint of {target} refuses the rows; nothing was changed. Look at its keys and checks")
+
+
+def require_database(target: Target, opened: str) -> None:
+    """
+    :raises We360ConfigError: where a three-part name means another database than the connected one.
+    """
+    named = target.table.database
+    if named is not None and named.lower() != opened.lower():
+        raise We360ConfigError(
+            f"table: {target} names database {named!r}, but Connection {target.conn_id!r} opens {opened!r}; write schema.table"
+        )
+
+
+def in_memory(kind: str, target: Target) -> We360ConfigError:
+    """The Connection points to a database that ends with the task."""
+    return We360ConfigError(
+        f"sql_conn_id: {kind} Connection {target.conn_id!r} is missing or points to memory, where the rows would be lost with "
+        "the task; set its Host to the path of a file"
+    )

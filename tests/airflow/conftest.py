@@ -1,0 +1,57 @@
+"""Servers that real Airflow talks to, and Connections to them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
+from airflow_provider_we360.sandbox.server import serve
+
+@pytest.fixture
+def sandbox(monkeypatch) -> Iterator[Sandbox]:
+    """A sandbox of twelve people on a socket, and the Connection ``we360_default`` to it."""
+    app = Sandbox(SandboxConfig(employees=12))
+    with serve(app) as server:
+        monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(we360_connection(server.url)))
+        yield app
+
+
+@pytest.fixture(scope="session")
+def example() -> Callable[[str], Any]:
+    """Imports an example file and hands out its Dag."""
+
+    def load(name: str) -> Any:
+        path = Path(__file__).resolve().parents[2] / "example_dags" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.dag
+
+    return load
+
+
+def we360_connection(url: str, **extra: object) -> dict[str, object]:
+    """A Connection to the sandbox's first account."""
+    config = SandboxConfig()
+    return {
+        "conn_type": "we360",
+        "host": url,
+        "login": config.login,
+        "password": config.password,
+        "extra": {"customer_id": config.customer_id, "auth_url": url, "allow_http": True} | extra,
+    }
+
+
+@pytest.fixture
+def duckdb_file(tmp_path, monkeypatch) -> Path:
+    """The Connection ``duckdb_default`` to a file of this test."""
+    path = tmp_path / "warehouse.duckdb"
+    monkeypatch.setenv("AIRFLOW_CONN_DUCKDB_DEFAULT", json.dumps({"conn_type": "duckdb", "host": str(path)}))
+    return path
