@@ -13,10 +13,11 @@ class _Variables:
     """Airflow Variables. The name of ``get``'s default argument changed with Airflow 3."""
 
     def get(self, name: str) -> str | None:
+        get: Any = Variable.get
         try:
-            value = Variable.get(name, default=None)
+            value = get(name, default=None)
         except TypeError:
-            value = Variable.get(name, default_var=None)
+            value = get(name, default_var=None)
         return None if value is None else str(value)
 
     def set(self, name: str, value: str, description: str) -> None:

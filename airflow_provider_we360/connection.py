@@ -177,9 +177,9 @@ def _parse_extra(text: str | None, where: str) -> Mapping[str, Any]:
         extras = json.loads(text or "")
     except ValueError:
         # The text may hold secrets: it is not repeated.
-        raise We360ConfigError(f"{where}: Extra is not JSON; expected an object such as {{\"customer_id\": \"...\"}}") from None
+        raise We360ConfigError(f'{where}: Extra is not JSON; expected an object such as {{"customer_id": "..."}}') from None
     if not isinstance(extras, dict):
-        raise We360ConfigError(f"{where}: Extra is JSON, but no object; expected {{\"customer_id\": \"...\"}}")
+        raise We360ConfigError(f'{where}: Extra is JSON, but no object; expected {{"customer_id": "..."}}')
     if unknown := sorted(str(name)[:64] for name in extras if name not in EXTRAS):
         raise We360ConfigError(f"{where}: extra {', '.join(unknown)} is unknown; known are {', '.join(EXTRAS)}")
     return extras
@@ -223,9 +223,7 @@ def _parse_token_cache(extras: Mapping[str, Any], where: str) -> TokenCache:
     try:
         return TokenCache(value)
     except ValueError:
-        raise We360ConfigError(
-            f"{where}: extra token_cache {value!r} is unknown; use one of {', '.join(TokenCache)}"
-        ) from None
+        raise We360ConfigError(f"{where}: extra token_cache {value!r} is unknown; use one of {', '.join(TokenCache)}") from None
 
 
 def _parse_bool(value: object, where: str, name: str) -> bool:

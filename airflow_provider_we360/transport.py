@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 import httpx
 
 from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.types import Clock
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _EPOCH_FROM = 1e9
@@ -43,14 +45,14 @@ def connection_trouble(error: httpx.TransportError, url: httpx.URL) -> str:
     return f"{where}: the connection broke ({type(error).__name__})"
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
+def retry_after_s(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
     """Seconds the server asks us to wait, or None.
 
     ``Retry-After`` in both forms (RFC 9110 section 10.2.3: seconds or HTTP date), else ``RateLimit-Reset`` or
     ``X-RateLimit-Reset`` (seconds, or seconds since the epoch where the number is that large). A date is held against
     the answer's own ``Date`` header where there is one, so that clocks that differ do not matter.
     """
-    server_now = _http_date(headers.get("date", "")) or dt.datetime.now(dt.UTC)
+    server_now = _http_date(headers.get("date", "")) or dt.datetime.fromtimestamp(clock(), dt.UTC)
     if value := headers.get("retry-after", "").strip():
         if (seconds := _number(value)) is not None:
             return seconds

@@ -39,8 +39,8 @@ _ACCOUNT_ADVICE = {
     "account is not fully set up": "the account is not fully set up; log in once in a browser and finish what it asks for",
 }
 _WRONG_PASSWORD = (
-    "Login or Password of the Connection is wrong, or the account is locked for a while after too many tries, or needs a second "
-    "factor. Try them in a browser before you run this again: each try counts"
+    "Login or Password of the Connection is wrong, or the account is locked for a while after too many tries, "
+    "or needs a second factor. Try them in a browser before you run this again: each try counts"
 )
 
 
@@ -61,7 +61,7 @@ def refresh_request(settings: We360Settings, refresh_token: str) -> httpx.Reques
 
 
 def logout_request(settings: We360Settings, refresh_token: str) -> httpx.Request:
-    """Ends the one session of this refresh token (Keycloak). Not ``/revoke``: older servers ended all sessions of the account."""
+    """Ends the one session of this refresh token. Not ``/revoke``: older Keycloaks ended all sessions of the account."""
     return _form(settings.logout_url, client_id=settings.customer_id, refresh_token=refresh_token)
 
 
@@ -78,7 +78,8 @@ def parse_login(response: httpx.Response, *, sent_at: float) -> TokenSet:
     error, description = _error(body)
     if error == "invalid_grant" and "direct access grants" not in description:
         raise CredentialsRefused(f"We360 login refused: {_ACCOUNT_ADVICE.get(description, _WRONG_PASSWORD)}")
-    raise _refusal(response, error, "login")
+    # A refusal in words we do not know may still count as a failed login on the server: it is not tried again.
+    raise _refusal(response, error, "login", unknown=ClientRefused)
 
 
 def parse_refresh(response: httpx.Response, *, sent_at: float, previous: TokenSet) -> TokenSet:
@@ -97,7 +98,7 @@ def parse_refresh(response: httpx.Response, *, sent_at: float, previous: TokenSe
         raise CredentialsRefused(f"We360 refused the session: {_ACCOUNT_ADVICE[description]}")
     if error == "invalid_grant" or (error == "invalid_scope" and "consent" in description):
         raise RefreshRejected(f"the refresh token is no longer valid: {foreign_text(description, 100)}")
-    raise _refusal(response, error, "token refresh")
+    raise _refusal(response, error, "token refresh", unknown=AuthUnavailable)
 
 
 def _form(url: httpx.URL, **fields: str) -> httpx.Request:
@@ -127,14 +128,14 @@ def _error(body: Mapping[str, Any]) -> tuple[str, str]:
     return str(body.get("error") or ""), str(body.get("error_description") or "").strip().lower()
 
 
-def _refusal(response: httpx.Response, error: str, what: str) -> We360AuthError:
+def _refusal(response: httpx.Response, error: str, what: str, *, unknown: type[We360AuthError]) -> We360AuthError:
     if error.lower().startswith("realm does not exist"):
         return ClientRefused(f"We360 {what} refused: extra realm of the Connection does not exist on this server")
     if error == "invalid_grant":
         error = "unauthorized_client"
     if advice := _CLIENT_ADVICE.get(error):
         return ClientRefused(f"We360 {what} refused ({error}): {advice}")
-    return AuthUnavailable(
+    return unknown(
         f"We360 {what} failed: the token endpoint answered HTTP {response.status_code}"
         + (f" ({foreign_text(error, 60)})" if error else "")
         + "; check extra auth_url and realm of the Connection"

@@ -98,7 +98,9 @@ class TokenManager:
                 return False
             response = self._call(grants.logout_request(self._settings, token.refresh_token))
             if not response.is_success:
-                raise AuthUnavailable(f"the login server answered HTTP {response.status_code} to the logout; the session may live on")
+                raise AuthUnavailable(
+                    f"the login server answered HTTP {response.status_code} to the logout; the session may live on"
+                )
             log.info("We360 session ended")
             return True
 
@@ -163,9 +165,7 @@ class TokenManager:
         log.info("We360 token %s, good for %d s", how, token.lifetime_s)
         return token
 
-    def _exchange(
-        self, request: httpx.Request, parse: Callable[[httpx.Response, float], TokenSet], tries: int
-    ) -> TokenSet:
+    def _exchange(self, request: httpx.Request, parse: Callable[[httpx.Response, float], TokenSet], tries: int) -> TokenSet:
         """The token set a call brings. Only trouble of the server or the wire is tried again, never a refusal."""
         for attempt in self._patiently(tries):
             with attempt:

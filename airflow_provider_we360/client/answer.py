@@ -92,7 +92,9 @@ def _refusal(response: httpx.Response, fields: Mapping[str, msgspec.Raw] | None,
     said = _message(fields) if fields else None
     words = f": {said}" if said else ""
     if status == httpx.codes.UNAUTHORIZED:
-        return AccessDenied(f"the API refuses a token that was just renewed{words}; check Host, extra customer_id and auth_url", **facts)
+        return AccessDenied(
+            f"the API refuses a token that was just renewed{words}; check Host, extra customer_id and auth_url", **facts
+        )
     if status == httpx.codes.FORBIDDEN:
         return AccessDenied(
             f"the account may not read this report{words}; ask a We360 administrator for a role that sees reports, "
@@ -104,7 +106,9 @@ def _refusal(response: httpx.Response, fields: Mapping[str, msgspec.Raw] | None,
     if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
         return TooLarge(f"the answer would be too large for the server{words}", **facts)
     if response.is_redirect:
-        return RequestRejected("the API answers with a redirect, which is never followed; check Host of the Connection", **facts)
+        return RequestRejected(
+            "the API answers with a redirect, which is never followed; check Host of the Connection", **facts
+        )
     if status == httpx.codes.NOT_FOUND and fields is None:
         return RequestRejected("there is no such report at this Host; check Host of the Connection", **facts)
     if status >= 500:
@@ -117,7 +121,10 @@ def _not_json(response: httpx.Response) -> str:
     if not response.content:
         return "the answer is empty"
     if "html" in kind or response.content.lstrip()[:1] == b"<":
-        return "the answer is a web page, not JSON: Host of the Connection is no API, or a proxy, firewall or maintenance page answers in its place"
+        return (
+            "the answer is a web page, not JSON: Host of the Connection is no API, "
+            "or a proxy, firewall or maintenance page answers in its place"
+        )
     return "the answer is no JSON: cut off, or changed on the way"
 
 

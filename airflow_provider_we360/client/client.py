@@ -76,7 +76,9 @@ class We360Client:
                 refused = [name for name in named_columns(error, tuple(extract.optional)) if _has(extract, name)]
                 if not refused:
                     raise
-                log.warning("We360 refuses column %s of the default list (%s); going on without", ", ".join(refused), error.reason)
+                log.warning(
+                    "We360 refuses column %s of the default list (%s); going on without", ", ".join(refused), error.reason
+                )
                 extract = extract.without(refused)
 
     def _reader(self, extract: Extract, gate: Gate, tally: Tally) -> SliceReader:

@@ -127,7 +127,9 @@ class Exchange:
                 for part in response.iter_bytes():
                     parts.append(part)
                     if self._clock() > deadline:
-                        raise TimedOut(f"the answer was not complete after {self._deadline_s:.0f} s", status=response.status_code)
+                        raise TimedOut(
+                            f"the answer was not complete after {self._deadline_s:.0f} s", status=response.status_code
+                        )
             return httpx.Response(
                 response.status_code, headers=_plain(response.headers), content=b"".join(parts), request=response.request
             )

@@ -115,17 +115,17 @@ def _typed(report: Report, names: tuple[str, ...], column_types: Mapping[str, st
     return tuple(replace(column, kind=kinds[column.name]) if column.name in kinds else column for column in columns)
 
 
-def require_ids(ids: Iterable[str] | None, argument: str) -> tuple[str, ...]:
+def require_ids(ids: Iterable[str], argument: str) -> tuple[str, ...]:
     """The ids of a filter; one text may hold several, separated by commas, as templates produce them.
 
     :raises We360ConfigError: where one is empty, or no text.
     """
-    given = ids.split(",") if isinstance(ids, str) else list(ids or ())
+    given = ids.split(",") if isinstance(ids, str) else list(ids)
     if isinstance(ids, str) and not ids.strip():
         return ()
     parsed = []
-    for one in given:
-        if not isinstance(one, str) or not one.strip() or "," in one:
+    for one in map(str, given):
+        if not one.strip() or "," in one:
             raise We360ConfigError(f"{argument}: expected a list of ids (UUIDs), each a text of its own")
         parsed.append(one.strip())
     return tuple(dict.fromkeys(parsed))

@@ -46,5 +46,6 @@ def _tls(settings: We360Settings) -> ssl.SSLContext | bool:
         return ssl.create_default_context(cafile=settings.ca_bundle)
     except (OSError, ssl.SSLError):
         raise We360ConfigError(
-            f"Connection {settings.conn_id!r}: extra ca_bundle {settings.ca_bundle!r} cannot be read as PEM certificates on this worker"
+            f"Connection {settings.conn_id!r}: extra ca_bundle {settings.ca_bundle!r} "
+            "cannot be read as PEM certificates on this worker"
         ) from None

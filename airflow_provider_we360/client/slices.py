@@ -48,7 +48,7 @@ class _Walk:
     last_total: int | None
 
     def agrees(self) -> bool:
-        return self.first_total == self.last_total == self.received == self.rows.num_rows
+        return self.first_total == self.last_total == self.received == int(self.rows.num_rows)
 
 
 class SliceReader:
@@ -165,7 +165,9 @@ class SliceReader:
         pages = [answer.rows]
         first_total = last_total = answer.total
         seen = _keys(answer.rows, self._key)
-        while self._may_go_on(answer, sum(page.num_rows for page in pages)) and len(pages) <= self._most_pages(first_total, page_rows):
+        while self._may_go_on(answer, sum(page.num_rows for page in pages)) and len(pages) <= self._most_pages(
+            first_total, page_rows
+        ):
             next_answer = self._page(replace(query, page=len(pages) + 1, limit=page_rows))
             if next_answer is None or not (new := _keys(next_answer.rows, self._key) - seen):
                 break
@@ -215,17 +217,18 @@ class SliceReader:
     def _require_keys(self, rows: pa.RecordBatch, query: Query) -> None:
         for name in self._key:
             if rows.column(name).null_count:
-                number = pc.index(rows.column(name).is_null(), True).as_py() + 1  # noqa: FBT003 - the value looked for
+                number = pc.index(rows.column(name).is_null(), True).as_py() + 1
                 raise We360DataError(
-                    f"slice {slice_name(query)}: row {number} of the answer has no {name}, which is part of its key; nothing was loaded"
+                    f"slice {slice_name(query)}: row {number} of the answer has no {name}, which is part of its key; "
+                    "nothing was loaded. Tell We360 support which day it is"
                 )
         if self._day_column is None or rows.num_rows == 0:
             return
         days = pc.min_max(rows.column(self._day_column)).as_py()
         if (days["min"], days["max"]) != (query.first_day, query.last_day):
             raise We360DataError(
-                f"slice {slice_name(query)}: the answer holds rows of {days['min']} to {days['max']}, which were not asked for; "
-                "nothing was loaded. Check extra timezone of the Connection"
+                f"slice {slice_name(query)}: the answer holds rows of {days['min']} to {days['max']}, which were not "
+                "asked for; nothing was loaded. Check extra timezone of the Connection"
             )
 
 

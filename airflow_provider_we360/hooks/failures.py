@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,11 +9,15 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_we360.errors import We360Error
 
+_failing_kinds: dict[type[We360Error], type[We360Error]] = {}
 
-@functools.cache
+
 def _failing(kind: type[We360Error]) -> type[We360Error]:
     """The same error, and an ``AirflowFailException`` as well: Airflow fails at once, a caller still catches it by our name."""
-    return type(kind.__name__, (kind, AirflowFailException), {"__module__": kind.__module__, "__doc__": kind.__doc__})
+    if kind not in _failing_kinds:
+        facts = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+        _failing_kinds[kind] = type(kind.__name__, (kind, AirflowFailException), facts)
+    return _failing_kinds[kind]
 
 
 @contextmanager
@@ -25,7 +28,7 @@ def airflow_failures() -> Iterator[None]:
     except We360Error as error:
         if not error.never_retry or isinstance(error, AirflowFailException):
             raise
-        final = _failing(type(error)).__new__(_failing(type(error)), *error.args)
+        failing = _failing(type(error))
+        final = failing.__new__(failing, *error.args)
         final.__dict__.update(error.__dict__)
-        final.args = error.args
         raise final.with_traceback(error.__traceback__) from error.__cause__

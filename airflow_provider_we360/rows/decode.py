@@ -117,7 +117,11 @@ class RowDecoder:
             try:
                 values.append(convert(row.get(column.name)))
             except ValueError:
-                advice = "" if column.kind is Kind.TEXT else f"load the column as text (column_types={{{column.name!r}: 'text'}}), or "
+                advice = (
+                    ""
+                    if column.kind is Kind.TEXT
+                    else f"load the column as text (column_types={{{column.name!r}: 'text'}}), or "
+                )
                 raise ValueDoesNotFit(
                     f"column {column.name!r}, row {number} of the answer: the value does not fit type {column.kind.value}; "
                     f"{advice}leave it out of columns"

@@ -61,10 +61,13 @@ def require_column_names(names: Iterable[str], argument: str = "columns") -> tup
     for name in given:
         if not COLUMN_NAME.fullmatch(name):
             raise We360ConfigError(
-                f"{argument}: {name!r} is no column name; use a letter or underscore, then letters, digits, underscores, 63 at most"
+                f"{argument}: {name!r} is no column name; use a letter or underscore, "
+                "then letters, digits, underscores, 63 at most"
             )
         if name.lower().startswith(OWN_PREFIX):
-            raise We360ConfigError(f"{argument}: {name!r} begins with {OWN_PREFIX!r}, which this provider keeps for its own columns")
+            raise We360ConfigError(
+                f"{argument}: {name!r} begins with {OWN_PREFIX!r}, which this provider keeps for its own columns"
+            )
         if (twin := seen.get(name.lower())) is not None:
             raise We360ConfigError(f"{argument}: {twin!r} and {name!r} are one column to a warehouse; name it once")
         seen[name.lower()] = name

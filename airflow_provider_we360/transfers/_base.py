@@ -10,12 +10,12 @@ from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, timezone
 
 from airflow_provider_we360.errors import NoDayInInterval, We360ConfigError
 from airflow_provider_we360.hooks.failures import airflow_failures
 from airflow_provider_we360.transfers.progress import Progress
-from airflow_provider_we360.transfers.run_facts import run_facts, run_id, utc_now
+from airflow_provider_we360.transfers.run_facts import run_facts, run_id
 from airflow_provider_we360.window import is_running, resolve_window
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class We360Transfer(BaseOperator):
     All text arguments are templated. Arguments are checked when the task runs, before the first byte is sent.
     """
 
-    template_fields: ClassVar[Sequence[str]] = (
+    template_fields: Sequence[str] = (
         "we360_conn_id",
         "report",
         "mode",
@@ -132,20 +132,20 @@ class We360Transfer(BaseOperator):
             column_types=self.column_types,
         )
 
-    def _window(self, context: Context, timezone: str) -> Window:
+    def _window(self, context: Context, zone: str) -> Window:
         try:
             window = resolve_window(
                 run_facts(context),
                 window_start=self.window_start,
                 window_end=self.window_end,
-                timezone=timezone,
+                timezone=zone,
                 lookback_days=self.lookback_days,
             )
         except NoDayInInterval as error:
             raise AirflowSkipException(str(error)) from None
-        self.log.info("We360 report %s, %s, days %s to %s (%s)", self.report, self.mode, *window, timezone)
-        if is_running(window, now=utc_now(), timezone=timezone):
-            self.log.warning("The window's last day has not ended in %s: its rows will change; load it again later", timezone)
+        self.log.info("We360 report %s, %s, days %s to %s (%s)", self.report, self.mode, *window, zone)
+        if is_running(window, now=timezone.utcnow(), timezone=zone):
+            self.log.warning("The window's last day has not ended in %s: its rows will change; load it again later", zone)
         return window
 
     def _move(self, hook: We360Hook, extract: Extract, context: Context) -> tuple[Progress, Tally, LoadResult]:
@@ -153,7 +153,7 @@ class We360Transfer(BaseOperator):
 
         write, parallel, sink = self._write(), self._parallel_requests(), self._sink()
         tally = Tally()
-        progress = Progress(extract.slices, clock=time.monotonic, log=self.log)
+        progress = Progress(extract.slices, clock=time.monotonic, tell=self.log.info)
         with closing(progress.watch(hook.read(extract, max_parallel_requests=parallel, tally=tally))) as batches:
             # The first batch says which columns the server really gave.
             first = next(batches)
@@ -175,13 +175,13 @@ class We360Transfer(BaseOperator):
             user_ids=extract.user_ids,
             group_filtered=bool(extract.group_ids or extract.shift_ids),
             run_id=run_id(context),
-            loaded_at=utc_now(),
+            loaded_at=timezone.utcnow(),
             **write,
         )
 
     def _parallel_requests(self) -> int:
         number = self.max_parallel_requests
-        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_PARALLEL_REQUESTS:
+        if type(number) is not int or not 1 <= number <= MOST_PARALLEL_REQUESTS:
             raise We360ConfigError(f"max_parallel_requests: must be a whole number from 1 to {MOST_PARALLEL_REQUESTS}")
         return number
 
@@ -208,7 +208,9 @@ class We360Transfer(BaseOperator):
             self.log.warning("The whole window is empty. If that is a surprise: check the account's role and the filters")
         for outlet in self.outlets:
             if getattr(outlet, "uri", None):
-                context["outlet_events"][outlet].extra.update(report=extract.report.name, window=window, rows=result.rows)
+                context["outlet_events"][outlet].extra.update(
+                    {"report": extract.report.name, "window": [*window], "rows": result.rows}
+                )
         return {
             "report": extract.report.name,
             "window": window,

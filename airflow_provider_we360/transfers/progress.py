@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.types import Clock
@@ -16,14 +15,15 @@ class Progress:
 
     :param slices: how many slices there will be.
     :param clock: any clock that only goes forward, in seconds.
+    :param tell: takes a log line and its arguments.
     """
 
-    def __init__(self, slices: int, *, clock: Clock, log: logging.Logger) -> None:
+    def __init__(self, slices: int, *, clock: Clock, tell: Callable[..., object]) -> None:
         self.rows = 0
         self.slices_done = 0
         self._slices = slices
         self._clock = clock
-        self._log = log
+        self._tell_line = tell
         self._started = self._told = clock()
 
     @property
@@ -31,7 +31,7 @@ class Progress:
         """Since the start."""
         return self._clock() - self._started
 
-    def watch(self, batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
+    def watch(self, batches: Iterable[RowBatch]) -> Generator[RowBatch]:
         """The same batches."""
         for batch in batches:
             self.slices_done += 1
@@ -43,7 +43,7 @@ class Progress:
 
     def _tell(self) -> None:
         left_s = self.seconds / self.slices_done * (self._slices - self.slices_done)
-        self._log.info(
+        self._tell_line(
             "%d of %d slices, %d rows, %.0f rows/s, about %.0f s to go",
             self.slices_done,
             self._slices,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,8 +35,3 @@ def _event_windows(events: Any) -> Iterator[object]:
     for of_asset in events.values():
         for event in of_asset:
             yield (event.extra or {}).get("window")
-
-
-def utc_now() -> dt.datetime:
-    """The time now, aware."""
-    return dt.datetime.now(dt.UTC)

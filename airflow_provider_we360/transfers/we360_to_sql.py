@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook
 
@@ -49,7 +49,7 @@ class We360ToSqlOperator(We360Transfer):
     :returns: ``{"report", "window", "rows", "slices", "requests", "table", "seconds"}``, never rows.
     """
 
-    template_fields: ClassVar[Sequence[str]] = (*We360Transfer.template_fields, "sql_conn_id", "table", "write_mode")
+    template_fields: Sequence[str] = (*We360Transfer.template_fields, "sql_conn_id", "table", "write_mode")
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class We360ToSqlOperator(We360Transfer):
     def _sql_hook(self) -> Any:
         connection = BaseHook.get_connection(self.sql_conn_id)
         try:
-            return connection.get_hook()
+            return connection.get_hook()  # type: ignore[no-untyped-call]
         except (AirflowException, ImportError, AttributeError) as error:
             raise We360ConfigError(
                 f"sql_conn_id: no hook can be had for Connection {self.sql_conn_id!r} of type {connection.conn_type!r} "

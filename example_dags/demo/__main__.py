@@ -19,6 +19,7 @@ from pathlib import Path
 
 import duckdb
 from cryptography.fernet import Fernet
+
 from picture import draw
 
 REPO = Path(__file__).resolve().parents[2]
@@ -27,7 +28,9 @@ DATABASE = HOME / "we360.duckdb"
 PICTURE = HOME / "hours.png"
 DAG_ID, TABLE = "we360_to_duckdb", "we360_days"
 DAYS, EMPLOYEES = 30, 50
-READY = re.compile(r"ready on (?P<url>\S+)\s+customer_id=(?P<customer_id>\S+)\s+login=(?P<login>\S+)\s+password=(?P<password>\S+)")
+READY = re.compile(
+    r"ready on (?P<url>\S+)\s+customer_id=(?P<customer_id>\S+)\s+login=(?P<login>\S+)\s+password=(?P<password>\S+)"
+)
 OURS = re.compile(r"We360 report|We360 token|Landed|slices, |Created table|ERROR|Error|error")
 
 began = time.monotonic()

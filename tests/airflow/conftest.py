@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
 from airflow_provider_we360.sandbox.server import serve
+
 
 @pytest.fixture
 def sandbox(monkeypatch) -> Iterator[Sandbox]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+
 from support.foreign_server import CUSTOMER_ID, PASSWORD, USERNAME, ForeignServer
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
@@ -28,7 +29,9 @@ def dags_test(first, last, **environment):
 
 def table(path):
     with duckdb.connect(str(path), read_only=True) as warehouse:
-        found = warehouse.execute("SELECT * EXCLUDE (_we360_run_id, _we360_loaded_at) FROM we360_days ORDER BY attendance_date, identity_id")
+        found = warehouse.execute(
+            "SELECT * EXCLUDE (_we360_run_id, _we360_loaded_at) FROM we360_days ORDER BY attendance_date, identity_id"
+        )
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 

@@ -12,6 +12,7 @@ import traceback
 
 import duckdb
 import pytest
+
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.hooks.we360 import We360Hook
 
@@ -29,7 +30,9 @@ def everything(caplog, capfd, airflow_home):
 
     def read() -> str:
         out, err = capfd.readouterr()
-        files = [path for path in airflow_home.rglob("*") if path.is_file() and path.suffix in {".db", ".log", ".cfg", ".db-wal"}]
+        files = [
+            path for path in airflow_home.rglob("*") if path.is_file() and path.suffix in {".db", ".log", ".cfg", ".db-wal"}
+        ]
         return "".join([caplog.text, out, err, *(path.read_bytes().decode("latin-1") for path in files)])
 
     yield read
@@ -65,7 +68,11 @@ def test_a_good_load_leaves_no_secret_and_no_person_behind(example, sandbox, duc
         ("login", "http_400", {}),
         ("login", "password_changes", {}),
         ("report", "truncated_json", {"times": None}),
-        ("report", "http_422", {"times": None, "message": "no access for meera.canary@acme-demo.example.com eyJhbGciOiJub25lIn0.e30."}),
+        (
+            "report",
+            "http_422",
+            {"times": None, "message": "no access for meera.canary@acme-demo.example.com eyJhbGciOiJub25lIn0.e30."},
+        ),
         ("report", "http_403", {"times": None}),
     ],
 )
@@ -76,7 +83,11 @@ def test_a_failed_load_leaves_none_either(example, sandbox, everything, monkeypa
     run = example("we360_to_duckdb").test(run_conf=WINDOW)
     assert run.state == "failed"
     left = everything()
-    assert not {secret for secret in {sandbox.config.password, sandbox.config.login, "meera.canary@"} | people(sandbox) if secret in left}
+    assert not {
+        secret
+        for secret in {sandbox.config.password, sandbox.config.login, "meera.canary@"} | people(sandbox)
+        if secret in left
+    }
     assert not _tokens_in(left, sandbox)
 
 

@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import airflow
 import jsonschema
 import pytest
+
+import airflow
 from airflow_provider_we360.connection import EXTRAS
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.provider_info import CONNECTION_FIELDS, get_provider_info
@@ -39,7 +40,11 @@ def test_the_form_has_a_field_for_every_extra_that_is_understood_and_no_other():
 
 
 def test_the_form_is_built_from_metadata_with_help_for_every_field(manager):
-    widgets = {name.rpartition("__")[2]: widget for name, widget in manager.connection_form_widgets.items() if name.startswith("extra__we360__")}
+    widgets = {
+        name.rpartition("__")[2]: widget
+        for name, widget in manager.connection_form_widgets.items()
+        if name.startswith("extra__we360__")
+    }
     assert set(widgets) == set(EXTRAS)
     assert all(field["label"] and field["description"] for field in CONNECTION_FIELDS.values())
 
@@ -53,11 +58,34 @@ def test_older_airflow_reads_the_same_form_from_the_hook():
 def test_a_connection_survives_its_uri_json_and_environment_forms(monkeypatch):
     from airflow.sdk import Connection
 
-    extra = json.dumps({"customer_id": "acme-demo", "timezone": "Asia/Dubai", "allow_http": True, "timeout_s": 30, "auth_url": "http://127.0.0.1:8360"})
-    made = Connection(conn_id="x", conn_type="we360", host="http://127.0.0.1", port=8360, login="a@b.example", password="p/@:ä", extra=extra)
+    extra = json.dumps(
+        {
+            "customer_id": "acme-demo",
+            "timezone": "Asia/Dubai",
+            "allow_http": True,
+            "timeout_s": 30,
+            "auth_url": "http://127.0.0.1:8360",
+        }
+    )
+    made = Connection(
+        conn_id="x", conn_type="we360", host="http://127.0.0.1", port=8360, login="a@b.example", password="p/@:ä", extra=extra
+    )
     monkeypatch.setenv("AIRFLOW_CONN_BY_URI", made.get_uri())
-    monkeypatch.setenv("AIRFLOW_CONN_BY_JSON", made.as_json() if hasattr(made, "as_json") else json.dumps({
-        "conn_type": "we360", "host": "http://127.0.0.1", "port": 8360, "login": "a@b.example", "password": "p/@:ä", "extra": json.loads(extra)}))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_BY_JSON",
+        made.as_json()
+        if hasattr(made, "as_json")
+        else json.dumps(
+            {
+                "conn_type": "we360",
+                "host": "http://127.0.0.1",
+                "port": 8360,
+                "login": "a@b.example",
+                "password": "p/@:ä",
+                "extra": json.loads(extra),
+            }
+        ),
+    )
     by_uri, by_json = We360Hook("by_uri").settings, We360Hook("by_json").settings
     for name in ("customer_id", "login", "password", "api_url", "auth_url", "timezone", "timeout_s"):
         assert getattr(by_uri, name) == getattr(by_json, name), name

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import re
 import subprocess
 import sys
 import time
 import zoneinfo
 from pathlib import Path
 
-import duckdb
 import pytest
 
 pytestmark = pytest.mark.e2e
@@ -33,7 +30,9 @@ def processes(env, log_dir):
     for part in ("api-server", "scheduler", "dag-processor"):
         with (log_dir / f"{part}.log").open("w") as log:
             arguments = ["--port", env["E2E_PORT"]] if part == "api-server" else []
-            yield subprocess.Popen([sys.executable, "-m", "airflow", part, *arguments], env=env, stdout=log, stderr=subprocess.STDOUT)
+            yield subprocess.Popen(
+                [sys.executable, "-m", "airflow", part, *arguments], env=env, stdout=log, stderr=subprocess.STDOUT
+            )
 
 
 def airflow(env, *arguments):

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from airflow_provider_we360.errors import ValueDoesNotFit
 from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.rows.values import converter
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 COLUMNS = [Column(f"c_{kind.value}", kind) for kind in Kind if kind is not Kind.INSTANT]
 DECODER = RowDecoder(COLUMNS, "Asia/Kolkata")
 
 two = st.integers(0, 99).map(lambda number: f"{number:02d}")
 wire_texts = st.one_of(
-    st.sampled_from(["-", "–", "—", "", "0", "8:05:09", "05:09", "12.5", "2026-06-01", "2026-06-01 11:55:39", "2026-06-01T11:55:39Z"]),
+    st.sampled_from(
+        ["-", "–", "—", "", "0", "8:05:09", "05:09", "12.5", "2026-06-01", "2026-06-01 11:55:39", "2026-06-01T11:55:39Z"]
+    ),
     st.sampled_from(["0000-01-01", "0000-01-01 00:00:00", "2026-02-30", "2026-06-01 24:00:00", "2026-06-01 23:59:60"]),
     st.builds("{}:{}:{}".format, st.integers(0, 400), two, two),
     st.builds("{}:{}".format, two, two),
@@ -54,7 +57,9 @@ def test_the_decoder_reads_what_the_rules_say_and_refuses_what_they_refuse(rows)
 def test_a_duration_written_as_hours_minutes_seconds_comes_back_as_its_seconds(seconds):
     column = RowDecoder([Column("d", Kind.DURATION)], "Asia/Kolkata")
     text = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    assert column.decode(json.dumps([{"d": text}, {"d": seconds}, {"d": str(seconds)}]).encode()).to_pydict() == {"d": [seconds] * 3}
+    assert column.decode(json.dumps([{"d": text}, {"d": seconds}, {"d": str(seconds)}]).encode()).to_pydict() == {
+        "d": [seconds] * 3
+    }
 
 
 @given(number=st.integers(1, 30))

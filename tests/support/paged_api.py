@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+
 from airflow_provider_we360.client.answer import Answer, Refused
 from airflow_provider_we360.client.exchange import TimedOut
 from airflow_provider_we360.client.report import Query

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import httpx
+
 from airflow_provider_we360.auth.bearer import BearerAuth
 from airflow_provider_we360.auth.manager import TokenManager
 from airflow_provider_we360.auth.store import MemoryTokenStore, TokenStore
@@ -43,7 +44,7 @@ class World:
         self.masked: list[str] = []
 
     @property
-    def ledger(self):  # noqa: ANN201
+    def ledger(self):
         return self.sandbox.ledger
 
     @property

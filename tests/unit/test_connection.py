@@ -6,10 +6,11 @@ import json
 from types import SimpleNamespace
 
 import pytest
+
 from airflow_provider_we360.connection import TokenCache, parse_connection
 from airflow_provider_we360.errors import We360ConfigError
 
-PASSWORD = "s3cret-passw0rd"  # noqa: S105 - a canary
+PASSWORD = "s3cret-passw0rd"
 
 
 def connection(**changes):

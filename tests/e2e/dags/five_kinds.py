@@ -28,7 +28,9 @@ with DAG(
 ):
     load("we360_interval", outlets=[DAYS])
 
-with DAG("plain_cron", schedule="0 12 * * *", start_date=FIRST.add(hours=12), end_date=FIRST.add(days=1, hours=12), catchup=True):
+with DAG(
+    "plain_cron", schedule="0 12 * * *", start_date=FIRST.add(hours=12), end_date=FIRST.add(days=1, hours=12), catchup=True
+):
     load("we360_plain_cron")
 
 with DAG("manual", schedule=None, start_date=FIRST):

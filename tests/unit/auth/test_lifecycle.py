@@ -6,6 +6,7 @@ import threading
 
 import httpx
 import pytest
+
 from airflow_provider_we360.auth.token import parse_token_answer
 from airflow_provider_we360.errors import AuthUnavailable, ClientRefused, CredentialsRefused, We360ConfigError
 from airflow_provider_we360.sandbox.app import SandboxConfig
@@ -139,12 +140,25 @@ def test_a_refresh_whose_answer_is_lost_ends_in_a_session_all_the_same():
     assert world.live_sessions == 1
 
 
-@pytest.mark.parametrize("fault", ["http_503", "html_502", "http_429", "html_200", "empty_200", "truncated_json", "reset", "no_access_token"])
+@pytest.mark.parametrize(
+    "fault", ["http_503", "html_502", "http_429", "html_200", "empty_200", "truncated_json", "reset", "no_access_token"]
+)
 def test_trouble_at_login_that_passes_is_waited_out(fault):
     world = World()
     world.sandbox.faults.add("login", fault)
     assert world.task().ask().status_code == 200
     assert min(world.time.naps) >= 2
+
+
+@pytest.mark.parametrize("fault", ["http_400", "http_403", "http_404"])
+def test_a_refusal_in_unknown_words_is_never_tried_again_lest_it_locks_the_account(fault):
+    world = World()
+    world.sandbox.faults.add("login", fault, times=None)
+    task = world.task()
+    for _ in range(3):
+        with pytest.raises(ClientRefused):
+            task.ask()
+    assert world.ledger.counts["logins_sent"] == 1
 
 
 def test_trouble_at_login_that_stays_ends_after_three_tries():
@@ -171,7 +185,7 @@ def test_trouble_at_login_that_stays_ends_after_three_tries():
 @pytest.mark.parametrize("kc_version", ["18.0", "26.5", "26.6"])
 def test_a_refusal_is_asked_once_by_all_threads_of_a_task_and_says_what_to_fix(config, error, advice, kc_version):
     world = World(SandboxConfig(**{"kc_version": kc_version, **config}))
-    task = world.task(customer_id="acme-demo", password="canary-Passw0rd-7f3a91")  # noqa: S106
+    task = world.task(customer_id="acme-demo", password="canary-Passw0rd-7f3a91")
     for _ in range(4):
         with pytest.raises(error, match=advice) as caught:
             task.ask()
@@ -180,7 +194,9 @@ def test_a_refusal_is_asked_once_by_all_threads_of_a_task_and_says_what_to_fix(c
     assert world.time.naps == []
 
 
-@pytest.mark.parametrize(("refused", "advice"), [("disabled", "disabled"), ("not_set_up", "log in once in a browser"), ("otp", "second factor")])
+@pytest.mark.parametrize(
+    ("refused", "advice"), [("disabled", "disabled"), ("not_set_up", "log in once in a browser"), ("otp", "second factor")]
+)
 def test_an_account_in_trouble_is_named(refused, advice):
     world = World()
     world.sandbox.identity.change_account(refused=refused)
@@ -262,7 +278,9 @@ def test_logout_forgets_the_token_even_where_the_server_cannot_be_told():
     assert world.store.load() is None
 
 
-@pytest.mark.parametrize("url", ["https://evil.example/x", "http://localhost/x", "https://127.0.0.1/x", "http://127.0.0.1:81/x"])
+@pytest.mark.parametrize(
+    "url", ["https://evil.example/x", "http://localhost/x", "https://127.0.0.1/x", "http://127.0.0.1:81/x"]
+)
 def test_another_host_raises_before_a_byte_is_sent(url):
     world = World()
     task = world.task()

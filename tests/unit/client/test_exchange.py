@@ -7,6 +7,7 @@ import json
 
 import httpx
 import pytest
+
 from airflow_provider_we360.client import reports
 from airflow_provider_we360.client.answer import Refused, TooLarge
 from airflow_provider_we360.client.exchange import TRIES, Exchange, Tally, TimedOut
@@ -209,7 +210,10 @@ def test_a_slow_drip_ends_by_a_deadline():
         ask(lambda request: httpx.Response(200, stream=Drip()), time=time)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(401, AccessDenied), (403, AccessDenied), (413, TooLarge), (302, RequestRejected), (404, RequestRejected)])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, AccessDenied), (403, AccessDenied), (413, TooLarge), (302, RequestRejected), (404, RequestRejected)],
+)
 def test_each_refusal_has_its_name(status, kind):
     with pytest.raises(kind):
         ask(httpx.Response(status, text="no"))

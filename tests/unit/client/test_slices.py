@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+
 from airflow_provider_we360.client.answer import Refused
 from airflow_provider_we360.client.report import Query
 from airflow_provider_we360.client.slices import SliceReader

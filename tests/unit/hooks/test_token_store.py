@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from cryptography.fernet import Fernet, MultiFernet
+
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.hooks.token_store import VariableTokenStore
-from cryptography.fernet import Fernet, MultiFernet
 from support.variables import FakeVariables
 
 TOKEN = TokenSet("access-canary-111", "refresh-canary-222", obtained_at=1000.0, expires_at=37000.0, rotates=True)
@@ -20,7 +21,7 @@ SETTINGS = We360Settings(
     conn_id="we360_default",
     customer_id="acme",
     login="ops@acme.example",
-    password="s3cret-passw0rd",  # noqa: S106 - a canary
+    password="s3cret-passw0rd",
     api_url=httpx.URL("https://api.in.we360.ai/"),
     auth_url=httpx.URL("https://auth.in.we360.ai/"),
 )
@@ -80,7 +81,9 @@ def test_a_rotated_fernet_key_still_opens_the_entry(variables, key):
     assert VariableTokenStore(SETTINGS, variables, rotated).load() == TOKEN
 
 
-@pytest.mark.parametrize("text", ["", "not json", "{}", '{"v": 1, "sealed": "x"}', '{"v": 1, "sealed": 5}', "[]", "null", '{"v": 2}'])
+@pytest.mark.parametrize(
+    "text", ["", "not json", "{}", '{"v": 1, "sealed": "x"}', '{"v": 1, "sealed": 5}', "[]", "null", '{"v": 2}']
+)
 def test_what_does_not_open_counts_as_absent_and_is_said_once(variables, key, text, caplog):
     store = VariableTokenStore(SETTINGS, variables, key)
     variables.values[store.name] = text

@@ -300,7 +300,7 @@ def test_what_is_said_to_be_gzip_may_not_be(play, caller, fault: str) -> None:
         content = caller.report(token).content
     except httpx.DecodingError:
         content = b""
-    with pytest.raises(ValueError, match="Expecting|Unterminated|delimiter"):
+    with pytest.raises(ValueError, match=r"Expecting|Unterminated|delimiter"):
         json.loads(content.decode("utf-8", "replace"))
 
 

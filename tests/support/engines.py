@@ -1,0 +1,203 @@
+"""The real databases that every warehouse is tried on, each behind the same few words."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, ClassVar
+
+from airflow_provider_we360.rows.schema import Column, Kind
+from airflow_provider_we360.sinks.base import LOADED_AT, RUN_ID, TENANT, WINDOW_END, WINDOW_START, Load, LoadResult
+from airflow_provider_we360.sinks.registry import sink_for
+from airflow_provider_we360.sinks.sql import SqlSink
+from support import loads
+
+OURS = {column.name: column for column in (TENANT, WINDOW_START, WINDOW_END, RUN_ID, LOADED_AT)}
+
+
+class Engine(ABC):
+    """One database, reached through an Airflow Connection in the environment."""
+
+    conn_type: ClassVar[str]
+    text = "VARCHAR"
+
+    def __init__(self, connection: dict[str, Any]) -> None:
+        self.connection = connection
+        self.conn_id = f"{self.conn_type}_{uuid.uuid4().hex[:8]}"
+        self.connect_by_environment()
+
+    def connect_by_environment(self) -> None:
+        """Make the Connection known to this process."""
+        os.environ[f"AIRFLOW_CONN_{self.conn_id.upper()}"] = json.dumps({"conn_type": self.conn_type, **self.connection})
+
+    @abstractmethod
+    def hook(self) -> Any: ...
+
+    def sink(self, table: str, hook: Any = None) -> SqlSink:
+        return sink_for(hook or self.hook(), table, conn_id=self.conn_id, sleep=time.sleep, clock=time.monotonic)
+
+    def load(self, table: str, load: Load, content: Iterable[loads.Row]) -> LoadResult:
+        return self.sink(table).load(load, loads.batches(content, load.columns))
+
+    def execute(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run the statements as any other user of the database; what the last one answers."""
+        found: list[tuple[Any, ...]] = []
+        with closing(self.hook().get_conn()) as connection:
+            cursor = connection.cursor()
+            for statement in statements:
+                cursor.execute(statement)
+                found = cursor.fetchall() if statement.lstrip().upper().startswith(("SELECT", "PRAGMA")) else []
+            connection.commit()
+        return found
+
+    def rows(self, table: str, columns: Sequence[Column] = loads.COLUMNS, extra: Iterable[str] = ()) -> list[loads.Row]:
+        """What the table holds, as typed values, sorted."""
+        wanted = [*columns, *(OURS.get(name) or Column(name) for name in extra)]
+        names = ", ".join(f'"{column.name}"' for column in wanted)
+        found = self.execute(f"SELECT {names} FROM {table}")
+        typed = [{c.name: self.typed(value, c.kind) for c, value in zip(wanted, values, strict=True)} for values in found]
+        return sorted(typed, key=repr)
+
+    def typed(self, value: object, kind: Kind) -> object:
+        return value
+
+    def column_names(self, table: str) -> list[str]:
+        with closing(self.hook().get_conn()) as connection:
+            cursor = connection.cursor()
+            cursor.execute(f"SELECT * FROM {table} WHERE 1 = 0")
+            return [column[0] for column in cursor.description]
+
+    def has_table(self, table: str) -> bool:
+        try:
+            self.column_names(table)
+        except Exception:
+            return False
+        return True
+
+    @abstractmethod
+    def hook_with(self, before: Callable[[str], None]) -> Any:
+        """A hook whose connections call ``before`` with each statement that they are about to run."""
+
+
+class DuckDB(Engine):
+    conn_type = "duckdb"
+
+    def __init__(self, folder: Path, **extra: Any) -> None:
+        self.path = folder / "warehouse.duckdb"
+        super().__init__({"host": str(self.path), "extra": json.dumps(extra)})
+
+    def hook(self) -> Any:
+        from airflow.providers.duckdb.hooks.duckdb import DuckDBHook
+
+        return DuckDBHook(duckdb_conn_id=self.conn_id)
+
+    def typed(self, value: object, kind: Kind) -> object:
+        return value.replace(tzinfo=dt.UTC) if kind is Kind.INSTANT and isinstance(value, dt.datetime) else value
+
+    def hook_with(self, before: Callable[[str], None]) -> Any:
+        from airflow.providers.duckdb.hooks.duckdb import DuckDBHook
+
+        class Watched(DuckDBHook):
+            def get_conn(self) -> Any:
+                return _Watched(super().get_conn(), before)
+
+        return Watched(duckdb_conn_id=self.conn_id)
+
+
+class SQLite(Engine):
+    conn_type = "sqlite"
+    text = "TEXT"
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "warehouse.sqlite"
+        super().__init__({"host": str(self.path)})
+
+    def hook(self) -> Any:
+        from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+        return SqliteHook(sqlite_conn_id=self.conn_id)
+
+    def typed(self, value: object, kind: Kind) -> object:
+        if not isinstance(value, str) or kind not in (Kind.DATE, Kind.TIMESTAMP, Kind.INSTANT):
+            return value
+        if kind is Kind.DATE:
+            return dt.date.fromisoformat(value)
+        moment = dt.datetime.fromisoformat(value)
+        return moment.replace(tzinfo=dt.UTC) if kind is Kind.INSTANT else moment
+
+    def hook_with(self, before: Callable[[str], None]) -> Any:
+        from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+        class Watched(SqliteHook):
+            def get_conn(self) -> Any:
+                return _Watched(super().get_conn(), before)
+
+        return Watched(sqlite_conn_id=self.conn_id)
+
+
+class Postgres(Engine):
+    conn_type = "postgres"
+    text = "text"
+
+    def __init__(self, server: str, database: str = "postgres", login: str = "postgres", **extra: Any) -> None:
+        self.server = server
+        super().__init__({"host": server, "login": login, "schema": database, "extra": json.dumps(extra)})
+
+    def hook(self) -> Any:
+        from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+        return PostgresHook(postgres_conn_id=self.conn_id)
+
+    def hook_with(self, before: Callable[[str], None]) -> Any:
+        from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+        class Watched(PostgresHook):
+            def get_conn(self) -> Any:
+                return _Watched(super().get_conn(), before)
+
+        return Watched(postgres_conn_id=self.conn_id)
+
+
+class _Watched:
+    """A connection or cursor that tells each statement before it runs it; otherwise what it stands for."""
+
+    def __init__(self, inner: Any, before: Callable[[str], None]) -> None:
+        object.__setattr__(self, "_inner", inner)
+        object.__setattr__(self, "_before", before)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name == "cursor":
+            return lambda *args, **kwargs: _Watched(found(*args, **kwargs), self._before)
+        if name in ("execute", "executemany", "copy", "copy_expert"):
+
+            def told(sql: str, *args: Any, **kwargs: Any) -> Any:
+                self._before(sql)
+                return found(sql, *args, **kwargs)
+
+            return told
+        return found
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._inner, name, value)
+
+
+def load_in_this_process(engine: Engine, table: str, load: Load, content: list[loads.Row], at: float) -> int:
+    """One load, begun at a moment that several processes have agreed on; answers its rows."""
+    engine.connect_by_environment()
+    time.sleep(max(0.0, at - time.time()))
+    return engine.load(table, load, content).rows
+
+
+def warm_up() -> None:
+    """What a process imports before its first load."""
+    import airflow.providers.duckdb.hooks.duckdb
+    import airflow.providers.postgres.hooks.postgres
+    import airflow.providers.sqlite.hooks.sqlite  # noqa: F401 - for its effect
