@@ -6,6 +6,10 @@ One answer with ``limit: 0`` is one statement on the server, so nothing can shif
 (b) the server gives no total, but says that no page follows, or
 (c) it says neither, and a second page brings no row that is new.
 
+What a server says may be wrong: one that cuts its answers off and counts what is left looks whole by (a) and (b). No
+slice can have more rows than such a cap, so a slice with more rows than any before it, or as many and a round number,
+is asked for a second page whatever was said: a few requests an extract, and no cap stays hidden.
+
 Otherwise, or where the server will not answer at once, the slice is read in pages. Pages can shift between two requests,
 so a walk over them counts only where first total, last total, rows and distinct keys agree; without a total, where two
 walks bring the same keys. After three walks :class:`PaginationInconsistent` is raised and nothing is loaded.
@@ -15,6 +19,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -30,6 +35,7 @@ log = logging.getLogger(__name__)
 
 PAGE_ROWS = 500
 FEWEST_PAGE_ROWS = 10
+ROUND = 10
 WALKS = 3
 MOST_PAGES = 20_000
 
@@ -68,12 +74,15 @@ class SliceReader:
         day_column: str | None,
         on_duplicates: Callable[[int], None] = lambda count: None,
     ) -> None:
-        self._ask = ask
+        self._ask_api = ask
         self._key = key
         self._day_column = day_column
         self._on_duplicates = on_duplicates
         # Learnt from the first slice that shows it: this server does not give all rows at once, but so many.
         self._page_rows: int | None = None
+        self._no_cap_below = 0
+        self._believes = True
+        self._lock = threading.Lock()
 
     def read(self, query: Query) -> pa.RecordBatch:
         """All rows of the query's days, each once.
@@ -101,17 +110,34 @@ class SliceReader:
         if self._is_whole(answer, rows, query):
             self._on_duplicates(answer.rows.num_rows - rows.num_rows)
             return rows
-        capped = answer.total is None or answer.total > answer.rows.num_rows >= FEWEST_PAGE_ROWS
+        capped = answer.total is None or not self._believes or answer.total > answer.rows.num_rows >= FEWEST_PAGE_ROWS
         return self._read_pages(query, self._learn(answer.rows.num_rows) if capped else PAGE_ROWS)
+
+    def _ask(self, query: Query) -> Answer:
+        answer = self._ask_api(query)
+        return answer if self._believes else replace(answer, total=None, has_next=None)
 
     def _is_whole(self, answer: Answer, rows: pa.RecordBatch, query: Query) -> bool:
         received = answer.rows.num_rows
         if answer.total is not None:
-            return answer.total in (received, rows.num_rows)
-        if answer.has_next is not None:
-            return not answer.has_next
+            said = answer.total in (received, rows.num_rows)
+        else:
+            said = answer.has_next is False
+        nothing_said = answer.total is None and answer.has_next is None
+        if not said and not nothing_said:
+            return False
+        could_be_a_cap = received > self._no_cap_below or (received == self._no_cap_below and received % ROUND == 0)
+        if said and not could_be_a_cap:
+            return True
         second = self._page(replace(query, page=2, limit=received))
-        return second is None or not _new_keys(rows, second.rows, self._key)
+        if second is None or not _new_keys(rows, second.rows, self._key):
+            with self._lock:
+                self._no_cap_below = max(self._no_cap_below, received)
+            return True
+        if said:
+            log.warning("the server cuts its answers off at %d rows and calls that all; what it says of pages is not used", received)
+            self._believes = False
+        return False
 
     def _confirm_empty(self, query: Query, empty: pa.RecordBatch) -> pa.RecordBatch:
         """An empty answer is asked once more before it counts: a scope that vanished for a moment must not empty a table."""

@@ -28,8 +28,9 @@ def constraint(target: Target) -> SinkError:
 
 
 def require_database(target: Target, opened: str) -> None:
-    """
-    :raises We360ConfigError: where a three-part name means another database than the connected one.
+    """A three-part name must mean the connected database.
+
+    :raises We360ConfigError: where it names another.
     """
     named = target.table.database
     if named is not None and named.lower() != opened.lower():

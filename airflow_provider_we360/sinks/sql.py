@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from logging import getLogger
 
 from airflow_provider_we360.errors import SinkError, We360ConfigError
 from airflow_provider_we360.rows.batch import RowBatch
@@ -14,6 +15,8 @@ from airflow_provider_we360.sinks.scope import Scope
 from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse, literal
 from airflow_provider_we360.types import Day
+
+log = getLogger(__name__)
 
 MOST_SIBLINGS = 16
 """How often "already exists" is taken for an answer while the table is made."""
@@ -104,6 +107,7 @@ class _Course:
             )
         with self._transaction():
             self._warehouse.create_table()
+        log.info("Created table %s", self._warehouse.target)
 
     def _widened(self, stored: StoredTable) -> bool:
         """Whether columns had to be added."""
@@ -117,6 +121,7 @@ class _Course:
         if new:
             with self._transaction():
                 self._warehouse.add_columns(new)
+            log.info("Added to table %s: %s", self._warehouse.target, ", ".join(column.name for column in new))
         return bool(new)
 
     def _require_adopted(self, stored: StoredTable) -> None:
@@ -130,8 +135,8 @@ class _Course:
         ours = [name for name in (TENANT.name, WINDOW_START.name, WINDOW_END.name) if name in orphans]
         if ours:
             raise We360ConfigError(
-                f"table: {max(orphans.values())} row(s) of {self._warehouse.target} have no {', '.join(ours)}: they are from before "
-                f"this provider. Adopt them, once: {self._adoption(ours)}"
+                f"table: {max(orphans.values())} row(s) of {self._warehouse.target} have no {', '.join(ours)}: they are from "
+                f"before this provider. Adopt them, once: {self._adoption(ours)}"
             )
         if orphans:
             name, count = next(iter(orphans.items()))

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
+from airflow_provider_we360.sinks import refusals
 from airflow_provider_we360.sinks.base import WINDOW_END, WINDOW_START, Load, WriteMode
 from airflow_provider_we360.sinks.catalogue import StoredTable
 from airflow_provider_we360.sinks.scope import Condition
@@ -39,7 +40,7 @@ class Warehouse(ABC):
 
     # What no two databases do alike
 
-    @classmethod
+    @classmethod  # noqa: B027 - most have nothing to look at
     def require_usable(cls, target: Target) -> None:
         """Look at the Connection before any row is pulled.
 
@@ -167,6 +168,8 @@ class Warehouse(ABC):
             return {self.load.window[0]: count} if count else {}
         day = self.quote(self.load.day_column)
         found = self.query(f"SELECT {day}, count(*) FROM {source} WHERE {condition.sql} GROUP BY {day}", condition.parameters)
+        if any(value is None for value, _ in found):
+            raise refusals.no_value(self.target, self.load.day_column)
         return {self.as_day(value): count for value, count in found}
 
     def delete(self, condition: Condition) -> int:

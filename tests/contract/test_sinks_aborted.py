@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from support.engines import Engine
-from support.loads import append, batch, day, load, merge, row, rows
 
 from airflow_provider_we360.errors import SinkError
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.sinks.base import Load, OnEmpty, WriteMode
+from support.engines import Engine
+from support.loads import append, batch, day, load, merge, row, rows
 
 OLD = rows(1, 3, note="old") + rows(2, 3, note="old")
 NEW = rows(1, 2, note="new") + rows(2, 4, note="new")

@@ -8,12 +8,12 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from support import loads
-from support.engines import Engine, load_in_this_process
-from support.loads import append, batches, day, load, rows, summary
 
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.sinks.base import Load
+from support import loads
+from support.engines import Engine, load_in_this_process
+from support.loads import append, batches, day, load, rows, summary
 
 Together = Callable[[str, list[tuple[Load, list[loads.Row]]]], list[int]]
 

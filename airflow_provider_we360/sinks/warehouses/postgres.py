@@ -175,7 +175,7 @@ class PostgresWarehouse(Warehouse):
         schema = f'"{(self.target.table.schema or "public").lower()}"'
         return SinkError(
             f"table: {role} may not do what a load into {self.target} needs; nothing was changed. "
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {self.table} TO {role}; to stage rows: GRANT TEMPORARY ON DATABASE "
+            f"GRANT SELECT, INSERT, DELETE ON {self.table} TO {role}; to stage rows: GRANT TEMPORARY ON DATABASE "
             f'"{self._database}" TO {role}; to create the table: GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}; '
             "columns can be added by the table's owner only"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
@@ -33,16 +34,41 @@ def truth(api):
     return sorted(row["identity_id"] for row in api.rows)
 
 
-def test_a_total_that_equals_the_rows_costs_one_request():
-    api = PagedApi(rows_of(*range(60)))
-    assert read(api) == truth(api)
-    assert len(api.queries) == 1
+@pytest.mark.parametrize("total", ["true", None])
+def test_a_total_that_equals_the_rows_or_no_next_page_costs_one_request_and_one_to_make_sure(total):
+    api = PagedApi(rows_of(*range(63)), total=total)
+    slices = reader(api)
+    for _ in range(5):
+        assert slices.read(QUERY).num_rows == 63
+    assert [(query.page, query.limit) for query in api.queries] == [(1, 0), (2, 63), *[(1, 0)] * 4]
 
 
-def test_has_next_false_without_a_total_costs_one_request():
-    api = PagedApi(rows_of(*range(60)), total=None)
+@pytest.mark.parametrize("cap", [10, 17, 50])
+@pytest.mark.parametrize("says_next", [True, False])
+def test_a_cap_that_the_metadata_hides_loses_no_row(cap, says_next):
+    class Liar(PagedApi):
+        """Counts the rows it gives and calls that the total."""
+
+        def ask(self, query):
+            answer = super().ask(query)
+            return replace(answer, total=answer.rows.num_rows, has_next=False if says_next else None)
+
+    api = Liar(rows_of(*range(60)), cap=cap)
     assert read(api) == truth(api)
-    assert len(api.queries) == 1
+
+
+def test_a_cap_that_is_hidden_on_a_later_larger_day_is_found_too():
+    class Liar(PagedApi):
+        def ask(self, query):
+            answer = super().ask(query)
+            return replace(answer, total=answer.rows.num_rows, has_next=False)
+
+    api = Liar(rows_of(*range(5)), cap=10)
+    slices = reader(api)
+    assert slices.read(QUERY).num_rows == 5
+    for count in (10, 60, 7):
+        api.rows = rows_of(*range(count))
+        assert slices.read(QUERY).num_rows == count
 
 
 def test_with_neither_a_second_page_is_asked_for_and_must_bring_nothing_new():

@@ -107,6 +107,19 @@ def test_a_night_shift_can_be_told_under_the_day_it_ends_on() -> None:
     assert {row["shift_start_dt"] for row in nights} == {f"{LAST - dt.timedelta(days=1)} 22:00:00"}
 
 
+def test_a_night_that_is_told_under_its_last_day_still_runs_on_that_day() -> None:
+    rows = company(night_rows_on="end", today=LAST).rows(LAST, LAST)
+    assert {None} == {row["punch_out"] for row in rows if row["shift_name"] == "Night"}
+
+
+def test_nobody_is_online_for_longer_than_they_were_present() -> None:
+    day = dt.date(2026, 3, 10)
+    rows = company(employees=200).rows(day, day, as_of=day + dt.timedelta(days=1))
+    for row in rows:
+        if row["punch_out"]:
+            assert row["online_duration"] + row["break_duration"] <= row["punch_duration"]
+
+
 def test_sundays_and_holidays_are_nearly_empty_and_leave_is_a_row_of_nothing(rows: list[dict]) -> None:
     by_day = Counter(row["attendance_date"] for row in rows)
     assert by_day[dt.date(2026, 3, 15)] < 10 < by_day[dt.date(2026, 3, 16)]

@@ -263,8 +263,9 @@ def test_a_refresh_token_expires_when_it_says(sandbox_with, clock) -> None:
 def test_an_idle_session_dies_in_two_steps(sandbox_with, clock, version: str, first_words: str) -> None:
     caller = sandbox_with(kc_version=version, idle_s=1000)
     token = caller.tokens()["refresh_token"]
-    clock.now += 900
-    assert caller.refresh(token).status_code == 200, "each refresh starts the idle time anew"
+    for _ in range(2):
+        clock.now += 900
+        assert caller.refresh(token).status_code == 200, "each refresh starts the idle time anew"
     clock.now += 1001
     assert told(caller.refresh(token)) == (400, "invalid_grant", first_words)
     assert told(caller.refresh(token)) == (400, "invalid_grant", "Offline user session not found")
@@ -414,9 +415,9 @@ def test_refreshes_at_once_all_win_in_old_versions_and_one_wins_in_new_ones(sand
 
 def test_the_ledger_counts_what_happened_to_sessions(caller, clock) -> None:
     first, second = caller.tokens(), caller.tokens()
-    caller.login(password="no")
-    clock.now += 5
-    caller.login(password="no")
+    for pause in (5, 9, 0):
+        caller.login(password="no")
+        clock.now += pause
     caller.refresh(first["refresh_token"])
     caller.refresh(first["refresh_token"])
     caller.refresh("x")
@@ -425,7 +426,7 @@ def test_the_ledger_counts_what_happened_to_sessions(caller, clock) -> None:
     counted = {name: value for name, value in seen.items() if isinstance(value, int | float | dict)}
     assert {
         "logins_ok": 2,
-        "logins_refused": 2,
+        "logins_refused": 3,
         "refreshes_ok": 2,
         "refreshes_refused": 1,
         "logouts": 1,

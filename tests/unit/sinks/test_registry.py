@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.sinks import registry, warehouses
+from airflow_provider_we360.sinks.warehouse import Warehouse
+
+
+def sink_for(hook: object, table: str = "attendance") -> object:
+    return registry.sink_for(hook, table, conn_id="target", sleep=time.sleep, clock=time.monotonic)
+
+
+def sql_hook(conn_type: str) -> Any:
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+    return type("SomeHook", (DbApiHook,), {"conn_type": conn_type, "conn_name_attr": "c", "c": "target"})()
+
+
+def test_names_are_the_files_of_the_folder() -> None:
+    files = {path.stem for path in Path(warehouses.__file__).parent.glob("*.py")} - {"__init__"}
+    assert set(registry.names()) == files >= {"duckdb", "postgres", "sqlite"}
+    assert list(registry.names()) == sorted(registry.names())
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_file_holds_a_whole_warehouse(name: str) -> None:
+    found = registry.get(name)
+    assert issubclass(found, Warehouse)
+    assert found.__abstractmethods__ == frozenset()
+
+
+def test_a_file_more_is_a_warehouse_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clickhouse.py").write_text(
+        "from airflow_provider_we360.sinks.warehouses.sqlite import SqliteWarehouse\nWAREHOUSE = SqliteWarehouse\n"
+    )
+    monkeypatch.setattr(warehouses, "__path__", [*warehouses.__path__, str(tmp_path)])
+    assert "clickhouse" in registry.names()
+    assert sink_for(sql_hook("clickhouse"))
+
+
+def test_looking_imports_none_of_them() -> None:
+    code = (
+        "import sys; from airflow_provider_we360.sinks import registry; registry.names();"
+        "ours = 'airflow_provider_we360.sinks.warehouses.';"
+        "print([m for m in sys.modules if m.startswith(ours) or m in ('duckdb', 'pyarrow')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_hook_of_no_database_is_refused_by_name() -> None:
+    hook = type("HttpHook", (), {"conn_type": "http"})()
+    with pytest.raises(
+        We360ConfigError, match=r"sql_conn_id: 'target' is of type 'http', which is no SQL database; .* duckdb, postgres"
+    ):
+        sink_for(hook)
+
+
+def test_a_hook_without_type_is_refused_by_its_class() -> None:
+    with pytest.raises(We360ConfigError, match="sql_conn_id: 'target' is of a kind that Airflow serves by object"):
+        sink_for(object())
+
+
+def test_a_database_without_warehouse_is_refused_and_the_known_ones_named() -> None:
+    with pytest.raises(We360ConfigError, match=r"sql_conn_id: 'target' is of type 'mssql', .* use .* duckdb, postgres, sqlite"):
+        sink_for(sql_hook("mssql"))
+
+
+def test_the_tables_name_is_looked_at_before_anything_is_opened() -> None:
+    with pytest.raises(We360ConfigError, match="table: "):
+        sink_for(sql_hook("sqlite"), "a;b")
