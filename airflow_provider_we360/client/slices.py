@@ -135,7 +135,9 @@ class SliceReader:
                 self._no_cap_below = max(self._no_cap_below, received)
             return True
         if said:
-            log.warning("the server cuts its answers off at %d rows and calls that all; what it says of pages is not used", received)
+            log.warning(
+                "the server cuts its answers off at %d rows and calls that all; what it says of pages is not used", received
+            )
             self._believes = False
         return False
 

@@ -48,7 +48,7 @@ GROUPS = (
     "Night Operations",
     "Finance & Payroll",
     "Sales \N{EN DASH} North",
-    "मानव संसाधन",
+    "Mānav Sansādhan",
     'Key Accounts, "Gold"',
     "Design",
     "Quality",

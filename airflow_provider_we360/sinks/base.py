@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import OWN_PREFIX, Column, Kind
 from airflow_provider_we360.types import Window
@@ -74,6 +75,13 @@ class Load:
     on_empty: OnEmpty = OnEmpty.FAIL
     create_table: bool = True
     evolve_schema: bool = True
+
+    def __post_init__(self) -> None:
+        if self.group_filtered and self.write_mode is WriteMode.REPLACE_WINDOW:
+            raise We360ConfigError(
+                "write_mode: 'replace_window' with group_ids or shift_ids would leave rows of people who changed group or shift; "
+                "use write_mode='merge'"
+            )
 
     @property
     def constants(self) -> dict[Column, object]:

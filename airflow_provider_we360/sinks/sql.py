@@ -39,7 +39,6 @@ class SqlSink:
 
     def load(self, load: Load, batches: Iterable[RowBatch]) -> LoadResult:
         """Table, staging, then one transaction; see :class:`airflow_provider_we360.sinks.base.Sink`."""
-        _require_loadable(load)
         return _Course(self._warehouse(self._target, load), load).take(batches)
 
 
@@ -203,11 +202,3 @@ class _Course:
                 f"window: {first} to {last} shares days with {other_first} to {other_last}, which {self._warehouse.target} "
                 "holds; nothing was changed. Load the very same window, or delete the rows of the other one first"
             )
-
-
-def _require_loadable(load: Load) -> None:
-    if load.group_filtered and load.write_mode is WriteMode.REPLACE_WINDOW:
-        raise We360ConfigError(
-            "write_mode: 'replace_window' with group_ids or shift_ids would leave rows of people who changed group or shift; "
-            "use write_mode='merge'"
-        )

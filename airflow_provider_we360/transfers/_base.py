@@ -7,6 +7,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from airflow_provider_we360.client.exchange import Tally
     from airflow_provider_we360.client.extract import Extract
     from airflow_provider_we360.hooks.we360 import We360Hook
-    from airflow_provider_we360.rows.batch import RowBatch
     from airflow_provider_we360.sinks.base import Load, LoadResult, Sink
     from airflow_provider_we360.types import Window
 
@@ -120,7 +120,7 @@ class We360Transfer(BaseOperator):
     def _extract(self, hook: We360Hook, context: Context) -> Extract:
         from airflow_provider_we360.client.extract import parse_extract
 
-        return parse_extract(
+        extract = parse_extract(
             self.report,
             window=self._window(context, self.timezone or hook.settings.timezone),
             mode=self.mode,
@@ -131,6 +131,12 @@ class We360Transfer(BaseOperator):
             report_params=self.report_params,
             column_types=self.column_types,
         )
+        if not extract.mode.sliced_by_day and str(self.lookback_days) != "0":
+            raise We360ConfigError(
+                f"lookback_days: cannot be used with mode {self.mode!r}, where the window is summed up into one row a person: "
+                "a longer window is another sum. Give window_start and window_end"
+            )
+        return extract
 
     def _window(self, context: Context, zone: str) -> Window:
         try:
@@ -151,17 +157,16 @@ class We360Transfer(BaseOperator):
     def _move(self, hook: We360Hook, extract: Extract, context: Context) -> tuple[Progress, Tally, LoadResult]:
         from airflow_provider_we360.client.exchange import Tally
 
-        write, parallel, sink = self._write(), self._parallel_requests(), self._sink()
+        load, parallel, sink = self._describe(context, hook, extract), self._parallel_requests(), self._sink()
         tally = Tally()
         progress = Progress(extract.slices, clock=time.monotonic, tell=self.log.info)
         with closing(progress.watch(hook.read(extract, max_parallel_requests=parallel, tally=tally))) as batches:
-            # The first batch says which columns the server really gave.
+            # The first batch says which columns the server really gives.
             first = next(batches)
-            load = self._describe(context, hook, extract, first, write)
-            result = sink.load(load, chain([first], batches))
+            result = sink.load(replace(load, columns=first.columns), chain([first], batches))
         return progress, tally, result
 
-    def _describe(self, context: Context, hook: We360Hook, extract: Extract, first: RowBatch, write: dict[str, Any]) -> Load:
+    def _describe(self, context: Context, hook: We360Hook, extract: Extract) -> Load:
         from airflow_provider_we360.sinks.base import Load
 
         return Load(
@@ -171,12 +176,12 @@ class We360Transfer(BaseOperator):
             window=extract.window,
             day_column=extract.report.day_column if extract.mode.sliced_by_day else None,
             key=extract.mode.key,
-            columns=first.columns,
+            columns=extract.columns,
             user_ids=extract.user_ids,
             group_filtered=bool(extract.group_ids or extract.shift_ids),
             run_id=run_id(context),
             loaded_at=timezone.utcnow(),
-            **write,
+            **self._write(),
         )
 
     def _parallel_requests(self) -> int:

@@ -107,6 +107,11 @@ def show() -> int:
     """What landed: weeks, in hours."""
     with duckdb.connect(str(DATABASE), read_only=True) as warehouse:
         (total,) = warehouse.execute(f"SELECT count(*) FROM {TABLE}").fetchone() or (0,)
+        (digest,) = warehouse.execute(
+            f"""SELECT left(md5(string_agg(line, '|' ORDER BY line)), 8) FROM (
+                    SELECT loaded::VARCHAR AS line
+                    FROM (SELECT * EXCLUDE (_we360_run_id, _we360_loaded_at) FROM {TABLE}) AS loaded)"""
+        ).fetchone() or ("",)
         weeks = warehouse.execute(
             f"""SELECT date_trunc('week', attendance_date)::DATE AS week, count(*), count(DISTINCT identity_id),
                        sum(online_duration) / 3600, sum(productive_duration) / 3600, sum(idle_duration) / 3600,
@@ -116,7 +121,7 @@ def show() -> int:
     print("\n week of       rows  people   online h  productive h   idle h  productive %")
     for week, rows, people, online, productive, idle, percent in weeks:
         print(f" {week}  {rows:6}  {people:6}  {online:9.0f}  {productive:12.0f}  {idle:7.0f}  {percent:12.1f}")
-    print(f"\nrows landed: {total}")
+    print(f"\nrows landed: {total} (digest {digest}; run it again: the same)")
     return int(total)
 
 
@@ -147,9 +152,9 @@ def main() -> None:
     with sandbox() as we360:
         say(f"sandbox up at {we360['url']}: a company of {EMPLOYEES}, no We360 account needed")
         env = environment(we360)
-        say("preparing a private Airflow in .demo/airflow")
+        say("preparing a private Airflow in .demo/airflow (about ten seconds)")
         airflow("db", "migrate", env=env, log_name="migrate.log")
-        say(f"airflow dags test {DAG_ID}: {first} to {yesterday}")
+        say(f"airflow dags test {DAG_ID}: {first} to {yesterday} (Airflow takes its time to start)")
         days = json.dumps({"window_start": first.isoformat(), "window_end": yesterday.isoformat()})
         airflow("dags", "test", DAG_ID, "--conf", days, env=env, log_name="load.log")
     if show() == 0:

@@ -46,14 +46,25 @@ def processes() -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for a database, in memory where the system has such: a test's file need not survive a power cut."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="we360-", dir=memory) as made:
+        yield Path(made)
+
+
 @pytest.fixture(params=registry.names())
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+def engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
     """A database of each type of Connection that there is a warehouse for."""
     name = request.param
     if name == "duckdb":
-        return DuckDB(tmp_path)
+        return DuckDB(folder)
     if name == "sqlite":
-        return SQLite(tmp_path)
+        return SQLite(folder)
     if name == "postgres":
         return Postgres(request.getfixturevalue("postgres_server"))
     raise AssertionError(f"warehouses/{name}.py has no database to be tried on: add one here")

@@ -79,7 +79,7 @@ def steps(draw: st.DrawFn) -> tuple[Load, list[dict[str, Any]]]:
     return asked, [row(number, person, count=draw(st.integers(0, 9))) for number, person in sorted(keys)]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(unique=st.booleans(), sequence=st.lists(steps(), min_size=1, max_size=6))
 def test_any_sequence_of_loads_equals_the_model(
     engine: Engine, unique: bool, sequence: list[tuple[Load, list[dict[str, Any]]]]

@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 import httpx
 import pytest
+
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
 from airflow_provider_we360.sandbox.server import serve
 

@@ -1,0 +1,246 @@
+"""Each wrong argument or field is named, the task is not retried in vain, and nothing is half done."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+from collections import defaultdict
+from types import SimpleNamespace
+
+import duckdb
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+from airflow_provider_we360.errors import SinkError, We360ConfigError, We360DataError, We360Error
+from airflow_provider_we360.hooks.we360 import We360Hook
+from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
+from airflow_provider_we360.sandbox.server import serve
+from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
+
+NOON = dt.datetime(2026, 6, 3, 6, 30, tzinfo=dt.UTC)
+
+
+def context(**facts):
+    """What a task knows of a manual run."""
+    return {
+        "ti": SimpleNamespace(dag_id="dag", task_id="load", run_id="manual", map_index=-1),
+        "dag_run": SimpleNamespace(run_after=NOON, start_date=NOON),
+        "outlet_events": defaultdict(lambda: SimpleNamespace(extra={})),
+        **facts,
+    }
+
+
+def load(facts=None, **arguments):
+    given = {
+        "task_id": "load",
+        "sql_conn_id": "duckdb_default",
+        "table": "days",
+        "window_start": "2026-06-01",
+        "window_end": "2026-06-02",
+    }
+    return We360ToSqlOperator(**(given | arguments)).execute(context(**(facts or {})))
+
+
+@pytest.fixture
+def we360(sandbox, monkeypatch, duckdb_file):
+    """Changes the Connection to the sandbox: ``we360(login="")``."""
+    import os
+
+    def change(**changes):
+        connection = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
+        extra = connection["extra"] | {"token_cache": "memory"} | changes.pop("extra", {})
+        connection |= changes | {"extra": {name: value for name, value in extra.items() if value is not None}}
+        monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection))
+
+    change()
+    return change
+
+
+def tables(path):
+    if not path.exists():
+        return []
+    with duckdb.connect(str(path)) as database:
+        return [name for (name,) in database.execute("SELECT table_name FROM information_schema.tables").fetchall()]
+
+
+def test_the_good_case_returns_counts_only(we360, sandbox, duckdb_file):
+    result = load()
+    with duckdb.connect(str(duckdb_file)) as database:
+        (rows,) = database.execute("SELECT count(*) FROM days").fetchone()
+    assert rows == len(sandbox.company.rows(dt.date(2026, 6, 1), dt.date(2026, 6, 2)))
+    assert result.pop("seconds") >= 0
+    assert result.pop("requests") >= 2
+    assert result == {
+        "report": "dynamic_report",
+        "window": ["2026-06-01", "2026-06-02"],
+        "rows": rows,
+        "slices": 2,
+        "table": "days",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"extra": {"customer_id": None}}, "customer_id"),
+        ({"login": ""}, "Login"),
+        ({"password": ""}, "Password"),
+        ({"host": "http://api.in.we360.ai"}, "Host"),
+        ({"extra": {"allow_http": "perhaps"}}, "allow_http"),
+        ({"extra": {"allow_htpp": True}}, "allow_htpp"),
+    ],
+)
+def test_a_wrong_field_of_the_connection_fails_at_once_by_name(we360, sandbox, duckdb_file, changes, names):
+    we360(**changes)
+    with pytest.raises(AirflowFailException, match=names) as caught:
+        load()
+    assert isinstance(caught.value, We360ConfigError)
+    assert sandbox.ledger.logins == 0
+    assert tables(duckdb_file) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"report": "dynamic"}, "report"),
+        ({"mode": "monthly"}, "mode"),
+        ({"columns": []}, "columns"),
+        ({"columns": "email"}, "columns"),
+        ({"columns": ["e mail"]}, "columns"),
+        ({"columns": ['x" (SELECT 1) --']}, "columns"),
+        ({"columns": ["Email", "email"]}, "columns"),
+        ({"columns": ["_we360_tenant"]}, "columns"),
+        ({"column_types": {"employee_id": "number"}}, "column_types"),
+        ({"column_types": {"shoe_size": "text"}}, "column_types"),
+        ({"user_ids": ["a,b"]}, "user_ids"),
+        ({"report_params": {"x": 1}}, "report_params"),
+        ({"window_start": "2026-06-01", "window_end": None}, "window_end"),
+        ({"window_start": None}, "window_start"),
+        ({"window_start": "2026-06-03"}, "window_start"),
+        ({"window_start": "2026-06-01T00:00"}, "window_start"),
+        ({"window_start": "yesterday"}, "window_start"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"lookback_days": -1}, "lookback_days"),
+        ({"lookback_days": "many"}, "lookback_days"),
+        ({"on_empty": "ignore"}, "on_empty"),
+        ({"write_mode": "upsert"}, "write_mode"),
+        ({"group_ids": ["0"]}, "write_mode"),
+        ({"max_parallel_requests": 0}, "max_parallel_requests"),
+        ({"max_parallel_requests": True}, "max_parallel_requests"),
+        ({"table": 'days"; DROP TABLE x; --'}, "table"),
+        ({"table": "a.b.c.d"}, "table"),
+        ({"table": ""}, "table"),
+        ({"create_table": False}, "create_table"),
+    ],
+)
+def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(we360, duckdb_file, arguments, names):
+    with pytest.raises(AirflowFailException, match=names) as caught:
+        load(**arguments)
+    assert isinstance(caught.value, ValueError)
+    assert tables(duckdb_file) == []
+
+
+def test_a_warehouse_connection_that_is_no_sql_hook_is_named(we360, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_FILES", json.dumps({"conn_type": "fs", "extra": {"path": "/tmp"}}))
+    with pytest.raises(AirflowFailException, match="sql_conn_id"):
+        load(sql_conn_id="files")
+
+
+def test_a_warehouse_whose_provider_is_missing_says_what_to_install(we360, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_FLAKES", json.dumps({"conn_type": "snowflake"}))
+    with pytest.raises(AirflowFailException, match=r"sql_conn_id.*airflow-provider-we360\[snowflake\]"):
+        load(sql_conn_id="flakes")
+
+
+def test_a_duckdb_connection_without_a_file_is_refused_as_the_rows_would_be_lost(we360, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps({"conn_type": "duckdb"}))
+    with pytest.raises(AirflowFailException, match="sql_conn_id"):
+        load(sql_conn_id="nowhere")
+
+
+def test_a_column_that_the_server_refuses_is_shown_with_its_words(we360, duckdb_file):
+    with pytest.raises(AirflowFailException, match=r"shoe_size.*slice 2026-06-01"):
+        load(columns=["shoe_size"])
+    assert tables(duckdb_file) == []
+
+
+def test_a_default_column_that_the_server_refuses_is_dropped_with_a_warning(monkeypatch, duckdb_file, caplog):
+    app = Sandbox(SandboxConfig(employees=12, refuse_columns=("shift_name", "idle_percent")))
+    with serve(app) as server:
+        extra = {"customer_id": "acme-demo", "auth_url": server.url, "allow_http": True, "token_cache": "memory"}
+        account = {"login": app.config.login, "password": app.config.password}
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_WE360_DEFAULT", json.dumps({"conn_type": "we360", "host": server.url, **account, "extra": extra})
+        )
+        with caplog.at_level(logging.WARNING):
+            load()
+    assert "shift_name" in caplog.text
+    with duckdb.connect(str(duckdb_file)) as database:
+        names = [row[0] for row in database.execute("DESCRIBE days").fetchall()]
+    assert "shift_name" not in names
+    assert "idle_percent" not in names
+    assert "active_percent" in names
+
+
+def test_a_value_that_does_not_fit_is_named_by_column_and_row_and_changes_nothing(we360, sandbox, duckdb_file):
+    load()
+    sandbox.faults.add("report", "variant", times=None, type_flips={"online_duration": "garbage"})
+    with pytest.raises(We360DataError, match=r"column 'online_duration', row 1 ") as caught:
+        load()
+    assert not isinstance(caught.value, AirflowFailException)
+    with duckdb.connect(str(duckdb_file)) as database:
+        assert database.execute("SELECT count(*) FROM days").fetchone()[0] > 0
+
+
+def test_a_web_page_instead_of_json_says_what_to_check(we360, sandbox, monkeypatch, duckdb_file):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    sandbox.faults.add("report", "html_200", times=None)
+    with pytest.raises(We360Error, match="web page, not JSON"):
+        load()
+    assert tables(duckdb_file) == []
+
+
+@pytest.mark.parametrize("url", ["https://evil.example/steal", "http://localhost:1/x"])
+def test_a_url_of_another_host_raises_before_a_byte_is_sent(we360, sandbox, url):
+    with pytest.raises(We360ConfigError, match="url"):
+        We360Hook().get_conn().get(url)
+    assert sandbox.ledger.logins == 0
+
+
+def test_a_day_that_would_lose_its_rows_fails_and_says_so(we360, sandbox, duckdb_file):
+    load()
+    sandbox.identity.change_account(sees=())
+    with pytest.raises(SinkError, match="on_empty"):
+        load()
+    with duckdb.connect(str(duckdb_file)) as database:
+        assert database.execute("SELECT count(*) FROM days").fetchone()[0] > 0
+
+
+def test_an_interval_that_ends_no_day_is_skipped(we360, sandbox):
+    hour = {"data_interval_start": NOON, "data_interval_end": NOON + dt.timedelta(hours=1)}
+    with pytest.raises(AirflowSkipException, match="nothing to load"):
+        load(hour, window_start=None, window_end=None)
+    assert sandbox.ledger.logins == 0
+
+
+def test_the_outlets_learn_rows_and_window(we360):
+    from airflow.providers.common.compat.sdk import Asset
+
+    asset = Asset(uri="duckdb://warehouse/days")
+    events = defaultdict(lambda: SimpleNamespace(extra={}))
+    result = load({"outlet_events": events}, outlets=[asset])
+    assert events[asset].extra == {"report": "dynamic_report", "window": ["2026-06-01", "2026-06-02"], "rows": result["rows"]}
+
+
+def test_summary_lands_a_row_a_person_with_its_window(we360, duckdb_file):
+    result = load(mode="summary", table="sums")
+    with duckdb.connect(str(duckdb_file)) as database:
+        found = database.execute("SELECT DISTINCT _we360_window_start, _we360_window_end FROM sums").fetchall()
+    assert found == [(dt.date(2026, 6, 1), dt.date(2026, 6, 2))]
+    assert result["slices"] == 1
+
+
+def test_lookback_is_refused_in_summary_as_windows_would_overlap(we360):
+    with pytest.raises(AirflowFailException, match="lookback_days"):
+        load(mode="summary", table="sums", lookback_days=7)
