@@ -18,7 +18,8 @@
     │   └── ValueDoesNotFit              column and row number, never the value
     ├── SinkError                        the load failed and was rolled back
     │   ├── EmptyDayRefused              on_empty="fail" and rows would vanish
-    │   └── SinkBusy                     the target stayed locked by another load
+    │   ├── SinkBusy                     the target stayed locked by another load
+    │   └── WindowOverlaps               a sum over days that another sum holds    never retried
     └── NoDayInInterval                  nothing to do: the interval holds no day's end
 
 The tree knows nothing of Airflow. ``hooks.failures`` turns the never-retried ones into
@@ -166,6 +167,10 @@ class EmptyDayRefused(SinkError):
 
 class SinkBusy(SinkError):
     """Another load held the target for too long."""
+
+
+class WindowOverlaps(SinkError, We360ConfigError):
+    """Sums over another window of the same tenant share days with this one: a day would count twice."""
 
 
 class NoDayInInterval(We360Error):

@@ -79,8 +79,8 @@ class Load:
     def __post_init__(self) -> None:
         if self.group_filtered and self.write_mode is WriteMode.REPLACE_WINDOW:
             raise We360ConfigError(
-                "write_mode: 'replace_window' with group_ids or shift_ids would leave rows of people who changed group or shift; "
-                "use write_mode='merge'"
+                "write_mode: 'replace_window' with group_ids or shift_ids would leave rows of people who changed group "
+                "or shift; use write_mode='merge'"
             )
 
     @property

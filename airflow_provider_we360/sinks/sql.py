@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from logging import getLogger
 
-from airflow_provider_we360.errors import SinkError, We360ConfigError
+from airflow_provider_we360.errors import SinkError, We360ConfigError, WindowOverlaps
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.sinks.base import TENANT, WINDOW_END, WINDOW_START, Load, LoadResult, OnEmpty, WriteMode
 from airflow_provider_we360.sinks.catalogue import StoredTable
@@ -20,10 +20,6 @@ log = getLogger(__name__)
 
 MOST_SIBLINGS = 16
 """How often "already exists" is taken for an answer while the table is made."""
-
-
-class WindowOverlaps(SinkError, We360ConfigError):
-    """Sums over another window of the same tenant share days with this one: a day would count twice."""
 
 
 class SqlSink:

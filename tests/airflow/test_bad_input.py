@@ -190,7 +190,7 @@ def test_a_value_that_does_not_fit_is_named_by_column_and_row_and_changes_nothin
         load()
     assert not isinstance(caught.value, AirflowFailException)
     with duckdb.connect(str(duckdb_file)) as database:
-        assert database.execute("SELECT count(*) FROM days").fetchone()[0] > 0
+        assert database.execute("SELECT 1 FROM days LIMIT 1").fetchall()
 
 
 def test_a_web_page_instead_of_json_says_what_to_check(we360, sandbox, monkeypatch, duckdb_file):
@@ -214,7 +214,7 @@ def test_a_day_that_would_lose_its_rows_fails_and_says_so(we360, sandbox, duckdb
     with pytest.raises(SinkError, match="on_empty"):
         load()
     with duckdb.connect(str(duckdb_file)) as database:
-        assert database.execute("SELECT count(*) FROM days").fetchone()[0] > 0
+        assert database.execute("SELECT 1 FROM days LIMIT 1").fetchall()
 
 
 def test_an_interval_that_ends_no_day_is_skipped(we360, sandbox):

@@ -96,8 +96,8 @@ def test_the_airflow_command_line_lists_us_without_a_warning():
     code = (
         "import airflow.__main__, contextlib, io, sys\n"
         "from airflow.cli import cli_parser\n"
-        "for words in (['providers','get','airflow-provider-we360'],['providers','hooks'],['providers','widgets'],['providers','behaviours']):\n"
-        "    args = cli_parser.get_parser().parse_args(words); args.func(args)\n"
+        "for words in ('get airflow-provider-we360', 'list', 'hooks', 'widgets', 'behaviours'):\n"
+        "    args = cli_parser.get_parser().parse_args(['providers', *words.split()]); args.func(args)\n"
     )
     done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True)
     assert "We360" in done.stdout

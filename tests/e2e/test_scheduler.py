@@ -13,6 +13,7 @@ import time
 import zoneinfo
 from collections import Counter
 from pathlib import Path
+from typing import Self
 
 import duckdb
 import httpx
@@ -68,7 +69,7 @@ class Airflow:
         }
         self._parts: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Airflow:
+    def __enter__(self) -> Self:
         self.run("db", "migrate")
         self._start("api-server", "--port", self.port, "--workers", "1")
         # Tasks that begin before their API answers fail without a word.
@@ -153,7 +154,7 @@ def test_each_kind_of_run_loads_its_own_days_once(tmp_path):
             airflow.run("dags", "trigger", "manual")
             ticks = [f"{(FIRST + number * DAY).isoformat()}T00:00:00+05:30" for number in (1, 3)]
             airflow.run("backfill", "create", "--dag-id", "backfilled", "--from-date", ticks[0], "--to-date", ticks[1])
-            done = lambda: all(airflow.states().get(dag_id, {}).get("success", 0) >= count for dag_id, count in RUNS.items())  # noqa: E731
+            done = lambda: all(airflow.states().get(dag_id, Counter())["success"] >= count for dag_id, count in RUNS.items())  # noqa: E731
             wait_until(done, airflow, "all runs green")
             assert not {dag_id for dag_id, states in airflow.states().items() if states["failed"]}
             left_behind = airflow.logs()
