@@ -119,27 +119,24 @@ class SliceReader:
 
     def _is_whole(self, answer: Answer, rows: pa.RecordBatch, query: Query) -> bool:
         received = answer.rows.num_rows
-        if answer.total is not None:
-            said = answer.total in (received, rows.num_rows)
-        else:
-            said = answer.has_next is False
-        nothing_said = answer.total is None and answer.has_next is None
-        if not said and not nothing_said:
-            return False
+        if answer.total is None and answer.has_next is None:
+            return self._second_page_is_old(rows, received, query)
+        said = answer.has_next is False if answer.total is None else answer.total in (received, rows.num_rows)
         could_be_a_cap = received > self._no_cap_below or (received == self._no_cap_below and received % ROUND == 0)
-        if said and not could_be_a_cap:
-            return True
-        second = self._page(replace(query, page=2, limit=received))
-        if second is None or not _new_keys(rows, second.rows, self._key):
-            with self._lock:
-                self._no_cap_below = max(self._no_cap_below, received)
-            return True
-        if said:
-            log.warning(
-                "the server cuts its answers off at %d rows and calls that all; what it says of pages is not used", received
-            )
-            self._believes = False
+        if not said or not could_be_a_cap or self._second_page_is_old(rows, received, query):
+            return said
+        log.warning("the server cuts answers off at %d rows and calls that all; what it says of pages is not used", received)
+        self._believes = False
         return False
+
+    def _second_page_is_old(self, rows: pa.RecordBatch, received: int, query: Query) -> bool:
+        """Whether a second page of as many rows brings none that is new."""
+        second = self._page(replace(query, page=2, limit=received))
+        if second is not None and _new_keys(rows, second.rows, self._key):
+            return False
+        with self._lock:
+            self._no_cap_below = max(self._no_cap_below, received)
+        return True
 
     def _confirm_empty(self, query: Query, empty: pa.RecordBatch) -> pa.RecordBatch:
         """An empty answer is asked once more before it counts: a scope that vanished for a moment must not empty a table."""
