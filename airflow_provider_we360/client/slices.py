@@ -7,8 +7,8 @@ One answer with ``limit: 0`` is one statement on the server, so nothing can shif
 (c) it says neither, and a second page brings no row that is new.
 
 What a server says may be wrong: one that cuts its answers off and counts what is left looks whole by (a) and (b). No
-slice can have more rows than such a cap, so a slice with more rows than any before it, or as many and a round number,
-is asked for a second page whatever was said: a few requests an extract, and no cap stays hidden.
+slice can have more rows than such a cap, so a slice with more rows than any before it, or as many, is asked for a second
+page whatever was said, until three of that size stood the test: a few requests an extract, and a cap does not stay hidden.
 
 Otherwise, or where the server will not answer at once, the slice is read in pages. Pages can shift between two requests,
 so a walk over them counts only where first total, last total, rows and distinct keys agree; without a total, where two
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 PAGE_ROWS = 500
 FEWEST_PAGE_ROWS = 10
-ROUND = 10
+PROOFS = 3
 WALKS = 3
 MOST_PAGES = 20_000
 
@@ -80,7 +80,8 @@ class SliceReader:
         self._on_duplicates = on_duplicates
         # Learnt from the first slice that shows it: this server does not give all rows at once, but so many.
         self._page_rows: int | None = None
-        self._no_cap_below = 0
+        self._proven_rows = 0
+        self._proofs = 0
         self._believes = True
         self._lock = threading.Lock()
 
@@ -122,7 +123,7 @@ class SliceReader:
         if answer.total is None and answer.has_next is None:
             return self._second_page_is_old(rows, received, query)
         said = answer.has_next is False if answer.total is None else answer.total in (received, rows.num_rows)
-        could_be_a_cap = received > self._no_cap_below or (received == self._no_cap_below and received % ROUND == 0)
+        could_be_a_cap = received > self._proven_rows or (received == self._proven_rows and self._proofs < PROOFS)
         if not said or not could_be_a_cap or self._second_page_is_old(rows, received, query):
             return said
         log.warning("the server cuts answers off at %d rows and calls that all; what it says of pages is not used", received)
@@ -135,7 +136,8 @@ class SliceReader:
         if second is not None and _new_keys(rows, second.rows, self._key):
             return False
         with self._lock:
-            self._no_cap_below = max(self._no_cap_below, received)
+            self._proofs = 1 if received > self._proven_rows else self._proofs + (received == self._proven_rows)
+            self._proven_rows = max(self._proven_rows, received)
         return True
 
     def _confirm_empty(self, query: Query, empty: pa.RecordBatch) -> pa.RecordBatch:

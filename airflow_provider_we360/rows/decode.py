@@ -67,7 +67,8 @@ class RowDecoder:
         self.columns = tuple(columns)
         self.schema = arrow_schema(columns)
         self._converters = [converter(column.kind, timezone) for column in columns]
-        self._memos = [_Memo(convert) for convert in self._converters]
+        by_kind = {column.kind: _Memo(convert) for column, convert in zip(columns, self._converters, strict=True)}
+        self._memos = [by_kind[column.kind] for column in columns]
         fields = [(f"f{i}", _WIRE_TYPES[column.kind], None) for i, column in enumerate(columns)]
         names = {f"f{i}": column.name for i, column in enumerate(columns)}
         row = msgspec.defstruct("WireRow", fields, rename=names, gc=False)

@@ -1,0 +1,127 @@
+"""An API that costs nothing: every day's answer is written before the first request, in the forms of the live API."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import random
+import time
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+FIRST_DAY = dt.date(2025, 4, 1)
+COLUMNS = (
+    "attendance_date",
+    "identity_id",
+    "employee_id",
+    "group_name",
+    "shift_name",
+    "punch_in",
+    "punch_out",
+    "punch_duration",
+    "online_duration",
+    "active_duration",
+    "idle_duration",
+    "break_duration",
+    "productive_duration",
+    "unproductive_duration",
+    "neutral_duration",
+    "active_percent",
+    "idle_percent",
+    "productive_percent",
+)
+
+
+def clock_text(seconds: int) -> str:
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def day_rows(day: dt.date, people: list[tuple[str, str, str]], dice: random.Random) -> list[dict[str, Any]]:
+    """One row a person; one in eight is away, and has nothing but a key."""
+    rows = []
+    for number, (identity, employee, group) in enumerate(people):
+        row: dict[str, Any] = dict.fromkeys(COLUMNS, "-")
+        row |= {"attendance_date": day.isoformat(), "identity_id": identity, "employee_id": employee, "group_name": group}
+        if number % 8:
+            online = dice.randint(14_000, 36_000)
+            active = int(online * dice.uniform(0.4, 0.97))
+            productive = int(active * dice.uniform(0.3, 0.95))
+            unproductive = int((active - productive) * dice.random())
+            spent = {
+                "punch": online + 1800,
+                "online": online,
+                "active": active,
+                "idle": online - active,
+                "break": dice.randint(0, 5400),
+                "productive": productive,
+                "unproductive": unproductive,
+                "neutral": active - productive - unproductive,
+            }
+            row |= {f"{name}_duration": clock_text(seconds) for name, seconds in spent.items()}
+            row |= {
+                "shift_name": "General",
+                "punch_in": f"{day} 09:{dice.randint(0, 59):02d}:{dice.randint(0, 59):02d}",
+                "punch_out": f"{day} 18:{dice.randint(0, 59):02d}:{dice.randint(0, 59):02d}",
+                "active_percent": round(100 * active / online, 2),
+                "idle_percent": round(100 - 100 * active / online, 2),
+                "productive_percent": round(100 * productive / active, 2),
+            }
+        rows.append(row)
+    return rows
+
+
+def answers(days: int, employees: int) -> dict[str, bytes]:
+    """The whole answer of each day, by its date."""
+    dice = random.Random(360)
+    groups = ("Engineering", "Support", "Sales", "Finance", "Human Resources", "Operations, East")
+    people = [(str(uuid.UUID(int=dice.getrandbits(128))), f"EMP{i:05d}", dice.choice(groups)) for i in range(employees)]
+    written = {}
+    for number in range(days):
+        day = FIRST_DAY + dt.timedelta(days=number)
+        rows = day_rows(day, people, dice)
+        pages = {"page": 1, "limit": 0, "total_records": len(rows), "total_pages": 1, "has_next": False}
+        written[day.isoformat()] = json.dumps({"data": rows, "pagination": pages}).encode()
+    return written
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers from memory; a second page is empty."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    by_day: dict[str, bytes]
+    latency_s: float
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "openid-connect" in self.path:
+            answer = b'{"access_token": "bench", "refresh_token": "bench", "expires_in": 36000, "token_type": "Bearer"}'
+        else:
+            time.sleep(self.latency_s)
+            asked = json.loads(body)
+            empty = b'{"data": [], "pagination": {"total_records": 0, "has_next": false}}'
+            answer = self.by_day[asked["start_date"][:10]] if asked["page"] == 1 else empty
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
+        self.wfile.write(head.encode() + answer)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--days", type=int, required=True)
+    parser.add_argument("--employees", type=int, required=True)
+    parser.add_argument("--latency-ms", type=float, default=0.0)
+    arguments = parser.parse_args()
+    Handler.by_day = answers(arguments.days, arguments.employees)
+    Handler.latency_s = arguments.latency_ms / 1000
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    print(server.server_port, flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
