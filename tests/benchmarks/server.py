@@ -106,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
         self.wfile.write(head.encode() + answer)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_request(self, *_: object) -> None:
         """Nothing."""
 
 
