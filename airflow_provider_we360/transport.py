@@ -33,11 +33,13 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port or _DEFAULT_PORTS.get(url.scheme)
 
 
-def connection_trouble(error: httpx.TransportError, url: httpx.URL) -> str:
+def connection_trouble(error: httpx.RequestError, url: httpx.URL) -> str:
     """What happened to a request that got no answer, and what to do about it."""
     where = f"{url.scheme}://{url.netloc.decode('ascii')}"
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return f"{where}: its TLS certificate is not trusted; if your network inspects TLS, set extra ca_bundle to its CA file"
+    if isinstance(error, httpx.DecodingError):
+        return f"{where}: the answer's compression is broken: changed on the way"
     if isinstance(error, httpx.TimeoutException):
         return f"{where}: no answer in time ({type(error).__name__})"
     if isinstance(error, httpx.ConnectError):

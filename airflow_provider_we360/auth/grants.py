@@ -101,6 +101,11 @@ def parse_refresh(response: httpx.Response, *, sent_at: float, previous: TokenSe
     raise _refusal(response, error, "token refresh", unknown=AuthUnavailable)
 
 
+def is_over(response: httpx.Response) -> bool:
+    """Whether a refused logout says that the session had ended before."""
+    return response.status_code == httpx.codes.BAD_REQUEST and _error(_body(response))[0] == "invalid_grant"
+
+
 def _form(url: httpx.URL, **fields: str) -> httpx.Request:
     return httpx.Request("POST", url, data=fields, headers={"Accept": "application/json"})
 

@@ -97,7 +97,7 @@ class TokenManager:
             if token.refresh_token is None:
                 return False
             response = self._call(grants.logout_request(self._settings, token.refresh_token))
-            if not response.is_success:
+            if not response.is_success and not grants.is_over(response):
                 raise AuthUnavailable(
                     f"the login server answered HTTP {response.status_code} to the logout; the session may live on"
                 )
@@ -105,7 +105,9 @@ class TokenManager:
             return True
 
     def _is_usable(self, token: TokenSet | None, rejected: TokenSet | None) -> bool:
-        if token is None or (rejected is not None and token.access_token == rejected.access_token):
+        if token is None:
+            return False
+        if rejected is not None and (token.access_token == rejected.access_token or token.obtained_at < rejected.obtained_at):
             return False
         now = self._clock()
         # After a failed refresh a token that still works is used to its end, without asking again at every request.
@@ -140,6 +142,8 @@ class TokenManager:
                 self._rest_until = self._clock() + min(REST_AFTER_FAILED_REFRESH_S, token.leeway_s / 2)
                 log.warning("%s; the present token works for another %d s", error, token.expires_at - self._clock())
                 return self._adopt(token)
+            if (error.retry_after_s or 0.0) > LONGEST_WAIT_S:
+                raise  # a server that asks for a rest gets no password instead
             log.warning("%s; logging in instead", error)
             return self._login()
 
@@ -189,7 +193,7 @@ class TokenManager:
     def _call(self, request: httpx.Request) -> httpx.Response:
         try:
             return self._send(request)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise AuthUnavailable(connection_trouble(error, request.url)) from None
 
 

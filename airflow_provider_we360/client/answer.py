@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,17 @@ if TYPE_CHECKING:
 # The names of the page metadata are not documented: these are read, whatever their case and underscores.
 _TOTAL = ("totalrecords", "total", "totalcount", "totalrows", "totalitems", "totalelements", "recordstotal", "totalresults")
 _HAS_NEXT = ("hasnext", "hasnextpage", "hasmore")
-_NO = (False, "false", "error", "fail", "failed", "failure")
+_GOOD_WORDS = frozenset(
+    ["true", "ok", "success", "successful", "succeeded", "done", "complete", "completed", "none", "null", "no", "0"]
+) | {""}
+_BAD_WORDS = frozenset(
+    ["false", "error", "fail", "failed", "failure", "nok", "ko", "exception", "denied", "unauthorized", "forbidden"]
+)
+_PASSING_WORDS = re.compile(
+    r"too many requests|rate.?limit|unavailable|timed? ?-?out|try again|temporar|overload|maintenance", re.IGNORECASE
+)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
+_CODES = ("status", "code", "statusCode", "status_code", "error_code", "errorCode")
 _REQUEST_IDS = ("x-request-id", "x-correlation-id", "x-amzn-requestid", "cf-ray")
 
 
@@ -60,18 +70,20 @@ def parse_answer(response: httpx.Response, decoder: RowDecoder) -> Answer:
         raise _refusal(response, fields, facts)
     if fields is None:
         raise RetryableApiError(_not_json(response), **facts)
-    if (message := _error_inside(fields)) is not None:
-        raise Refused(f"We360 refused the request: {message}", **facts)
+    _raise_error_inside(fields, facts)
     if "data" not in fields:
         names = ", ".join(foreign_text(name, 40) for name in sorted(fields)[:12])
         raise RetryableApiError(f"the answer holds no 'data' (its fields: {names or 'none'})", **facts)
+    metadata = dict(_metadata(fields))
+    total = _first(metadata, _TOTAL, _whole_number)
     data = bytes(fields["data"])
+    if data == b"null" and total != 0:
+        raise RetryableApiError("the answer's 'data' is null, and no total says that there are no rows", **facts)
     try:
         rows = decoder.decode(b"[]" if data == b"null" else data)
     except NotJson as error:
         raise RetryableApiError(str(error), **facts) from None
-    metadata = dict(_metadata(fields))
-    return Answer(rows, _first(metadata, _TOTAL, _whole_number), _first(metadata, _HAS_NEXT, _truth))
+    return Answer(rows, total, _first(metadata, _HAS_NEXT, _truth))
 
 
 def _request_id(response: httpx.Response) -> str | None:
@@ -128,21 +140,34 @@ def _not_json(response: httpx.Response) -> str:
     return "the answer is no JSON: cut off, or changed on the way"
 
 
-def _error_inside(fields: Mapping[str, msgspec.Raw]) -> str | None:
-    """The message of an error that came with HTTP 200, as the live API does."""
-    for name in ("status", "success"):
-        if name in fields:
-            value = _value(fields[name])
-            if value in _NO or (isinstance(value, str) and value.lower() in _NO):
-                return _message(fields) or "no reason given"
-    if "data" not in fields and any(name in fields for name in ("error", "error_code", "errors")):
-        return _message(fields) or "no reason given"
-    return None
+def _raise_error_inside(fields: Mapping[str, msgspec.Raw], facts: dict[str, Any]) -> None:
+    """Raises the error that came with HTTP 200, as the live API sends them, however it is marked."""
+    codes = [number for name in _CODES if name in fields and (number := _whole_number(_value(fields[name]))) is not None]
+    failing = next((number for number in codes if number >= httpx.codes.BAD_REQUEST), None)
+    if failing is None and not _says_error(fields):
+        return
+    message = _message(fields) or "no reason given"
+    if failing in _PASSING or (failing is None and _PASSING_WORDS.search(message)):
+        raise RetryableApiError(f"the API is in trouble: {message}", **facts)
+    raise Refused(f"We360 refused the request: {message}", **facts)
+
+
+def _says_error(fields: Mapping[str, msgspec.Raw]) -> bool:
+    for name in ("status", "success", "ok"):
+        value = _value(fields[name]) if name in fields else None
+        word = value.strip().casefold() if isinstance(value, str) else None
+        if value is False or word in _BAD_WORDS:
+            return True
+        is_unknown = word is not None and word not in _GOOD_WORDS and _whole_number(word) is None
+        if is_unknown and bytes(fields.get("data", b"null")) in (b"null", b"[]", b"{}"):
+            return True
+    marks = [_value(fields[name]) for name in ("error", "errors", "error_code", "errorCode") if name in fields]
+    return any(mark and str(mark).strip().casefold() not in _GOOD_WORDS for mark in marks)
 
 
 def _message(fields: Mapping[str, msgspec.Raw]) -> str | None:
     parts = []
-    for name in ("message", "error", "detail", "errors", "error_code"):
+    for name in ("message", "error", "detail", "errors", "error_code", "errorCode"):
         if name in fields and (value := _value(fields[name])) not in (None, "", True, False):
             parts.append(value if isinstance(value, str) else msgspec.json.encode(value).decode())
     return foreign_text("; ".join(dict.fromkeys(parts))) or None

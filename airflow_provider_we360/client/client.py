@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 
 import httpx
@@ -13,10 +14,11 @@ import pyarrow as pa
 
 from airflow_provider_we360.client.answer import Refused
 from airflow_provider_we360.client.exchange import Exchange, Tally, slice_name
-from airflow_provider_we360.client.extract import Extract
-from airflow_provider_we360.client.gate import Gate
+from airflow_provider_we360.client.extract import Extract, require_parallel_requests
+from airflow_provider_we360.client.gate import Gate, Stopped
+from airflow_provider_we360.client.keys import Keys, named_columns
 from airflow_provider_we360.client.report import Query
-from airflow_provider_we360.client.slices import SliceReader, named_columns
+from airflow_provider_we360.client.slices import SliceReader
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.types import Clock, Sleep
 
@@ -47,33 +49,43 @@ class We360Client:
         :param tally: counts requests and dropped duplicates.
         :raises We360Error: whatever a slice raises; slices under way are given up.
         """
+        require_parallel_requests(max_parallel_requests)
         tally = tally or Tally()
         gate = Gate(max_parallel_requests, clock=self._clock, sleep=self._sleep)
         extract, rows, reader = self._first_slice(extract, gate, tally)
         queries = extract.queries()
         yield _batch(extract, next(queries), rows)
-        with ThreadPoolExecutor(max_parallel_requests, thread_name_prefix="we360") as pool:
-            waiting: deque[tuple[Query, Future[pa.RecordBatch]]] = deque()
-            try:
-                for query in islice(queries, 2 * max_parallel_requests):
-                    waiting.append((query, pool.submit(reader.read, query)))
-                while waiting:
-                    query, future = waiting.popleft()
+        pool = ThreadPoolExecutor(max_parallel_requests, thread_name_prefix="we360")
+        failures: list[BaseException] = []
+
+        def submit(query: Query) -> tuple[Query, Future[pa.RecordBatch]]:
+            future = pool.submit(reader.read, query)
+            future.add_done_callback(lambda done: _give_up_after(done, gate, failures))
+            return query, future
+
+        try:
+            waiting = deque(submit(query) for query in islice(queries, 2 * max_parallel_requests))
+            while waiting:
+                query, future = waiting.popleft()
+                try:
                     rows = future.result()
-                    for following in islice(queries, 1):
-                        waiting.append((following, pool.submit(reader.read, following)))
-                    yield _batch(extract, query, rows)
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                except Stopped:
+                    raise failures[0] from None
+                waiting.extend(submit(following) for following in islice(queries, 1))
+                yield _batch(extract, query, rows)
+        finally:
+            # Nobody waits for threads that are no longer needed: a task that timed out must end now.
+            gate.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _first_slice(self, extract: Extract, gate: Gate, tally: Tally) -> tuple[Extract, pa.RecordBatch, SliceReader]:
-        """Rows of the first slice, and the extract without the default columns that this server refuses by name."""
+        """Rows of the first slice, and the extract without the default columns that this server refuses."""
         while True:
-            reader = self._reader(extract, gate, tally)
+            reader, exchange = self._reader(extract, gate, tally)
             try:
                 return extract, reader.read(next(extract.queries())), reader
             except Refused as error:
-                refused = [name for name in named_columns(error, tuple(extract.optional)) if _has(extract, name)]
+                refused = _refused_alone(extract, named_columns(error, tuple(extract.optional)), exchange)
                 if not refused:
                     raise
                 log.warning(
@@ -81,7 +93,7 @@ class We360Client:
                 )
                 extract = extract.without(refused)
 
-    def _reader(self, extract: Extract, gate: Gate, tally: Tally) -> SliceReader:
+    def _reader(self, extract: Extract, gate: Gate, tally: Tally) -> tuple[SliceReader, Exchange]:
         exchange = Exchange(
             self._http,
             extract.report,
@@ -91,18 +103,38 @@ class We360Client:
             gate=gate,
             tally=tally,
             clock=self._clock,
-            sleep=self._sleep,
         )
-        return SliceReader(
+        reader = SliceReader(
             exchange.ask,
-            key=extract.mode.key,
-            day_column=extract.report.day_column if extract.mode.sliced_by_day else None,
+            Keys(extract.mode.key, extract.report.day_column if extract.mode.sliced_by_day else None),
             on_duplicates=lambda count: tally.add(duplicates=count),
         )
+        return reader, exchange
 
 
-def _has(extract: Extract, name: str) -> bool:
-    return any(column.name == name for column in extract.columns)
+def _refused_alone(extract: Extract, suspects: tuple[str, ...], exchange: Exchange) -> list[str]:
+    """Those of the columns that the server refuses beside nothing but the key. A refusal may well name good columns, too."""
+    query = replace(next(extract.queries()), columns=extract.mode.key, limit=1)
+    held = {column.name for column in extract.columns}
+
+    def is_refused(*names: str) -> bool:
+        try:
+            exchange.ask(replace(query, columns=(*extract.mode.key, *names)))
+        except Refused:
+            return True
+        return False
+
+    if not suspects or is_refused():
+        return []
+    return [name for name in suspects if name in held and is_refused(name)]
+
+
+def _give_up_after(done: Future[pa.RecordBatch], gate: Gate, failures: list[BaseException]) -> None:
+    """The first slice that fails stops all others: none of their rows will be loaded."""
+    if done.cancelled() or (error := done.exception()) is None or isinstance(error, Stopped):
+        return
+    failures.append(error)
+    gate.stop()
 
 
 def _batch(extract: Extract, query: Query, rows: pa.RecordBatch) -> RowBatch:

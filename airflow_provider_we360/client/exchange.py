@@ -10,20 +10,19 @@ import httpx
 import tenacity
 
 from airflow_provider_we360.client.answer import Answer, parse_answer
-from airflow_provider_we360.client.gate import Gate
+from airflow_provider_we360.client.gate import LONGEST_WAIT_S, Gate
+from airflow_provider_we360.client.http import DEADLINE_FACTOR, send_whole
 from airflow_provider_we360.client.report import Query, Report
-from airflow_provider_we360.errors import RetryableApiError, We360ApiError
+from airflow_provider_we360.errors import RetryableApiError, ValueDoesNotFit, We360ApiError
 from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.rows.schema import Column
 from airflow_provider_we360.transport import connection_trouble
-from airflow_provider_we360.types import Clock, Sleep
+from airflow_provider_we360.types import Clock
 
 log = logging.getLogger(__name__)
 
 TRIES = 5
-LONGEST_WAIT_S = 60.0
 PATIENCE_S = 120.0
-DEADLINE_FACTOR = 5.0
 
 
 class TimedOut(RetryableApiError):
@@ -63,7 +62,6 @@ class Exchange:
         gate: Gate,
         tally: Tally,
         clock: Clock,
-        sleep: Sleep,
     ) -> None:
         self._http = http
         self._report = report
@@ -73,7 +71,6 @@ class Exchange:
         self._gate = gate
         self._tally = tally
         self._clock = clock
-        self._sleep = sleep
         self._decoders: dict[tuple[str, ...], RowDecoder] = {}
 
     def decoder(self, names: tuple[str, ...]) -> RowDecoder:
@@ -96,7 +93,7 @@ class Exchange:
             stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_after_delay(PATIENCE_S),
             retry=tenacity.retry_if_exception(lambda error: _may_pass(error, query)),
             wait=lambda state: max(_jitter(state), _asked_wait_s(state)),
-            sleep=self._sleep,
+            sleep=self._gate.pause,
             before_sleep=lambda state: log.info("%s; trying again in %.0f s", _error(state), state.upcoming_sleep),
             reraise=True,
         )
@@ -106,6 +103,8 @@ class Exchange:
             error.report = self._report.name
             error.slice_name = slice_name(query)
             raise
+        except ValueDoesNotFit as error:
+            raise ValueDoesNotFit(f"slice {slice_name(query)}: {error}") from None
 
     def _ask_once(self, query: Query) -> Answer:
         with self._gate:
@@ -116,30 +115,25 @@ class Exchange:
         except RetryableApiError as error:
             if error.status in (429, 503):
                 self._gate.narrow(error.retry_after_s)
+            if error.status == httpx.codes.GATEWAY_TIMEOUT:
+                raise TimedOut(error.reason, status=error.status, request_id=error.request_id) from None
             raise
 
     def _post(self, query: Query) -> httpx.Response:
-        """The response with its body read; one that drips on past the deadline is given up."""
-        deadline = self._clock() + self._deadline_s
+        request = self._http.build_request("POST", self._report.path, json=self._report.body(query))
         try:
-            with self._http.stream("POST", self._report.path, json=self._report.body(query)) as response:
-                parts = []
-                for part in response.iter_bytes():
-                    parts.append(part)
-                    if self._clock() > deadline:
-                        raise TimedOut(
-                            f"the answer was not complete after {self._deadline_s:.0f} s", status=response.status_code
-                        )
-            return httpx.Response(
-                response.status_code, headers=_plain(response.headers), content=b"".join(parts), request=response.request
+            return send_whole(
+                self._http,
+                request,
+                deadline_s=self._deadline_s,
+                clock=self._clock,
+                auth=self._http.auth,
+                before_each_part=self._gate.require_going_on,
             )
-        except httpx.TimeoutException as error:
+        except httpx.RequestError as error:
+            self._gate.require_going_on()
             kind = TimedOut if isinstance(error, httpx.ReadTimeout) else RetryableApiError
             raise kind(connection_trouble(error, self._http.base_url)) from None
-        except httpx.TransportError as error:
-            raise RetryableApiError(connection_trouble(error, self._http.base_url)) from None
-        except httpx.DecodingError:
-            raise RetryableApiError("the answer's compression is broken: changed on the way") from None
 
 
 def slice_name(query: Query) -> str:
@@ -149,11 +143,6 @@ def slice_name(query: Query) -> str:
 
 
 _jitter = tenacity.wait_random_exponential(multiplier=1, max=30)
-
-
-def _plain(headers: httpx.Headers) -> list[tuple[str, str]]:
-    """Headers of a body that is unpacked already."""
-    return [(name, value) for name, value in headers.multi_items() if name not in ("content-encoding", "content-length")]
 
 
 def _error(state: tenacity.RetryCallState) -> BaseException | None:

@@ -13,6 +13,8 @@ from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.schema import Column, parse_kinds, require_column_names
 from airflow_provider_we360.types import Window
 
+MOST_PARALLEL_REQUESTS = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Extract:
@@ -82,12 +84,12 @@ def parse_extract(
     """
     chosen = reports.get(report)
     chosen_mode = chosen.mode(mode)
-    first, last = window
+    first, last = _require_days(window)
     if first > last:
         raise We360ConfigError(f"window: begins on {first} and ends before, on {last}")
     names = chosen_mode.default_columns if columns is None else require_column_names(columns)
-    lower_names = {name.lower() for name in names}
-    names = (*(name for name in chosen_mode.key if name.lower() not in lower_names), *names)
+    own_spelling = {name.lower(): name for name in chosen_mode.key}
+    names = tuple(dict.fromkeys((*chosen_mode.key, *(own_spelling.get(name.lower(), name) for name in names))))
     if unknown := sorted(set(report_params or {}) - chosen.params):
         known = ", ".join(sorted(chosen.params)) or "none"
         raise We360ConfigError(f"report_params: {', '.join(unknown)} is no parameter of report {report!r}; it has {known}")
@@ -95,7 +97,7 @@ def parse_extract(
         report=chosen,
         mode=chosen_mode,
         mode_name=mode,
-        window=window,
+        window=(first, last),
         columns=_typed(chosen, names, column_types or {}, chosen_mode.key),
         optional=frozenset(names) - set(chosen_mode.key) if columns is None else frozenset(),
         group_ids=require_ids(group_ids, "group_ids"),
@@ -105,7 +107,27 @@ def parse_extract(
     )
 
 
+def _require_days(window: object) -> Window:
+    if isinstance(window, tuple | list) and len(window) == 2:
+        first, last = window
+        if all(isinstance(day, dt.date) and not isinstance(day, dt.datetime) for day in window):
+            return first, last
+    raise We360ConfigError("window: expected two dates, first and last local day, both inclusive: (date, date)")
+
+
+def require_parallel_requests(number: object) -> int:
+    """How many requests may be under way at once.
+
+    :raises We360ConfigError: where it is no whole number from 1 to 32.
+    """
+    if type(number) is int and 1 <= number <= MOST_PARALLEL_REQUESTS:
+        return number
+    raise We360ConfigError(f"max_parallel_requests: must be a whole number from 1 to {MOST_PARALLEL_REQUESTS}")
+
+
 def _typed(report: Report, names: tuple[str, ...], column_types: Mapping[str, str], key: tuple[str, ...]) -> tuple[Column, ...]:
+    if not isinstance(column_types, Mapping):
+        raise We360ConfigError("column_types: expected a mapping of column names to types")
     kinds = parse_kinds(column_types)
     if strangers := sorted(set(kinds) - set(names)):
         raise We360ConfigError(f"column_types: {', '.join(strangers)} is not among the columns that are asked for")

@@ -1,11 +1,19 @@
-"""Gate: how many requests are under way at once, and when the server wants none."""
+"""Gate: how many requests are under way at once, when the server wants none, and when nobody wants any more."""
 
 from __future__ import annotations
 
 import threading
 from types import TracebackType
 
+from airflow_provider_we360.errors import RetryableApiError, We360Error
 from airflow_provider_we360.types import Clock, Sleep
+
+LONGEST_WAIT_S = 60.0
+_STEP_S = 0.5
+
+
+class Stopped(We360Error):
+    """The extract has been given up: another slice failed, or nobody takes the rows any more."""
 
 
 class Gate:
@@ -17,6 +25,7 @@ class Gate:
     def __init__(self, width: int, *, clock: Clock, sleep: Sleep) -> None:
         self._slots = threading.Semaphore(width)
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
         self._width = width
         self._to_retire = 0
         self._closed_until = 0.0
@@ -36,10 +45,42 @@ class Gate:
             self._width = keep
             self._closed_until = max(self._closed_until, self._clock() + (retry_after_s or 0.0))
 
+    def stop(self) -> None:
+        """Give up: every thread that waits, or asks next, gets :class:`Stopped`."""
+        self._stopped.set()
+
+    def require_going_on(self) -> None:
+        """Nothing, unless the extract was given up.
+
+        :raises Stopped: then.
+        """
+        if self._stopped.is_set():
+            raise Stopped("the extract was given up")
+
+    def pause(self, seconds: float) -> None:
+        """Wait, in steps, so that nobody sleeps on after the extract was given up.
+
+        :raises Stopped: if it is.
+        """
+        while seconds > 0:
+            self.require_going_on()
+            self._sleep(min(seconds, _STEP_S))
+            seconds -= _STEP_S
+
     def __enter__(self) -> None:
         self._slots.acquire()
+        try:
+            self._wait_until_open()
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def _wait_until_open(self) -> None:
+        self.require_going_on()
         while (wait_s := self._closed_until - self._clock()) > 0:
-            self._sleep(wait_s)
+            if wait_s > LONGEST_WAIT_S:
+                raise RetryableApiError(f"the server wants no request for {wait_s:.0f} s", retry_after_s=wait_s)
+            self.pause(wait_s)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
 import httpx
 
@@ -10,8 +11,12 @@ from airflow_provider_we360 import __version__
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.transport import require_origin
+from airflow_provider_we360.types import Clock
 
 CONNECT_TIMEOUT_S = 10.0
+DEADLINE_FACTOR = 5.0
+"""A whole answer may take so many times the time-out."""
+_OF_PACKED_BODIES = ("content-encoding", "content-length", "transfer-encoding")
 USER_AGENT = f"airflow-provider-we360/{__version__}"
 
 
@@ -37,6 +42,36 @@ def build_http_client(settings: We360Settings, *, transport: httpx.BaseTransport
         headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
         event_hooks={"request": [refuse_other_hosts]},
     )
+
+
+def send_whole(
+    http: httpx.Client,
+    request: httpx.Request,
+    *,
+    deadline_s: float,
+    clock: Clock,
+    auth: httpx.Auth | None = None,
+    before_each_part: Callable[[], None] = lambda: None,
+) -> httpx.Response:
+    """The response with its body read. Time-outs of httpx bound the silence between two parts; this bounds the whole.
+
+    :param auth: None: the request goes out as it is.
+    :param before_each_part: may raise, to give the answer up.
+    :raises httpx.ReadTimeout: the answer drips on past the deadline.
+    """
+    end = clock() + deadline_s
+    response = http.send(request, stream=True, auth=auth)
+    try:
+        parts = []
+        for part in response.iter_bytes():
+            before_each_part()
+            parts.append(part)
+            if clock() > end:
+                raise httpx.ReadTimeout(f"the answer was not complete after {deadline_s:.0f} s", request=request)
+    finally:
+        response.close()
+    unpacked = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _OF_PACKED_BODIES]
+    return httpx.Response(response.status_code, headers=unpacked, content=b"".join(parts), request=response.request)
 
 
 def _tls(settings: We360Settings) -> ssl.SSLContext | bool:

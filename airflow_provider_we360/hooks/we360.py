@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
 import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping
@@ -63,6 +64,8 @@ class We360Hook(BaseHook):
         self._transport = transport
         self._clock = clock
         self._sleep = sleep
+        self._lock = threading.Lock()
+        self._opened: _Session | None = None
 
     @cached_property
     def settings(self) -> We360Settings:
@@ -147,9 +150,9 @@ class We360Hook(BaseHook):
 
     def close(self) -> None:
         """Close the connections to the server. The session stays, for other tasks."""
-        if "_session" in self.__dict__:
-            self._session.http.close()
-            del self._session
+        if self._opened is not None:
+            self._opened.http.close()
+            self._opened = None
 
     def test_connection(self) -> tuple[bool, str]:
         """Log in, ask for one row, log out; the token cache is not touched. For the Test button of the Connection form."""
@@ -162,27 +165,37 @@ class We360Hook(BaseHook):
                 try:
                     self._ask_one_row(session.http)
                 finally:
-                    session.manager.logout()
+                    self._end_quietly(session)
         except We360Error as error:
             return False, str(error)
         return True, f"Logged in as {settings.customer_id}, and the Dynamic Report answers."
 
-    @cached_property
+    def _end_quietly(self, session: _Session) -> None:
+        """Best effort: whether the Connection works was answered before."""
+        try:
+            session.manager.logout()
+        except We360Error as error:
+            self.log.warning("The session of the test may live on: %s", error)
+
+    @property
     def _session(self) -> _Session:
-        return self._open(self.settings, self._store(self.settings))
+        with self._lock:
+            if self._opened is None or self._opened.http.is_closed:
+                self._opened = self._open(self.settings, self._store(self.settings))
+            return self._opened
 
     def _open(self, settings: We360Settings, store: TokenStore) -> _Session:
-        from airflow_provider_we360.auth.bearer import BearerAuth
         from airflow_provider_we360.auth.manager import TokenManager
-        from airflow_provider_we360.client.http import build_http_client
+        from airflow_provider_we360.client.http import DEADLINE_FACTOR, build_http_client, send_whole
+        from airflow_provider_we360.hooks.auth import AirflowAuth
 
         http = build_http_client(settings, transport=self._transport)
 
         def send(request: httpx.Request) -> httpx.Response:
-            return http.send(request, auth=None)
+            return send_whole(http, request, deadline_s=settings.timeout_s * DEADLINE_FACTOR, clock=self._clock)
 
         manager = TokenManager(settings, store, send, clock=self._clock, sleep=self._sleep, on_token=_mask)
-        http.auth = BearerAuth(manager, settings.api_url, settings.customer_id)
+        http.auth = AirflowAuth(manager, settings.api_url, settings.customer_id)
         return _Session(http, manager)
 
     def _store(self, settings: We360Settings) -> TokenStore:
@@ -207,7 +220,7 @@ class We360Hook(BaseHook):
         query = Query(first_day=day, last_day=day, mode="detailed", columns=key, page=1, limit=1)
         try:
             response = http.post(report.path, json=report.body(query))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise RetryableApiError(connection_trouble(error, http.base_url)) from None
         parse_answer(response, RowDecoder([report.column(name) for name in key], self.settings.timezone))
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from airflow_provider_we360.sinks.base import Load, LoadResult, Sink
     from airflow_provider_we360.types import Window
 
-MOST_PARALLEL_REQUESTS = 32
-
 
 class We360Transfer(BaseOperator):
     """Pulls one report over a window into a target. Subclasses name the target.
@@ -156,8 +154,10 @@ class We360Transfer(BaseOperator):
 
     def _move(self, hook: We360Hook, extract: Extract, context: Context) -> tuple[Progress, Tally, LoadResult]:
         from airflow_provider_we360.client.exchange import Tally
+        from airflow_provider_we360.client.extract import require_parallel_requests
 
-        load, parallel, sink = self._describe(context, hook, extract), self._parallel_requests(), self._sink()
+        parallel = require_parallel_requests(self.max_parallel_requests)
+        load, sink = self._describe(context, hook, extract), self._sink()
         tally = Tally()
         progress = Progress(extract.slices, clock=time.monotonic, tell=self.log.info)
         with closing(progress.watch(hook.read(extract, max_parallel_requests=parallel, tally=tally))) as batches:
@@ -183,12 +183,6 @@ class We360Transfer(BaseOperator):
             loaded_at=timezone.utcnow(),
             **self._write(),
         )
-
-    def _parallel_requests(self) -> int:
-        number = self.max_parallel_requests
-        if type(number) is not int or not 1 <= number <= MOST_PARALLEL_REQUESTS:
-            raise We360ConfigError(f"max_parallel_requests: must be a whole number from 1 to {MOST_PARALLEL_REQUESTS}")
-        return number
 
     def _conclude(
         self, context: Context, extract: Extract, progress: Progress, tally: Tally, result: LoadResult

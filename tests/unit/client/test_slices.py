@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_we360.client.answer import Refused
+from airflow_provider_we360.client.keys import Keys
 from airflow_provider_we360.client.report import Query
 from airflow_provider_we360.client.slices import SliceReader
 from airflow_provider_we360.errors import PaginationInconsistent, We360DataError
@@ -18,12 +19,8 @@ QUERY = Query(first_day=DAY, last_day=DAY, mode="detailed", columns=COLUMNS)
 
 
 def reader(api, dropped=None):
-    return SliceReader(
-        api.ask,
-        key=("attendance_date", "identity_id"),
-        day_column="attendance_date",
-        on_duplicates=(dropped if dropped is not None else []).append,
-    )
+    keys = Keys(("attendance_date", "identity_id"), "attendance_date")
+    return SliceReader(api.ask, keys, on_duplicates=(dropped if dropped is not None else []).append)
 
 
 def read(api):
