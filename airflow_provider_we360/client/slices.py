@@ -32,7 +32,7 @@ from airflow_provider_we360.client.report import Query
 log = logging.getLogger(__name__)
 
 PAGE_ROWS = 500
-SMALLER_PAGES = (PAGE_ROWS, 200, 100, 50)
+SMALLER_PAGES = (PAGE_ROWS, 200, 100, 50, 10)
 FEWEST_PAGE_ROWS = 10
 PROOFS = 3
 

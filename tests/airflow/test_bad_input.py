@@ -244,3 +244,22 @@ def test_summary_lands_a_row_a_person_with_its_window(we360, duckdb_file):
 def test_lookback_is_refused_in_summary_as_windows_would_overlap(we360):
     with pytest.raises(AirflowFailException, match="lookback_days"):
         load(mode="summary", table="sums", lookback_days=7)
+
+
+def test_a_wrong_password_fails_the_task_at_once_also_where_a_dag_uses_the_client_directly(we360, sandbox):
+    we360(password="wrong-canary")
+    with pytest.raises(AirflowFailException, match="Login or Password"):
+        We360Hook().get_conn().post("/query/external/reports/dynamic_report", json={})
+    assert sandbox.ledger.logins == 1
+
+
+def test_a_client_that_was_closed_is_made_anew(we360):
+    hook = We360Hook()
+    for _ in range(2):
+        with hook.get_conn() as client:
+            assert client.post("/query/external/reports/dynamic_report", json={}).status_code == 200
+
+
+def test_a_logout_that_fails_does_not_spoil_the_test_of_a_good_connection(we360, sandbox):
+    sandbox.faults.add("logout", "http_503", times=None)
+    assert We360Hook().test_connection()[0] is True

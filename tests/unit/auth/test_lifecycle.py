@@ -307,3 +307,43 @@ def test_no_token_is_shown_by_its_own_value():
     token = World().task().manager.token()
     assert token.access_token not in repr(token)
     assert token.refresh_token not in repr(token)
+
+
+def test_a_token_answer_with_broken_compression_costs_no_flood_of_logins():
+    world = World()
+    world.sandbox.faults.add("login", "gzip_junk", times=None)
+    with pytest.raises(AuthUnavailable):
+        world.task().ask()
+    assert world.ledger.counts["logins_sent"] == 3
+
+
+def test_a_server_that_asks_for_a_long_rest_gets_no_password_instead():
+    world = World()
+    task = world.task()
+    task.ask()
+    world.time.now += 11 * HOUR
+    world.sandbox.faults.add("refresh", "http_503", times=None, retry_after="3600")
+    with pytest.raises(AuthUnavailable):
+        task.ask()
+    assert world.ledger.counts["logins_sent"] == 1
+
+
+def test_a_rejected_token_is_not_replaced_by_an_older_one_of_the_store():
+    world = World()
+    task = world.task()
+    task.ask()
+    old = world.store.load()
+    world.time.now += 10 * HOUR
+    task.ask()
+    world.store.save(old)
+    world.sandbox.faults.add("report", "http_401")
+    assert task.ask().status_code == 200
+    assert (world.ledger.logins, world.ledger.refreshes) == (1, 2)
+
+
+def test_a_session_that_is_over_already_is_a_good_logout():
+    world = World()
+    task = world.task()
+    task.ask()
+    world.sandbox.faults.add("logout", "http_400", form="oauth", message="invalid_grant")
+    assert task.manager.logout() is True

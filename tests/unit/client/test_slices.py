@@ -186,3 +186,69 @@ def test_where_pages_are_refused_as_well_the_first_refusal_is_told():
 
     with pytest.raises(Refused, match="dates are too old"):
         read(Refusing([]))
+
+
+@pytest.mark.parametrize("total", ["true", None, "of the answer"])
+def test_a_server_that_refuses_large_pages_hides_no_rows_behind_its_refusal(total):
+    class Strict(PagedApi):
+        """Gives at most 50 rows for limit 0, refuses pages of more than 20 rows and any page past the end."""
+
+        def ask(self, query):
+            if query.limit > 20:
+                raise Refused("We360 refused the request: limit must not be over 20")
+            answer = super().ask(query)
+            return replace(answer, total=answer.rows.num_rows) if total == "of the answer" else answer
+
+    whole = 50 if total != "of the answer" else "gives"
+    api = Strict(
+        rows_of(*range(60)),
+        total=None if total == "of the answer" else total,
+        says_next=False,
+        whole=whole,
+        past_the_end="refuses",
+    )
+    assert read(api) == truth(api)
+
+
+def test_a_next_page_that_is_announced_and_refused_fails_the_slice():
+    class Deep(PagedApi):
+        """Says honestly that more follows, and refuses to go deeper than 1,000 rows."""
+
+        def ask(self, query):
+            if query.page * query.limit > 1000:
+                raise Refused("We360 refused the request: too deep")
+            return super().ask(query)
+
+    with pytest.raises(PaginationInconsistent):
+        read(Deep(rows_of(*range(2300)), total=None, cap=500))
+
+
+def test_a_server_that_ignores_the_page_and_announces_more_fails_the_slice():
+    class Deaf(PagedApi):
+        def ask(self, query):
+            return super().ask(replace(query, page=1))
+
+    with pytest.raises(PaginationInconsistent):
+        read(Deaf(rows_of(*range(900)), total=None, cap=500))
+
+
+def test_a_total_of_the_page_alone_never_passes_for_the_whole():
+    class PageTotals(PagedApi):
+        def ask(self, query):
+            answer = super().ask(query)
+            return replace(answer, total=answer.rows.num_rows)
+
+    with pytest.raises(PaginationInconsistent):
+        read(PageTotals(rows_of(*range(656)), cap=256))
+
+
+@pytest.mark.parametrize("largest", [500, 200, 100])
+def test_smaller_pages_are_tried_where_larger_ones_are_refused(largest):
+    class Small(PagedApi):
+        def ask(self, query):
+            if not 1 <= query.limit <= largest:
+                raise Refused(f"We360 refused the request: limit must be between 1 and {largest}")
+            return super().ask(query)
+
+    api = Small(rows_of(*range(330)))
+    assert read(api) == truth(api)

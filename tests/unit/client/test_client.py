@@ -1,0 +1,141 @@
+"""Days in parallel: columns agreed on first, one failure ends all, nobody sleeps on."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+import time
+
+import httpx
+import pytest
+
+from airflow_provider_we360.client.client import We360Client
+from airflow_provider_we360.client.extract import parse_extract
+from airflow_provider_we360.errors import AccessDenied, RetryableApiError, We360ConfigError
+from support.mini_api import api
+
+FIRST, LAST = dt.date(2026, 6, 1), dt.date(2026, 6, 30)
+
+
+def rows(asked, columns=None):
+    day = asked["start_date"][:10]
+    row = dict.fromkeys(columns or asked["columns"], "-") | {"attendance_date": day, "identity_id": "a"}
+    return httpx.Response(
+        200, json={"data": [row], "total": 1, "has_next": False} if asked["page"] == 1 else {"data": [], "total": 1}
+    )
+
+
+def batches(answer, *, parallel=4, last=LAST, **arguments):
+    client = We360Client(
+        api(lambda request: answer(json.loads(request.content))),
+        timezone="Asia/Kolkata",
+        timeout_s=60,
+        clock=time.time,
+        sleep=time.sleep,
+    )
+    extract = parse_extract("dynamic_report", window=(FIRST, last), **arguments)
+    return client.batches(extract, max_parallel_requests=parallel)
+
+
+def test_days_come_in_order_however_long_each_takes():
+    def answer(asked):
+        time.sleep(0.02 if asked["start_date"][8:10] in ("02", "05") else 0)
+        return rows(asked)
+
+    assert [batch.window[0].day for batch in batches(answer)] == list(range(1, 31))
+
+
+def test_a_refusal_that_lists_good_columns_costs_only_the_bad_one():
+    def answer(asked):
+        if "shift_name" in asked["columns"]:
+            words = "Invalid column 'shift_name'. Did you mean one of: group_name, punch_in, online_duration?"
+            return httpx.Response(200, json={"status": False, "message": words})
+        return rows(asked)
+
+    names = {column.name for column in next(batches(answer, last=FIRST)).columns}
+    assert "shift_name" not in names
+    assert {"group_name", "punch_in", "online_duration"} <= names
+
+
+def test_a_refusal_for_another_reason_drops_no_column():
+    def answer(asked):
+        return httpx.Response(400, json={"message": "range too old for online_duration"})
+
+    with pytest.raises(Exception, match="range too old"):
+        next(batches(answer, last=FIRST))
+
+
+def test_a_column_that_the_user_asked_for_is_never_dropped():
+    def answer(asked):
+        return (
+            httpx.Response(400, json={"message": "Invalid column: group_name"})
+            if "group_name" in asked["columns"]
+            else rows(asked)
+        )
+
+    with pytest.raises(Exception, match="Invalid column: group_name"):
+        next(batches(answer, last=FIRST, columns=["group_name"]))
+
+
+def test_one_day_that_is_refused_ends_the_others_at_once():
+    asked_days = []
+
+    def answer(asked):
+        day = asked["start_date"][8:10]
+        asked_days.append(day)
+        if day == "04":
+            return httpx.Response(403, json={"message": "no"})
+        if day in ("02", "03"):
+            return httpx.Response(500)
+        return rows(asked)
+
+    began = time.monotonic()
+    with pytest.raises(AccessDenied):
+        list(batches(answer))
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("wait_s", [61, 3600])
+def test_a_long_wait_that_the_server_asks_for_is_not_slept_by_anybody(wait_s):
+    def answer(asked):
+        first = asked["start_date"][8:10] == "01"
+        return rows(asked) if first else httpx.Response(429, headers={"Retry-After": str(wait_s)})
+
+    began = time.monotonic()
+    with pytest.raises(RetryableApiError):
+        list(batches(answer))
+    assert time.monotonic() - began < 5
+
+
+def test_an_extract_that_nobody_takes_any_more_leaves_no_thread_behind():
+    def answer(asked):
+        return rows(asked) if asked["start_date"][8:10] in ("01", "02") else httpx.Response(503, headers={"Retry-After": "50"})
+
+    taken = batches(answer)
+    next(taken)
+    began = time.monotonic()
+    taken.close()
+    assert time.monotonic() - began < 1
+    for thread in [thread for thread in threading.enumerate() if thread.name.startswith("we360")]:
+        thread.join(3)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("parallel", [0, -1, 33, True, "4", None])
+def test_a_wrong_number_of_parallel_requests_is_named(parallel):
+    with pytest.raises(We360ConfigError, match="max_parallel_requests"):
+        next(batches(rows, parallel=parallel))
+
+
+@pytest.mark.parametrize(
+    "window", [("2026-06-01", "2026-06-02"), (dt.datetime(2026, 6, 1), dt.datetime(2026, 6, 2)), (FIRST,), None]
+)
+def test_a_window_that_is_not_two_dates_is_named(window):
+    with pytest.raises(We360ConfigError, match="window"):
+        parse_extract("dynamic_report", window=window)
+
+
+def test_key_columns_keep_the_reports_own_spelling():
+    extract = parse_extract("dynamic_report", window=(FIRST, LAST), columns=["Identity_ID", "ATTENDANCE_DATE", "group_name"])
+    assert [column.name for column in extract.columns] == ["attendance_date", "identity_id", "group_name"]
