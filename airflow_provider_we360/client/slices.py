@@ -68,16 +68,19 @@ class SliceReader:
         :raises We360ApiError: what the API answered.
         """
         if self._page_rows is not None:
-            return self._read_pages(query, self._page_rows)
+            return self._read_pages(query, self._page_rows, learn=True)
         try:
             answer = self._ask(query)
         except TimedOut as error:
             log.info("%s: too slow in one answer (%s)", slice_name(query), error.reason)
-            return self._read_pages(query, self._learn(PAGE_ROWS))
+            return self._read_pages(query, PAGE_ROWS, learn=True)
         except Refused as error:
             if named_columns(error, query.columns):
                 raise
-            return self._read_smaller(query, error)
+            try:
+                return self._read_pages(query, PAGE_ROWS, learn=True)
+            except Refused:
+                raise error from None
         if answer.rows.num_rows == 0 and not answer.total:
             return self._confirm_empty(query, answer.rows)
         rows = self._keys.distinct(answer.rows, query)
@@ -85,8 +88,7 @@ class SliceReader:
             self._on_duplicates(answer.rows.num_rows - rows.num_rows)
             return rows
         is_cap = answer.total is None or not self._believes or answer.total > answer.rows.num_rows >= FEWEST_PAGE_ROWS
-        page_rows = min(answer.rows.num_rows, PAGE_ROWS)
-        return self._read_pages(query, self._learn(page_rows) if is_cap else PAGE_ROWS)
+        return self._read_pages(query, min(answer.rows.num_rows, PAGE_ROWS) if is_cap else PAGE_ROWS, learn=is_cap)
 
     def _ask(self, query: Query) -> Answer:
         answer = self._ask_api(query)
@@ -132,23 +134,21 @@ class SliceReader:
         again = self._ask(replace(query, page=1, limit=1))
         return self._pages.read(query, PAGE_ROWS) if again.rows.num_rows or again.total else empty
 
-    def _read_pages(self, query: Query, page_rows: int) -> pa.RecordBatch:
-        rows = self._pages.read(query, page_rows)
-        return rows if rows.num_rows else self._confirm_empty(query, rows)
+    def _read_pages(self, query: Query, largest: int, *, learn: bool) -> pa.RecordBatch:
+        """The slice in pages of the largest size that the server gives; ``learn``: read the next ones so from the start.
 
-    def _read_smaller(self, query: Query, refusal: Refused) -> pa.RecordBatch:
-        """Pages, where all rows at once were refused; the first refusal is what counts where no size of page is given."""
-        for size in SMALLER_PAGES:
+        :raises Refused: where it gives no size of page.
+        """
+        refusal: Refused | None = None
+        for size in (largest, *(smaller for smaller in SMALLER_PAGES if smaller < largest)):
             try:
-                rows = self._read_pages(query, size)
-            except Refused:
+                rows = self._pages.read(query, size)
+            except Refused as error:
+                refusal = refusal or error
                 continue
-            self._learn(size)
-            return rows
+            if learn and size != self._page_rows:
+                log.info("the server does not give all rows of a slice at once; reading in pages of %d", size)
+                self._page_rows = size
+            return rows if rows.num_rows else self._confirm_empty(query, rows)
+        assert refusal is not None
         raise refusal
-
-    def _learn(self, page_rows: int) -> int:
-        if self._page_rows is None:
-            log.info("the server does not give all rows of a slice at once; reading in pages of %d", page_rows)
-            self._page_rows = page_rows
-        return page_rows
