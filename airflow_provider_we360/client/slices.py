@@ -110,24 +110,25 @@ class SliceReader:
     def _nothing_follows(self, rows: pa.RecordBatch, received: int, query: Query) -> bool:
         """Whether a second page of as many rows brings none that is new."""
         try:
-            others = self._ask(replace(query, page=2, limit=received)).rows
+            second = self._ask(replace(query, page=2, limit=received)).rows
+            stands = self._keys.of(second) <= self._keys.of(rows)
         except Refused:
-            others = self._small_pages(query)
-        if others is not None and not self._keys.of(others) <= self._keys.of(rows):
-            return False
-        with self._lock:
-            self._proofs = 1 if received > self._proven_rows else self._proofs + (received == self._proven_rows)
-            self._proven_rows = max(self._proven_rows, received)
-        return True
+            stands = self._small_pages_agree(rows, query)
+        if stands:
+            with self._lock:
+                self._proofs = 1 if received > self._proven_rows else self._proofs + (received == self._proven_rows)
+                self._proven_rows = max(self._proven_rows, received)
+        return stands
 
-    def _small_pages(self, query: Query) -> pa.RecordBatch | None:
-        """Rows of one walk over small pages; None where the server gives no pages at all."""
+    def _small_pages_agree(self, rows: pa.RecordBatch, query: Query) -> bool:
+        """Whether one walk over small pages brings the same keys; true as well where the server gives no pages at all."""
         for size in SMALLER_PAGES:
             try:
-                return self._pages.walk(query, size).rows
+                walk = self._pages.walk(query, size)
             except Refused:
                 continue
-        return None
+            return not walk.is_contradicted and self._keys.of(walk.rows) == self._keys.of(rows)
+        return True
 
     def _confirm_empty(self, query: Query, empty: pa.RecordBatch) -> pa.RecordBatch:
         """An empty answer is asked once more before it counts: a scope that vanished for a moment must not empty a table."""

@@ -188,25 +188,20 @@ def test_where_pages_are_refused_as_well_the_first_refusal_is_told():
         read(Refusing([]))
 
 
-@pytest.mark.parametrize("total", ["true", None, "of the answer"])
-def test_a_server_that_refuses_large_pages_hides_no_rows_behind_its_refusal(total):
+@pytest.mark.parametrize("counts", ["all rows", "rows of the answer", "nothing"])
+@pytest.mark.parametrize(("largest", "first"), [(20, 50), (500, 1000), (100, 100)])
+def test_a_server_that_refuses_large_pages_hides_no_rows_behind_its_refusal(counts, largest, first):
     class Strict(PagedApi):
-        """Gives at most 50 rows for limit 0, refuses pages of more than 20 rows and any page past the end."""
+        """Gives some rows for limit 0, and refuses large pages and any page past the end."""
 
         def ask(self, query):
-            if query.limit > 20:
-                raise Refused("We360 refused the request: limit must not be over 20")
+            if query.limit > largest:
+                raise Refused(f"We360 refused the request: limit must not be over {largest}")
             answer = super().ask(query)
-            return replace(answer, total=answer.rows.num_rows) if total == "of the answer" else answer
+            return replace(answer, total=answer.rows.num_rows) if counts == "rows of the answer" else answer
 
-    whole = 50 if total != "of the answer" else "gives"
-    api = Strict(
-        rows_of(*range(60)),
-        total=None if total == "of the answer" else total,
-        says_next=False,
-        whole=whole,
-        past_the_end="refuses",
-    )
+    total = "true" if counts == "all rows" else None
+    api = Strict(rows_of(*range(first + 30)), total=total, says_next=False, whole=first, past_the_end="refuses")
     assert read(api) == truth(api)
 
 
