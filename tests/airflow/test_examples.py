@@ -1,0 +1,25 @@
+"""Every example Dag runs as it stands, and loads what its words promise."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from pathlib import Path
+
+import duckdb
+import pytest
+
+EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "example_dags").glob("*.py"))
+
+
+@pytest.mark.usefixtures("airflow_db", "sandbox")
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_loads_yesterday_and_the_week_before_it(example, sandbox, duckdb_file, path):
+    assert example(path.stem).test().state == "success"
+    today = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date()
+    last = today - dt.timedelta(days=1)
+    truth = sandbox.company.rows(last - dt.timedelta(days=7), last, "detailed")
+    with duckdb.connect(str(duckdb_file)) as database:
+        columns = "attendance_date, identity_id, online_duration"
+        found = database.execute(f"SELECT {columns} FROM we360_days ORDER BY 1, 2").fetchall()
+    assert found == sorted((row["attendance_date"], row["identity_id"], row["online_duration"]) for row in truth)
