@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 
 import httpx
+import tenacity
 
 from airflow_provider_we360.errors import We360ConfigError
-from airflow_provider_we360.types import Clock
+from airflow_provider_we360.types import Clock, Sleep
 
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT_S = 60.0
+"""A longer wait that a server asks for is left to Airflow's own retry."""
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _EPOCH_FROM = 1e9
 
@@ -45,6 +51,40 @@ def connection_trouble(error: httpx.RequestError, url: httpx.URL) -> str:
     if isinstance(error, httpx.ConnectError):
         return f"{where}: cannot connect; check the name, and that your firewall allows this host"
     return f"{where}: the connection broke ({type(error).__name__})"
+
+
+def asked_wait_s(error: BaseException | None) -> float:
+    """Seconds that the server asked us to wait, as the error keeps them; 0 where it did not."""
+    return getattr(error, "retry_after_s", None) or 0.0
+
+
+def patiently(
+    tries: int,
+    *,
+    may_pass: Callable[[BaseException], bool],
+    sleep: Sleep,
+    longest_jitter_s: float,
+    least_wait_s: float = 0.0,
+    patience_s: float = 3600.0,
+) -> tenacity.Retrying:
+    """Tries again what may pass: full jitter that grows, never sooner than the server asked.
+
+    :param may_pass: whether an error may pass at all; one that asks for too long a wait never does.
+    :param patience_s: no try begins later than so many seconds after the first.
+    """
+    jitter = tenacity.wait_random_exponential(multiplier=1, max=longest_jitter_s)
+
+    def error_of(state: tenacity.RetryCallState) -> BaseException | None:
+        return state.outcome.exception() if state.outcome is not None else None
+
+    return tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(tries) | tenacity.stop_after_delay(patience_s),
+        retry=tenacity.retry_if_exception(lambda error: may_pass(error) and asked_wait_s(error) <= LONGEST_WAIT_S),
+        wait=lambda state: max(least_wait_s + jitter(state), asked_wait_s(error_of(state))),
+        sleep=sleep,
+        before_sleep=lambda state: log.info("%s; trying again in %.0f s", error_of(state), state.upcoming_sleep),
+        reraise=True,
+    )
 
 
 def retry_after_s(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:

@@ -11,14 +11,13 @@ import threading
 from collections.abc import Callable
 
 import httpx
-import tenacity
 
 from airflow_provider_we360.auth import grants
 from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.errors import AuthUnavailable, RefreshRejected, We360AuthError
-from airflow_provider_we360.transport import connection_trouble
+from airflow_provider_we360.transport import LONGEST_WAIT_S, asked_wait_s, connection_trouble, patiently
 from airflow_provider_we360.types import Clock, Sleep
 
 log = logging.getLogger(__name__)
@@ -26,7 +25,6 @@ log = logging.getLogger(__name__)
 LOGIN_TRIES = 3
 REFRESH_TRIES_WITHOUT_ROTATION = 3
 REFRESH_TRIES = 2
-LONGEST_WAIT_S = 60.0
 REST_AFTER_FAILED_REFRESH_S = 300.0
 
 
@@ -142,7 +140,7 @@ class TokenManager:
                 self._rest_until = self._clock() + min(REST_AFTER_FAILED_REFRESH_S, token.leeway_s / 2)
                 log.warning("%s; the present token works for another %d s", error, token.expires_at - self._clock())
                 return self._adopt(token)
-            if (error.retry_after_s or 0.0) > LONGEST_WAIT_S:
+            if asked_wait_s(error) > LONGEST_WAIT_S:
                 raise  # a server that asks for a rest gets no password instead
             log.warning("%s; logging in instead", error)
             return self._login()
@@ -171,24 +169,12 @@ class TokenManager:
 
     def _exchange(self, request: httpx.Request, parse: Callable[[httpx.Response, float], TokenSet], tries: int) -> TokenSet:
         """The token set a call brings. Only trouble of the server or the wire is tried again, never a refusal."""
-        for attempt in self._patiently(tries):
+        retrying = patiently(tries, may_pass=_may_pass, sleep=self._sleep, least_wait_s=2.0, longest_jitter_s=8.0)
+        for attempt in retrying:
             with attempt:
                 sent_at = self._clock()
                 return parse(self._call(request), sent_at)
         raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _patiently(self, tries: int) -> tenacity.Retrying:
-        def wait_s(state: tenacity.RetryCallState) -> float:
-            return max(2.0 + _jitter(state), _asked_wait_s(state))
-
-        return tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(tries),
-            retry=tenacity.retry_if_exception(_may_pass),
-            wait=wait_s,
-            sleep=self._sleep,
-            before_sleep=lambda state: log.info("%s; trying again in %.0f s", _error(state), state.upcoming_sleep),
-            reraise=True,
-        )
 
     def _call(self, request: httpx.Request) -> httpx.Response:
         try:
@@ -197,17 +183,5 @@ class TokenManager:
             raise AuthUnavailable(connection_trouble(error, request.url)) from None
 
 
-_jitter = tenacity.wait_random_exponential(multiplier=1, max=8)
-
-
-def _error(state: tenacity.RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome is not None else None
-
-
-def _asked_wait_s(state: tenacity.RetryCallState) -> float:
-    return getattr(_error(state), "retry_after_s", None) or 0.0
-
-
 def _may_pass(error: BaseException) -> bool:
-    """A wait longer than a minute is left to Airflow's own retry."""
-    return isinstance(error, AuthUnavailable) and (error.retry_after_s or 0.0) <= LONGEST_WAIT_S
+    return isinstance(error, AuthUnavailable)

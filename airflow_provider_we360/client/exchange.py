@@ -7,16 +7,15 @@ import threading
 from dataclasses import dataclass, field
 
 import httpx
-import tenacity
 
 from airflow_provider_we360.client.answer import Answer, parse_answer
-from airflow_provider_we360.client.gate import LONGEST_WAIT_S, Gate
+from airflow_provider_we360.client.gate import Gate
 from airflow_provider_we360.client.http import DEADLINE_FACTOR, send_whole
 from airflow_provider_we360.client.report import Query, Report
 from airflow_provider_we360.errors import RetryableApiError, ValueDoesNotFit, We360ApiError
 from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.rows.schema import Column
-from airflow_provider_we360.transport import connection_trouble
+from airflow_provider_we360.transport import connection_trouble, patiently
 from airflow_provider_we360.types import Clock
 
 log = logging.getLogger(__name__)
@@ -89,13 +88,12 @@ class Exchange:
         :raises AccessDenied: 401 or 403.
         :raises ValueDoesNotFit: a value is not of its column's type.
         """
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_after_delay(PATIENCE_S),
-            retry=tenacity.retry_if_exception(lambda error: _may_pass(error, query)),
-            wait=lambda state: max(_jitter(state), _asked_wait_s(state)),
+        retrying = patiently(
+            TRIES,
+            may_pass=lambda error: _may_pass(error, query),
             sleep=self._gate.pause,
-            before_sleep=lambda state: log.info("%s; trying again in %.0f s", _error(state), state.upcoming_sleep),
-            reraise=True,
+            longest_jitter_s=30.0,
+            patience_s=PATIENCE_S,
         )
         try:
             return retrying(self._ask_once, query)
@@ -142,19 +140,5 @@ def slice_name(query: Query) -> str:
     return first if first == last else f"{first}..{last}"
 
 
-_jitter = tenacity.wait_random_exponential(multiplier=1, max=30)
-
-
-def _error(state: tenacity.RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome is not None else None
-
-
-def _asked_wait_s(state: tenacity.RetryCallState) -> float:
-    return getattr(_error(state), "retry_after_s", None) or 0.0
-
-
 def _may_pass(error: BaseException, query: Query) -> bool:
-    """A wait longer than a minute is left to Airflow's own retry."""
-    if isinstance(error, TimedOut) and query.limit == 0:
-        return False
-    return isinstance(error, RetryableApiError) and (error.retry_after_s or 0.0) <= LONGEST_WAIT_S
+    return isinstance(error, RetryableApiError) and not (isinstance(error, TimedOut) and query.limit == 0)

@@ -11,27 +11,10 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from airflow_provider_we360.client.reports.dynamic_report import REPORT
+
 FIRST_DAY = dt.date(2025, 4, 1)
-COLUMNS = (
-    "attendance_date",
-    "identity_id",
-    "employee_id",
-    "group_name",
-    "shift_name",
-    "punch_in",
-    "punch_out",
-    "punch_duration",
-    "online_duration",
-    "active_duration",
-    "idle_duration",
-    "break_duration",
-    "productive_duration",
-    "unproductive_duration",
-    "neutral_duration",
-    "active_percent",
-    "idle_percent",
-    "productive_percent",
-)
+COLUMNS = REPORT.modes["detailed"].default_columns
 
 
 def clock_text(seconds: int) -> str:
