@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Variable, mask_secret
+from airflow.providers.common.compat.sdk import Variable, XCom, get_current_context, mask_secret
 
-__all__ = ["get_fernet", "mask_secret", "variables"]
+__all__ = ["current_context", "delete_xcom", "get_fernet", "get_xcom", "mask_secret", "set_xcom", "variables"]
 
 
 class _Variables:
@@ -41,3 +41,31 @@ def get_fernet() -> Any:
 
         return core_fernet()
     return sdk_fernet()
+
+
+def current_context() -> Any:
+    """Context of the task that runs in this process; None outside of one."""
+    try:
+        return get_current_context()
+    except Exception:  # noqa: BLE001 - RuntimeError in Airflow 3, AirflowException in 2.11
+        return None
+
+
+def get_xcom(key: str, where: dict[str, Any]) -> str | None:
+    """An XCom of a task: ``where`` holds dag_id, run_id, task_id, map_index."""
+    value = XCom.get_one(key=key, **where)
+    return None if value is None else str(value)
+
+
+def set_xcom(key: str, value: str, where: dict[str, Any]) -> None:
+    """Write an XCom of a task of the running Dag run."""
+    XCom.set(key=key, value=value, **where)
+
+
+def delete_xcom(key: str, where: dict[str, Any]) -> None:
+    """Delete it. Airflow 2.11 can only delete all XComs of a task."""
+    delete: Any = getattr(XCom, "delete", None)
+    if hasattr(XCom, "clear"):
+        XCom.clear(**where)
+    else:
+        delete(key=key, **where)

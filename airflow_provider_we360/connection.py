@@ -41,6 +41,7 @@ class TokenCache(enum.StrEnum):
     """Where the token pair is kept between tasks."""
 
     VARIABLE = "variable"
+    XCOM = "xcom"
     MEMORY = "memory"
 
 

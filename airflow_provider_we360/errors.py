@@ -5,7 +5,8 @@
     We360Error
     ├── We360ConfigError (ValueError)    fix the Connection or an argument         never retried
     ├── We360AuthError
-    │   ├── CredentialsRefused           fix Login, Password or the account        never retried
+    │   ├── CredentialsRefused           fix Login or Password                     never retried
+    │   │   └── AccountRefused           have the account enabled or set up        never retried
     │   ├── ClientRefused                fix customer_id, realm or auth_url        never retried
     │   ├── RefreshRejected              log in again (handled inside ``auth``)
     │   └── AuthUnavailable              the token endpoint is in trouble: wait
@@ -61,9 +62,13 @@ class We360AuthError(We360Error):
 
 
 class CredentialsRefused(We360AuthError):
-    """The server refused the account: password, lockout, disabled, or not set up (Keycloak ``invalid_grant`` on login)."""
+    """The login was refused (Keycloak ``invalid_grant``): wrong password, second factor, or locked; it never says which."""
 
     never_retry = True
+
+
+class AccountRefused(CredentialsRefused):
+    """The account is disabled or not set up. The password was not at fault."""
 
 
 class ClientRefused(We360AuthError):
@@ -77,11 +82,16 @@ class RefreshRejected(We360AuthError):
 
 
 class AuthUnavailable(We360AuthError):
-    """The token endpoint did not answer, or not with a token. ``retry_after_s`` if it said when to come back."""
+    """The token endpoint did not answer, or not with a token.
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+    :param retry_after_s: seconds after which the server wants to be asked again, where it said so.
+    :param may_have_acted: False where the server cannot have acted on the request: it never arrived, or was turned away (429).
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, may_have_acted: bool = True) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.may_have_acted = may_have_acted
 
 
 class We360ApiError(We360Error):

@@ -17,8 +17,8 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "token_cache": {
         "label": "Token cache",
-        "description": "Where the token pair waits for the next task: variable (sealed, default) or memory.",
-        "schema": {"type": ["string", "null"], "enum": ["variable", "memory", None]},
+        "description": "Where the token pair is kept: variable (sealed, default), xcom (sealed, of a login task), memory.",
+        "schema": {"type": ["string", "null"], "enum": ["variable", "xcom", "memory", None]},
     },
     "timeout_s": {
         "label": "Time-out, seconds",

@@ -15,6 +15,7 @@ import httpx
 from airflow_provider_we360.auth.token import TokenSet, parse_token_answer
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.errors import (
+    AccountRefused,
     AuthUnavailable,
     ClientRefused,
     CredentialsRefused,
@@ -24,6 +25,8 @@ from airflow_provider_we360.errors import (
 )
 from airflow_provider_we360.transport import retry_after_s
 
+LONGEST_SILENCE_S = 10.0
+"""Other tasks may wait for this answer: nobody waits for it as long as for a report."""
 _CLIENT_ADVICE = {
     "invalid_client": "check extra customer_id: the We360 portal shows it under the profile icon, top right",
     "unauthorized_client": "the Customer ID in extra customer_id may not log in with a password; ask We360 support to allow it",
@@ -40,7 +43,7 @@ _ACCOUNT_ADVICE = {
 }
 _WRONG_PASSWORD = (
     "Login or Password of the Connection is wrong, or the account is locked for a while after too many tries, "
-    "or needs a second factor. Try them in a browser before you run this again: each try counts"
+    "or needs a second factor. Try them in a browser first: each try counts"
 )
 
 
@@ -48,6 +51,7 @@ def login_request(settings: We360Settings) -> httpx.Request:
     """Password grant (RFC 6749 section 4.3). No scope is sent, as We360 documents it."""
     return _form(
         settings.token_url,
+        settings.timeout_s,
         client_id=settings.customer_id,
         username=settings.login,
         password=settings.password,
@@ -57,18 +61,25 @@ def login_request(settings: We360Settings) -> httpx.Request:
 
 def refresh_request(settings: We360Settings, refresh_token: str) -> httpx.Request:
     """Refresh grant (RFC 6749 section 6)."""
-    return _form(settings.token_url, client_id=settings.customer_id, refresh_token=refresh_token, grant_type="refresh_token")
+    return _form(
+        settings.token_url,
+        settings.timeout_s,
+        client_id=settings.customer_id,
+        refresh_token=refresh_token,
+        grant_type="refresh_token",
+    )
 
 
 def logout_request(settings: We360Settings, refresh_token: str) -> httpx.Request:
     """Ends the one session of this refresh token. Not ``/revoke``: older Keycloaks ended all sessions of the account."""
-    return _form(settings.logout_url, client_id=settings.customer_id, refresh_token=refresh_token)
+    return _form(settings.logout_url, settings.timeout_s, client_id=settings.customer_id, refresh_token=refresh_token)
 
 
 def parse_login(response: httpx.Response, *, sent_at: float) -> TokenSet:
     """The token set a login brought.
 
-    :raises CredentialsRefused: the account was refused; another try may lock it.
+    :raises CredentialsRefused: the login was refused; another try may lock the account.
+    :raises AccountRefused: the account is disabled or not set up.
     :raises ClientRefused: Customer ID, realm or grant were refused.
     :raises AuthUnavailable: no usable answer.
     """
@@ -77,7 +88,9 @@ def parse_login(response: httpx.Response, *, sent_at: float) -> TokenSet:
         return parse_token_answer(body, sent_at=sent_at)
     error, description = _error(body)
     if error == "invalid_grant" and "direct access grants" not in description:
-        raise CredentialsRefused(f"We360 login refused: {_ACCOUNT_ADVICE.get(description, _WRONG_PASSWORD)}")
+        if advice := _ACCOUNT_ADVICE.get(description):
+            raise AccountRefused(f"We360 login refused: {advice}")
+        raise CredentialsRefused(f"We360 login refused: {_WRONG_PASSWORD}")
     # A refusal in words we do not know may still count as a failed login on the server: it is not tried again.
     raise _refusal(response, error, "login", unknown=ClientRefused)
 
@@ -86,7 +99,7 @@ def parse_refresh(response: httpx.Response, *, sent_at: float, previous: TokenSe
     """The token set a refresh brought; keeps the old refresh token where none came.
 
     :raises RefreshRejected: the refresh token is dead: log in.
-    :raises CredentialsRefused: the account was disabled.
+    :raises AccountRefused: the account was disabled.
     :raises ClientRefused: as for a login.
     :raises AuthUnavailable: no usable answer.
     """
@@ -95,7 +108,7 @@ def parse_refresh(response: httpx.Response, *, sent_at: float, previous: TokenSe
         return parse_token_answer(body, sent_at=sent_at, previous=previous)
     error, description = _error(body)
     if error == "invalid_grant" and description == "user disabled":
-        raise CredentialsRefused(f"We360 refused the session: {_ACCOUNT_ADVICE[description]}")
+        raise AccountRefused(f"We360 refused the session: {_ACCOUNT_ADVICE[description]}")
     if error == "invalid_grant" or (error == "invalid_scope" and "consent" in description):
         raise RefreshRejected(f"the refresh token is no longer valid: {foreign_text(description, 100)}")
     raise _refusal(response, error, "token refresh", unknown=AuthUnavailable)
@@ -106,14 +119,17 @@ def is_over(response: httpx.Response) -> bool:
     return response.status_code == httpx.codes.BAD_REQUEST and _error(_body(response))[0] == "invalid_grant"
 
 
-def _form(url: httpx.URL, **fields: str) -> httpx.Request:
-    return httpx.Request("POST", url, data=fields, headers={"Accept": "application/json"})
+def _form(url: httpx.URL, timeout_s: float, **fields: str) -> httpx.Request:
+    timeout = httpx.Timeout(min(timeout_s, LONGEST_SILENCE_S)).as_dict()
+    return httpx.Request("POST", url, data=fields, headers={"Accept": "application/json"}, extensions={"timeout": timeout})
 
 
 def _body(response: httpx.Response) -> Mapping[str, Any]:
     if response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise AuthUnavailable(
-            f"the token endpoint is in trouble (HTTP {response.status_code})", retry_after_s=retry_after_s(response.headers)
+            f"the token endpoint is in trouble (HTTP {response.status_code})",
+            retry_after_s=retry_after_s(response.headers),
+            may_have_acted=response.is_server_error,
         )
     try:
         body = json.loads(response.content)

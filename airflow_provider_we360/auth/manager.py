@@ -1,40 +1,45 @@
-"""TokenManager: gives out a token that is good now, and renews it as seldom as it can.
+"""TokenManager: gives out a token that is good now, and asks the token endpoint as seldom as a whole fleet can.
 
-The walk of a token: in memory and fresh: use it. Else look into the store: a sibling task may have renewed it. Else
-refresh. Else, the refresh token being dead, log in. The newest pair goes into the store before its first use.
+The walk of a token: in memory and fresh: use it. Else look into the store: a sibling task may have renewed it. Else be
+elected, look again, and renew it (:mod:`~airflow_provider_we360.auth.renewal`). Who is not elected uses the old token while
+it lives, or waits for the new one. docs/explanation/token-lifecycle.md draws it.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections.abc import Callable
 
 import httpx
 
-from airflow_provider_we360.auth import grants
+from airflow_provider_we360.auth.cache import Cache
+from airflow_provider_we360.auth.endpoint import TokenEndpoint
+from airflow_provider_we360.auth.lease import Election, LeaseLost
+from airflow_provider_we360.auth.renewal import Renewal
 from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.connection import We360Settings
-from airflow_provider_we360.errors import AuthUnavailable, RefreshRejected, We360AuthError
-from airflow_provider_we360.transport import LONGEST_WAIT_S, asked_wait_s, connection_trouble, patiently
+from airflow_provider_we360.errors import AuthUnavailable
 from airflow_provider_we360.types import Clock, Sleep
 
 log = logging.getLogger(__name__)
 
-LOGIN_TRIES = 3
-REFRESH_TRIES_WITHOUT_ROTATION = 3
-REFRESH_TRIES = 2
-REST_AFTER_FAILED_REFRESH_S = 300.0
+POLL_S = 0.5
+PATIENCE_S = 600.0
+LONGEST_REST_S = 300.0
 
 
 class TokenManager:
     """One token set for all threads of a process, shared with other tasks through the store.
 
     :param settings: the account.
-    :param store: where the newest token set is kept between tasks.
+    :param store: what tasks of the account tell each other.
     :param send: sends a request as it is, without authentication, and returns the response with its body read.
     :param on_token: called with every new token set before anything else sees it (masking).
+    :param dice: 0 to 1, drawn anew at each call: spreads what many tasks do.
+    :param asks_twice: False where a person waits for the answer: a refused login is told at once, and blocks nobody.
     """
 
     def __init__(
@@ -46,142 +51,125 @@ class TokenManager:
         clock: Clock,
         sleep: Sleep,
         on_token: Callable[[TokenSet], None] = lambda token: None,
+        dice: Callable[[], float] = random.random,
+        asks_twice: bool = True,
     ) -> None:
-        self._settings = settings
-        self._store = store
-        self._send = send
         self._clock = clock
         self._sleep = sleep
-        self._on_token = on_token
+        self._dice = dice
+        self._cache = Cache(store, clock, on_token)
+        self._endpoint = TokenEndpoint(settings, send, clock=clock, sleep=sleep)
+        self._renewal = Renewal(self._cache, self._endpoint, clock, asks_twice=asks_twice)
+        self._election = Election(store.lease, clock, sleep)
         self._lock = threading.Lock()
-        self._token: TokenSet | None = None
-        self._refusal: We360AuthError | None = None
+        self._renewing = False
         self._rest_until = 0.0
+        self._drawn: tuple[str, float] = ("", 0.0)
 
     def token(self, rejected: TokenSet | None = None) -> TokenSet:
         """A token set whose access token is good now.
 
         :param rejected: the token set that the API just answered 401 to; another one is given, renewed if need be.
-        :raises CredentialsRefused: the account was refused, now or earlier in this process: never asked twice.
+        :raises CredentialsRefused: the login or the account was refused, now or earlier, by this task or another.
         :raises ClientRefused: the configuration was refused, likewise.
         :raises AuthUnavailable: no token can be had now.
         """
+        if rejected is None and (token := self._at_hand()) is not None:
+            return token
         with self._lock:
-            if self._refusal is not None:
-                raise self._refusal
-            if self._is_usable(self._token, rejected):
-                return self._adopt(self._token)
-            stored = self._store.load()
-            if self._is_usable(stored, rejected):
-                return self._adopt(stored)
-            try:
-                return self._renew(self._newest(stored), rejected)
-            except We360AuthError as error:
-                if error.never_retry:
-                    self._refusal = error
-                raise
+            if rejected is None and (token := self._at_hand()) is not None:
+                return token
+            self._cache.look()
+            self._renewal.end_orphan()
+            token = self._cache.usable(rejected)
+            if token is None:
+                return self._renewed(rejected)
+            if token.is_fresh(self._clock(), self._early_s(token)):
+                return token
+            return self._renewed_early(token)
+
+    def is_shared(self, token: TokenSet) -> bool:
+        """Whether other tasks can see the session of this token set."""
+        return self._cache.is_shared(token)
 
     def logout(self) -> bool:
-        """End the session on the server and forget the token set. True where there was one to end.
+        """End the session on the server, then forget the token set. True where there was one to end.
 
-        :raises AuthUnavailable: the server could not be told; the token set is forgotten all the same.
+        :raises AuthUnavailable: the server could not be told; nothing is forgotten, so that it can be tried again.
         """
         with self._lock:
-            token = self._newest(self._store.load())
-            self._token = None
+            token = self._cache.look()
             if token is None:
                 return False
-            self._store.clear(token)
-            if token.refresh_token is None:
-                return False
-            response = self._call(grants.logout_request(self._settings, token.refresh_token))
-            if not response.is_success and not grants.is_over(response):
-                raise AuthUnavailable(
-                    f"the login server answered HTTP {response.status_code} to the logout; the session may live on"
-                )
+            self._endpoint.logout(token)
+            self._cache.forget(token)
+            self._cache.own_login = None
             log.info("We360 session ended")
-            return True
+            return token.refresh_token is not None
 
-    def _is_usable(self, token: TokenSet | None, rejected: TokenSet | None) -> bool:
-        if token is None:
-            return False
-        if rejected is not None and (token.access_token == rejected.access_token or token.obtained_at < rejected.obtained_at):
-            return False
-        now = self._clock()
-        # After a failed refresh a token that still works is used to its end, without asking again at every request.
-        return token.is_fresh(now) or (now < self._rest_until and token.is_valid(now))
+    def close(self) -> None:
+        """End a session that this process opened and that no other can see. A shared one stays, for other tasks."""
+        with self._lock:
+            own, self._cache.own_login = self._cache.own_login, None
+            if own is None or self._cache.is_shared(own):
+                return
+            newest = self._cache.token
+            if newest is None or newest.is_of_other_session(own):
+                self._renewal.end_quietly(own)
+            else:
+                self._renewal.end_quietly(newest)
+                self._cache.forget(newest)
 
-    def _adopt(self, token: TokenSet | None) -> TokenSet:
-        assert token is not None
-        if self._token is None or self._token.access_token != token.access_token:
-            self._on_token(token)
-            self._token = token
-        return token
+    def _at_hand(self) -> TokenSet | None:
+        """The token set in memory, if it is fresh, or works and somebody sees to its renewal."""
+        token, now = self._cache.token, self._clock()
+        if token is None or not token.is_valid(now):
+            return None
+        is_minded = self._renewing or now < self._rest_until
+        return token if is_minded or token.is_fresh(now, self._early_s(token)) else None
 
-    def _newest(self, stored: TokenSet | None) -> TokenSet | None:
-        known = [token for token in (self._token, stored) if token is not None]
-        return max(known, key=lambda token: token.obtained_at, default=None)
+    def _early_s(self, token: TokenSet) -> float:
+        if self._drawn[0] != token.access_token:
+            self._drawn = (token.access_token, token.renewed_early_s(self._dice()))
+        return self._drawn[1]
 
-    def _renew(self, token: TokenSet | None, rejected: TokenSet | None) -> TokenSet:
-        if token is None or token.refresh_token is None:
-            return self._login()
+    def _renewed_early(self, token: TokenSet) -> TokenSet:
+        """Renewed, if that can be without waiting for others; else the token as it is: it works."""
+        self._renewing = True
         try:
-            return self._refresh(token, token.refresh_token)
-        except RefreshRejected as error:
-            stored = self._store.load()
-            if stored is not None and stored.refresh_token != token.refresh_token and self._is_usable(stored, rejected):
-                return self._adopt(stored)
-            log.info("We360 session is over (%s); logging in again", error)
-            self._store.clear(token)
-            return self._login()
-        except AuthUnavailable as error:
-            still_good = rejected is None and token.is_valid(self._clock())
-            if still_good:
-                self._rest_until = self._clock() + min(REST_AFTER_FAILED_REFRESH_S, token.leeway_s / 2)
-                log.warning("%s; the present token works for another %d s", error, token.expires_at - self._clock())
-                return self._adopt(token)
-            if asked_wait_s(error) > LONGEST_WAIT_S:
-                raise  # a server that asks for a rest gets no password instead
-            log.warning("%s; logging in instead", error)
-            return self._login()
+            block = self._cache.block()
+            is_blocked = block is not None and block.is_in_force(self._clock())
+            if is_blocked or token.refresh_token is None or token.doubtful or (seat := self._election.attempt()) is None:
+                return token
+            with seat:
+                newest = self._cache.look() or token
+                if newest.generation > token.generation:
+                    return newest
+                return self._renewal.renew(seat, None)
+        except LeaseLost:
+            return token
+        finally:
+            self._renewing = False
+            left_s = token.expires_at - self._clock()
+            self._rest_until = self._clock() + min(LONGEST_REST_S, left_s / 4)
 
-    def _refresh(self, token: TokenSet, refresh_token: str) -> TokenSet:
-        def parse(response: httpx.Response, sent_at: float) -> TokenSet:
-            return grants.parse_refresh(response, sent_at=sent_at, previous=token)
-
-        # Where refresh tokens rotate, or may, an unanswered call may have used the token up: it is sent again once, no more.
-        tries = REFRESH_TRIES_WITHOUT_ROTATION if token.rotates is False else REFRESH_TRIES
-        return self._keep(self._exchange(grants.refresh_request(self._settings, refresh_token), parse, tries), "renewed")
-
-    def _login(self) -> TokenSet:
-        def parse(response: httpx.Response, sent_at: float) -> TokenSet:
-            return grants.parse_login(response, sent_at=sent_at)
-
-        return self._keep(self._exchange(grants.login_request(self._settings), parse, LOGIN_TRIES), "obtained by login")
-
-    def _keep(self, token: TokenSet, how: str) -> TokenSet:
-        self._on_token(token)
-        self._token = token
-        self._rest_until = 0.0
-        self._store.save(token)
-        log.info("We360 token %s, good for %d s", how, token.lifetime_s)
-        return token
-
-    def _exchange(self, request: httpx.Request, parse: Callable[[httpx.Response, float], TokenSet], tries: int) -> TokenSet:
-        """The token set a call brings. Only trouble of the server or the wire is tried again, never a refusal."""
-        retrying = patiently(tries, may_pass=_may_pass, sleep=self._sleep, least_wait_s=2.0, longest_jitter_s=8.0)
-        for attempt in retrying:
-            with attempt:
-                sent_at = self._clock()
-                return parse(self._call(request), sent_at)
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _call(self, request: httpx.Request) -> httpx.Response:
-        try:
-            return self._send(request)
-        except httpx.RequestError as error:
-            raise AuthUnavailable(connection_trouble(error, request.url)) from None
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, AuthUnavailable)
+    def _renewed(self, rejected: TokenSet | None) -> TokenSet:
+        """A new token set, by our own hand or a sibling's."""
+        began = self._clock()
+        while self._clock() < began + PATIENCE_S:
+            self._cache.raise_if_blocked()
+            try:
+                if (seat := self._election.attempt()) is not None:
+                    with seat:
+                        self._cache.look()
+                        if (token := self._cache.usable(rejected)) is not None:
+                            return token
+                        self._cache.raise_if_blocked()
+                        return self._renewal.renew(seat, rejected)
+            except LeaseLost:
+                pass
+            self._sleep(POLL_S + self._dice())
+            self._cache.look()
+            if (token := self._cache.usable(rejected)) is not None:
+                return token
+        raise AuthUnavailable(f"other tasks have been renewing the We360 token for {PATIENCE_S:.0f} s without an end")

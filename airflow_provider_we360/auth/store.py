@@ -1,40 +1,77 @@
-"""TokenStore: where the newest token set waits for the next task."""
+"""TokenStore: what tasks of one account tell each other. Three entries, so that writing one never undoes another."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
+from airflow_provider_we360.auth.block import Block
+from airflow_provider_we360.auth.lease import Lease
 from airflow_provider_we360.auth.token import TokenSet
 
+T = TypeVar("T")
 
-class TokenStore(Protocol):
-    """Keeps one token set. No method raises: a store in trouble behaves like an empty one and says so in the log."""
 
-    def load(self) -> TokenSet | None:
-        """The stored token set, or None."""
+class Entry(Protocol[T]):
+    """Holds one value, or none. No method raises: an entry in trouble behaves like an empty one and says so in the log."""
+
+    @property
+    def name(self) -> str | None:
+        """What a person may delete, e.g. ``Airflow Variable we360_token__0123456789ab``; None where there is nothing to see."""
         ...
 
-    def save(self, token: TokenSet) -> None:
-        """Keep this token set in place of any other."""
+    def read(self) -> T | None:
+        """The value; None where there is none that this account may use."""
         ...
 
-    def clear(self, token: TokenSet) -> None:
-        """Forget this token set; another one that took its place stays."""
+    def write(self, value: T) -> bool:
+        """Keep the value in place of any other. True if it could be read back: only then do others see it."""
+        ...
+
+    def delete(self) -> None:
+        """Forget whatever is kept."""
         ...
 
 
-class MemoryTokenStore:
-    """Keeps the token set for as long as the process lives."""
+class MemoryEntry(Generic[T]):
+    """Holds its value for as long as the process lives."""
 
-    def __init__(self) -> None:
-        self._token: TokenSet | None = None
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+        self._value: T | None = None
 
-    def load(self) -> TokenSet | None:
-        return self._token
+    def read(self) -> T | None:
+        return self._value
 
-    def save(self, token: TokenSet) -> None:
-        self._token = token
+    def write(self, value: T) -> bool:
+        self._value = value
+        return True
 
-    def clear(self, token: TokenSet) -> None:
-        if self._token is not None and self._token.access_token == token.access_token:
-            self._token = None
+    def delete(self) -> None:
+        self._value = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStore:
+    """The entries of one account.
+
+    :param token: the newest token set.
+    :param lease: who may ask the token endpoint now.
+    :param block: a refusal that everybody must mind.
+    :param is_shared: False where nobody but this process can see the token set: its session ends with it.
+    """
+
+    token: Entry[TokenSet] = field(default_factory=MemoryEntry)
+    lease: Entry[Lease] = field(default_factory=MemoryEntry)
+    block: Entry[Block] = field(default_factory=MemoryEntry)
+    is_shared: bool = False
+
+
+def clear(entry: Entry[T], is_ours: Callable[[T], bool]) -> bool:
+    """Delete the entry if it still holds our value: another one that took its place stays. True if it was deleted."""
+    value = entry.read()
+    if value is None or not is_ours(value):
+        return False
+    entry.delete()
+    return True

@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 
 ASSUMED_LIFETIME_S = 300.0
 LONGEST_LEEWAY_SHARE = 0.10
+EARLIEST_RENEWAL_SHARE = 0.25
+CLOCKS_DIFFER_S = 900.0
+"""A token set from further in the future than this was written by a clock that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,9 @@ class TokenSet:
     :param obtained_at: when the request that brought it was sent.
     :param expires_at: when the access token ends, counted from ``obtained_at``, so that a server's wrong clock cannot matter.
     :param rotates: True where each refresh token works once (Keycloak claim ``reuse_id``), None where that is unknown.
+    :param session: Keycloak's id of the session: all token sets of one login share it. None where the answer does not tell.
+    :param generation: grows with each token set of an account, by refresh and by login alike: the newest is the greatest.
+    :param doubtful: True once the refresh token was sent and no answer came: where it rotates, it may be used up.
     """
 
     access_token: str = field(repr=False)
@@ -34,6 +40,9 @@ class TokenSet:
     obtained_at: float
     expires_at: float
     rotates: bool | None = None
+    session: str | None = field(default=None, repr=False)
+    generation: int = 0
+    doubtful: bool = False
 
     @property
     def lifetime_s(self) -> float:
@@ -47,11 +56,27 @@ class TokenSet:
 
     def is_valid(self, now: float, margin_s: float = 5.0) -> bool:
         """True while the access token can still carry a request."""
-        return self.obtained_at - 60.0 <= now < self.expires_at - min(margin_s, LONGEST_LEEWAY_SHARE * self.lifetime_s)
+        end = self.expires_at - min(margin_s, LONGEST_LEEWAY_SHARE * self.lifetime_s)
+        return self.obtained_at - CLOCKS_DIFFER_S <= now < end
 
-    def is_fresh(self, now: float) -> bool:
-        """True while it need not be renewed."""
-        return self.is_valid(now) and now < self.expires_at - self.leeway_s
+    def renewed_early_s(self, dice: float) -> float:
+        """How long before its end one of many tasks thinks of renewing it.
+
+        :param dice: 0 to 1, the task's own: what one task does at a quarter of the life, another leaves until the leeway,
+            so that a fleet that starts on the hour does not renew as one.
+        """
+        return self.leeway_s + dice * max(0.0, EARLIEST_RENEWAL_SHARE * self.lifetime_s - self.leeway_s)
+
+    def is_fresh(self, now: float, early_s: float | None = None) -> bool:
+        """True while it need not be renewed.
+
+        :param early_s: how long before its end it shall be; the leeway if not told.
+        """
+        return self.is_valid(now) and now < self.expires_at - (self.leeway_s if early_s is None else early_s)
+
+    def is_of_other_session(self, other: TokenSet) -> bool:
+        """True where it is known that the two came of two logins."""
+        return self.session is not None and other.session is not None and self.session != other.session
 
 
 def parse_token_answer(body: Mapping[str, Any], *, sent_at: float, previous: TokenSet | None = None) -> TokenSet:
@@ -77,6 +102,7 @@ def parse_token_answer(body: Mapping[str, Any], *, sent_at: float, previous: Tok
         obtained_at=sent_at,
         expires_at=sent_at + lifetime_s,
         rotates=_rotates(refresh_token),
+        session=_session(body, access_token) or (previous.session if previous else None),
     )
 
 
@@ -105,6 +131,11 @@ def _positive(value: object) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) and number > 0 else None
+
+
+def _session(body: Mapping[str, Any], access_token: str) -> str | None:
+    told = body.get("session_state") or unverified_claims(access_token).get("sid")
+    return told if isinstance(told, str) else None
 
 
 def _rotates(refresh_token: str | None) -> bool | None:

@@ -6,7 +6,8 @@ import datetime as dt
 import threading
 import time
 import zoneinfo
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ class We360Hook(BaseHook):
     :param transport: replaces the network; for tests.
     :param clock: answers the time now; for tests.
     :param sleep: waits; for tests.
+    :param store: where the session is kept, in place of what the Connection's ``token_cache`` says; for operators and tests.
     """
 
     conn_name_attr = "we360_conn_id"
@@ -58,12 +60,14 @@ class We360Hook(BaseHook):
         transport: httpx.BaseTransport | None = None,
         clock: Clock = time.time,
         sleep: Sleep = time.sleep,
+        store: Callable[[We360Settings], TokenStore] | None = None,
     ) -> None:
         super().__init__()
         self.we360_conn_id = we360_conn_id
         self._transport = transport
         self._clock = clock
         self._sleep = sleep
+        self._store = store or self._configured_store
         self._lock = threading.Lock()
         self._opened: _Session | None = None
 
@@ -143,24 +147,37 @@ class We360Hook(BaseHook):
             )
             yield from client.batches(extract, max_parallel_requests=max_parallel_requests, tally=tally)
 
-    def logout(self) -> None:
-        """End the shared session on the server and empty the token cache; tasks that follow log in anew."""
+    def login(self) -> bool:
+        """Make sure of a session now, not at the first request. True where other tasks can use it as well.
+
+        :raises We360AuthError: no token can be had.
+        """
         with airflow_failures():
-            self._session.manager.logout()
+            return self._session.manager.is_shared(self._session.manager.token())
+
+    def logout(self) -> bool:
+        """End the session on the server and empty the token cache; tasks that follow log in anew. True if there was one.
+
+        :raises AuthUnavailable: the server could not be told; the cache is kept, so that it can be tried again.
+        """
+        with airflow_failures():
+            return self._session.manager.logout()
 
     def close(self) -> None:
-        """Close the connections to the server. The session stays, for other tasks."""
-        if self._opened is not None:
-            self._opened.http.close()
-            self._opened = None
+        """Close the connections to the server. The session stays for other tasks; one that no other can see is ended."""
+        with self._lock:
+            opened, self._opened = self._opened, None
+        if opened is not None and not opened.http.is_closed:
+            with closing(opened.http):
+                opened.manager.close()
 
     def test_connection(self) -> tuple[bool, str]:
         """Log in, ask for one row, log out; the token cache is not touched. For the Test button of the Connection form."""
-        from airflow_provider_we360.auth.store import MemoryTokenStore
+        from airflow_provider_we360.auth.store import TokenStore
 
         try:
             settings = replace(self.settings, timeout_s=min(self.settings.timeout_s, TEST_TIMEOUT_S))
-            session = self._open(settings, MemoryTokenStore())
+            session = self._open(settings, TokenStore(), asks_twice=False)
             with session.http:
                 try:
                     self._ask_one_row(session.http)
@@ -184,7 +201,8 @@ class We360Hook(BaseHook):
                 self._opened = self._open(self.settings, self._store(self.settings))
             return self._opened
 
-    def _open(self, settings: We360Settings, store: TokenStore) -> _Session:
+    def _open(self, settings: We360Settings, store: TokenStore, *, asks_twice: bool = True) -> _Session:
+        from airflow_provider_we360.auth.endpoint import DEADLINE_S
         from airflow_provider_we360.auth.manager import TokenManager
         from airflow_provider_we360.client.http import DEADLINE_FACTOR, build_http_client, send_whole
         from airflow_provider_we360.hooks.auth import AirflowAuth
@@ -192,21 +210,34 @@ class We360Hook(BaseHook):
         http = build_http_client(settings, transport=self._transport)
 
         def send(request: httpx.Request) -> httpx.Response:
-            return send_whole(http, request, deadline_s=settings.timeout_s * DEADLINE_FACTOR, clock=self._clock)
+            deadline_s = min(settings.timeout_s * DEADLINE_FACTOR, DEADLINE_S)
+            return send_whole(http, request, deadline_s=deadline_s, clock=self._clock)
 
-        manager = TokenManager(settings, store, send, clock=self._clock, sleep=self._sleep, on_token=_mask)
+        manager = TokenManager(
+            settings, store, send, clock=self._clock, sleep=self._sleep, on_token=_mask, asks_twice=asks_twice
+        )
         http.auth = AirflowAuth(manager, settings.api_url, settings.customer_id)
         return _Session(http, manager)
 
-    def _store(self, settings: We360Settings) -> TokenStore:
-        from airflow_provider_we360.auth.store import MemoryTokenStore
-
-        if settings.token_cache is TokenCache.MEMORY:
-            return MemoryTokenStore()
+    def _configured_store(self, settings: We360Settings) -> TokenStore:
         from airflow_provider_we360 import _compat
-        from airflow_provider_we360.hooks.token_store import VariableTokenStore
+        from airflow_provider_we360.hooks import token_store
+        from airflow_provider_we360.hooks.run_session import login_task_xcoms, running_context
+        from airflow_provider_we360.hooks.seal import Seal
 
-        return VariableTokenStore(settings, _compat.variables(), _compat.get_fernet())
+        variables, seal = _compat.variables(), Seal(settings, _compat.get_fernet())
+        if settings.token_cache is TokenCache.VARIABLE:
+            return token_store.variable_store(settings, variables, seal)
+        if settings.token_cache is TokenCache.XCOM:
+            context = running_context()
+            xcoms = None if context is None else login_task_xcoms(context, self.we360_conn_id)
+            if xcoms is not None:
+                return token_store.xcom_store(settings, xcoms, xcoms.task_id, variables, seal)
+            self.log.warning(
+                "token_cache is xcom, but no We360LoginOperator of Connection %s is upstream: this process logs in by itself",
+                self.we360_conn_id,
+            )
+        return token_store.memory_store(settings, variables, seal)
 
     def _ask_one_row(self, http: httpx.Client) -> None:
         from airflow_provider_we360.client import reports

@@ -8,7 +8,7 @@ import httpx
 
 from airflow_provider_we360.auth.bearer import BearerAuth
 from airflow_provider_we360.auth.manager import TokenManager
-from airflow_provider_we360.auth.store import MemoryTokenStore, TokenStore
+from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.client.http import build_http_client
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
@@ -36,7 +36,7 @@ class World:
     """A sandbox, a clock, a store that tasks share."""
 
     config: SandboxConfig = field(default_factory=SandboxConfig)
-    store: TokenStore = field(default_factory=MemoryTokenStore)
+    store: TokenStore = field(default_factory=lambda: TokenStore(is_shared=True))
     time: FakeTime = field(default_factory=FakeTime)
 
     def __post_init__(self) -> None:

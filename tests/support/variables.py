@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -12,15 +13,20 @@ class FakeVariables:
     :param shadow: values that a secrets backend gives in place of those written.
     :param broken: names of the calls that raise.
     :param deaf: True: writes are taken and forgotten, as Airflow 3.0 to 3.2 could.
+    :param before_read: called once, before the next read: somebody comes between.
     """
 
     values: dict[str, str] = field(default_factory=dict)
     shadow: dict[str, str] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
     deaf: bool = False
+    before_read: Callable[[], object] | None = None
 
     def get(self, name: str) -> str | None:
         self._break("get")
+        if self.before_read is not None:
+            come_between, self.before_read = self.before_read, None
+            come_between()
         return self.shadow.get(name, self.values.get(name))
 
     def set(self, name: str, value: str, description: str) -> None:

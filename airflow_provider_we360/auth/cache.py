@@ -1,0 +1,119 @@
+"""Cache: the token set and the block as this process knows them, in step with the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from airflow_provider_we360.auth.block import Block
+from airflow_provider_we360.auth.store import TokenStore, clear
+from airflow_provider_we360.auth.token import TokenSet
+from airflow_provider_we360.errors import We360AuthError
+from airflow_provider_we360.types import Clock
+
+
+class Cache:
+    """Memory of this process over the store. What the store cannot keep, memory keeps.
+
+    :param on_token: called with every new token set before anything else sees it (masking).
+    """
+
+    def __init__(self, store: TokenStore, clock: Clock, on_token: Callable[[TokenSet], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._on_token = on_token
+        self._block: Block | None = None
+        self.token: TokenSet | None = None
+        self.own_login: TokenSet | None = None
+        """The login of this process whose session has to end, unless others share it."""
+
+    # token set
+
+    def look(self) -> TokenSet | None:
+        """The newest token set of memory and store."""
+        stored = self._store.token.read()
+        if stored is not None and (self.token is None or _rank(stored) >= _rank(self.token)):
+            self._remember(stored)
+        return self.token
+
+    def usable(self, rejected: TokenSet | None) -> TokenSet | None:
+        """The token set at hand if it can carry a request.
+
+        :param rejected: one that the API refused; it and older ones are of no use.
+        """
+        token = self.token
+        if token is None or not token.is_valid(self._clock()):
+            return None
+        if rejected is not None and (token.access_token == rejected.access_token or token.generation < rejected.generation):
+            return None
+        return token
+
+    def keep(self, token: TokenSet) -> bool:
+        """Take a new token set as the newest one. True where others see it too."""
+        newest = 0 if self.token is None else self.token.generation + 1
+        # Counted on where the last one is known, and near the clock where it is not: an entry that was lost starts no lower.
+        self._remember(replace(token, generation=max(newest, int(self._clock() * 1000))))
+        return self.share()
+
+    def share(self) -> bool:
+        """Write the token set at hand. True where others see it."""
+        return self.token is not None and self._store.token.write(self.token)
+
+    def amend(self, token: TokenSet) -> TokenSet:
+        """Note something about the token set at hand, such as a doubt."""
+        self._remember(token)
+        self.share()
+        return token
+
+    def forget(self, token: TokenSet) -> None:
+        """Drop this token set, here and in the store; a newer one that took its place stays."""
+        clear(self._store.token, lambda stored: stored.access_token == token.access_token)
+        if self.token is not None and self.token.access_token == token.access_token:
+            self.token = None
+
+    def is_shared(self, token: TokenSet) -> bool:
+        """Whether other tasks can see this session, so that it must outlive the process."""
+        if not self._store.is_shared:
+            return False
+        stored = self._store.token.read()
+        return stored is not None and not stored.is_of_other_session(token)
+
+    def _remember(self, token: TokenSet) -> None:
+        if self.token is None or self.token.access_token != token.access_token:
+            self._on_token(token)
+        self.token = token
+
+    # block
+
+    def block(self) -> Block | None:
+        """The last refusal, in force or not."""
+        return self._store.block.read() or self._block
+
+    def keep_block(self, block: Block) -> None:
+        """Tell all tasks of the account."""
+        self._block = None if self._store.block.write(block) else block
+
+    def lift_block(self) -> None:
+        """After a success."""
+        self._block = None
+        if self._store.block.read() is not None:
+            self._store.block.delete()
+
+    def refusal(self, block: Block) -> We360AuthError:
+        """The error of a block, which names what to delete where that helps."""
+        return block.error(None if self._block is not None else self._store.block.name)
+
+    def raise_if_blocked(self) -> None:
+        """Nothing, while a grant may be sent, or somebody waits to send the second one.
+
+        :raises CredentialsRefused: the credentials or the account were refused.
+        :raises ClientRefused: the configuration was refused.
+        """
+        block = self.block()
+        if block is not None and block.is_in_force(self._clock()) and not block.is_first_try:
+            raise self.refusal(block)
+
+
+def _rank(token: TokenSet) -> tuple[int, bool]:
+    """What is known of a token set only grows: a doubt that the store could not keep is not forgotten."""
+    return token.generation, token.doubtful

@@ -1,0 +1,101 @@
+"""TokenEndpoint: Keycloak's answers to a login, a refresh and a logout, asked for with patience and never too often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx
+
+from airflow_provider_we360.auth import grants
+from airflow_provider_we360.auth.lease import Seat
+from airflow_provider_we360.auth.token import TokenSet
+from airflow_provider_we360.connection import We360Settings
+from airflow_provider_we360.errors import AuthUnavailable
+from airflow_provider_we360.transport import connection_trouble, patiently
+from airflow_provider_we360.types import Clock, Sleep
+
+DEADLINE_S = 15.0
+"""A whole call; with the time-outs of :mod:`grants` it ends well within a lease."""
+LOGIN_TRIES = 3
+REFRESH_TRIES = 2
+LOGOUT_TRIES = 2
+
+T = TypeVar("T")
+
+
+class TokenEndpoint:
+    """One account at its Keycloak. Only trouble of the server or the wire is tried again, never a refusal.
+
+    :param settings: the account.
+    :param send: sends a request as it is, without authentication, and returns the response with its body read. A call must
+        end sooner than a lease does.
+    """
+
+    def __init__(
+        self, settings: We360Settings, send: Callable[[httpx.Request], httpx.Response], *, clock: Clock, sleep: Sleep
+    ) -> None:
+        self._settings = settings
+        self._send = send
+        self._clock = clock
+        self._sleep = sleep
+
+    def login(self, seat: Seat) -> TokenSet:
+        """A new session.
+
+        :raises We360AuthError: as :func:`grants.parse_login`.
+        """
+
+        def ask() -> TokenSet:
+            seat.renew()
+            sent_at = self._clock()
+            return grants.parse_login(self._call(grants.login_request(self._settings)), sent_at=sent_at)
+
+        return self._patiently(ask, LOGIN_TRIES, seat.sleep)
+
+    def refresh(self, token: TokenSet, seat: Seat) -> TokenSet:
+        """The next token set of a session. Where refresh tokens rotate, one that may have arrived is never sent again.
+
+        :raises We360AuthError: as :func:`grants.parse_refresh`.
+        """
+
+        def ask() -> TokenSet:
+            seat.renew()
+            sent_at = self._clock()
+            response = self._call(grants.refresh_request(self._settings, token.refresh_token or ""))
+            return grants.parse_refresh(response, sent_at=sent_at, previous=token)
+
+        tries = 1 if token.doubtful else REFRESH_TRIES
+        return self._patiently(ask, tries, seat.sleep, resend=not token.rotates)
+
+    def logout(self, token: TokenSet) -> None:
+        """End the session of this token set, if it lives. A refresh token that has ended, or was used up, still serves.
+
+        :raises AuthUnavailable: the server could not be told.
+        """
+
+        def ask() -> None:
+            response = self._call(grants.logout_request(self._settings, token.refresh_token or ""))
+            if not response.is_success and not grants.is_over(response):
+                raise AuthUnavailable(
+                    f"the login server answered HTTP {response.status_code} to the logout; the session may live on"
+                )
+
+        if token.refresh_token is not None:
+            self._patiently(ask, LOGOUT_TRIES, self._sleep)
+
+    def _patiently(self, ask: Callable[[], T], tries: int, sleep: Sleep, *, resend: bool = True) -> T:
+        def may_pass(error: BaseException) -> bool:
+            return isinstance(error, AuthUnavailable) and (resend or not error.may_have_acted)
+
+        for attempt in patiently(tries, may_pass=may_pass, sleep=sleep, least_wait_s=2.0, longest_jitter_s=8.0):
+            with attempt:
+                return ask()
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _call(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return self._send(request)
+        except httpx.RequestError as error:
+            never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
+            raise AuthUnavailable(connection_trouble(error, request.url), may_have_acted=not never_sent) from None

@@ -1,0 +1,144 @@
+"""Election: which of many tasks may ask the token endpoint. Airflow's Variables have no compare-and-set, so each writes its
+name, waits until every other pen must be down, and looks whose name stands there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from airflow_provider_we360.types import Clock, Sleep
+
+if TYPE_CHECKING:
+    from airflow_provider_we360.auth.store import Entry
+
+LEASE_S = 30.0
+BELIEVED_FOR_S = 60.0
+CLOCKS_DIFFER_S = 900.0
+"""Clocks of workers may be ten minutes apart: an end that is past by our clock need not be past by the holder's."""
+SETTLE_S = 0.5
+LONGEST_SETTLE_S = 10.0
+
+T = TypeVar("T")
+
+
+class LeaseLost(Exception):
+    """The holder was silent for too long, and another task took over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to ask the token endpoint.
+
+    :param owner: random name of the holder.
+    :param until: when it ends unless it is renewed; seconds since the epoch, by the holder's clock.
+    """
+
+    owner: str
+    until: float
+
+
+@dataclass(slots=True)
+class Election:
+    """One candidate.
+
+    :param entry: where the lease is written.
+    :param owner: this candidate's random name.
+    """
+
+    entry: Entry[Lease]
+    clock: Clock
+    sleep: Sleep
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+    _slowest_s: float = 0.0
+    _watched: tuple[Lease, float] | None = None
+
+    def attempt(self) -> Seat | None:
+        """A seat, or None while another candidate holds the lease. Takes half a second, or longer where the store is slow."""
+        if self._is_held(self._timed(self.entry.read)):
+            return None
+        mine = Lease(self.owner, self.clock() + LEASE_S)
+        if not self._timed(lambda: self.entry.write(mine)):
+            # Nobody's name can be read there: an election is impossible. One that names another was lost.
+            there = self._timed(self.entry.read)
+            return None if there is not None and there.owner != self.owner else Seat(self, alone=True)
+        self.sleep(min(max(SETTLE_S, 2 * self._slowest_s), LONGEST_SETTLE_S))
+        there = self._timed(self.entry.read)
+        return Seat(self) if there is not None and there.owner == self.owner else None
+
+    def renew(self) -> None:
+        """Say that the holder lives.
+
+        :raises LeaseLost: another task holds the lease now.
+        """
+        there = self._timed(self.entry.read)
+        if there is not None and there.owner != self.owner:
+            raise LeaseLost
+        self._timed(lambda: self.entry.write(Lease(self.owner, self.clock() + LEASE_S)))
+
+    def release(self) -> None:
+        """Give the lease back, if it is still ours."""
+        there = self.entry.read()
+        if there is not None and there.owner == self.owner:
+            self.entry.delete()
+
+    def _is_held(self, lease: Lease | None) -> bool:
+        """Whether somebody may still be at work. The holder's clock is not trusted: what counts is that the lease changes."""
+        now = self.clock()
+        if lease is None or lease.owner == self.owner or lease.until < now - CLOCKS_DIFFER_S:
+            return False
+        if self._watched is None or self._watched[0] != lease:
+            self._watched = (lease, now)
+        return now - self._watched[1] < LEASE_S
+
+    def _timed(self, call: Callable[[], T]) -> T:
+        began = self.clock()
+        try:
+            return call()
+        finally:
+            self._slowest_s = max(self._slowest_s, self.clock() - began)
+
+
+@dataclass(slots=True)
+class Seat:
+    """The lease, held. Leaving the ``with`` block gives it back.
+
+    :param alone: True where the store can hold no lease: there is nothing to renew or to give back.
+    """
+
+    _election: Election
+    alone: bool = False
+    _renewed_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._renewed_at = self._election.clock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not self.alone:
+            self._election.release()
+
+    def renew(self) -> None:
+        """Before each call that may take long.
+
+        :raises LeaseLost: as :meth:`Election.renew`.
+        """
+        if self.alone or self._election.clock() - self._renewed_at < LEASE_S / 6:
+            return
+        self._election.renew()
+        self._renewed_at = self._election.clock()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, and keep the lease meanwhile.
+
+        :raises LeaseLost: as :meth:`Election.renew`.
+        """
+        end = self._election.clock() + seconds
+        while (left := end - self._election.clock()) > 0:
+            self._election.sleep(min(left, LEASE_S / 3))
+            self.renew()

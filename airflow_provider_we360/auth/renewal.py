@@ -1,0 +1,195 @@
+"""Renewal: what the one task that was elected does. Refresh; where the refresh token is dead, log in."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from airflow_provider_we360.auth.block import SECOND_TRY_AFTER_S, Block, after_refusal
+from airflow_provider_we360.auth.cache import Cache
+from airflow_provider_we360.auth.endpoint import TokenEndpoint
+from airflow_provider_we360.auth.lease import Seat
+from airflow_provider_we360.auth.token import TokenSet
+from airflow_provider_we360.errors import (
+    AccountRefused,
+    AuthUnavailable,
+    ClientRefused,
+    CredentialsRefused,
+    RefreshRejected,
+    We360AuthError,
+)
+from airflow_provider_we360.transport import LONGEST_WAIT_S, asked_wait_s
+from airflow_provider_we360.types import Clock
+
+log = logging.getLogger(__name__)
+
+SIBLING_LOOKS = 3
+SIBLING_LOOKS_S = 5.0
+SAVE_TRIES = 3
+SAVE_WAIT_S = 0.5
+
+
+class Renewal:
+    """Asks the token endpoint for an elected task.
+
+    :param asks_twice: False where a person waits for the answer: a refused login is told at once, and blocks nobody.
+    """
+
+    def __init__(self, cache: Cache, endpoint: TokenEndpoint, clock: Clock, *, asks_twice: bool) -> None:
+        self._cache = cache
+        self._endpoint = endpoint
+        self._clock = clock
+        self._asks_twice = asks_twice
+
+    def renew(self, seat: Seat, rejected: TokenSet | None) -> TokenSet:
+        """The next token set, by refresh if that can be, else by login; or the present one, if it works and must do.
+
+        :param rejected: the token set that the API refused: it is not given again.
+        :raises CredentialsRefused: the login, or the account, was refused.
+        :raises ClientRefused: the configuration was refused.
+        :raises AuthUnavailable: no token can be had now.
+        :raises LeaseLost: another task took over.
+        """
+        token = self._cache.token
+        if token is None or token.refresh_token is None:
+            return self._login(seat, rejected)
+        if token.doubtful and token.rotates:
+            return self._instead_of_refresh(token, "the refresh token may be used up", seat, rejected)
+        try:
+            renewed = self._endpoint.refresh(token, seat)
+        except RefreshRejected as error:
+            return self._after_dead_refresh_token(token, error, seat, rejected)
+        except AuthUnavailable as error:
+            return self._after_trouble(token, error, seat, rejected)
+        except (CredentialsRefused, ClientRefused) as error:
+            raise self._blocked(error, self._cache.block()) from None
+        self._keep(renewed, seat, "renewed")
+        return self._at_hand()
+
+    def end_quietly(self, token: TokenSet) -> None:
+        """End a session that nobody needs any more. Best effort: if the server cannot be told, the log says so."""
+        try:
+            self._endpoint.logout(token)
+        except AuthUnavailable as error:
+            log.warning("a We360 session that is not needed any more may live on: %s", error)
+
+    def end_orphan(self) -> None:
+        """End the session of our own login, where a sibling's has taken its place."""
+        own, token = self._cache.own_login, self._cache.token
+        if own is not None and token is not None and own.is_of_other_session(token):
+            self._cache.own_login = None
+            self.end_quietly(own)
+
+    # refresh
+
+    def _after_dead_refresh_token(
+        self, token: TokenSet, error: RefreshRejected, seat: Seat, rejected: TokenSet | None
+    ) -> TokenSet:
+        stored = self._cache.look()
+        if stored is not None and stored.refresh_token != token.refresh_token and self._cache.usable(rejected):
+            return stored
+        if rejected is None and token.is_valid(self._clock()):
+            log.info("We360 session is over (%s); the present token serves to its end", error)
+            return self._cache.amend(replace(token, refresh_token=None))
+        log.info("We360 session is over (%s); logging in again", error)
+        self._cache.forget(token)
+        return self._login(seat, rejected)
+
+    def _after_trouble(self, token: TokenSet, error: AuthUnavailable, seat: Seat, rejected: TokenSet | None) -> TokenSet:
+        if error.may_have_acted:
+            token = self._cache.amend(replace(token, doubtful=True))
+        elif rejected is not None or not token.is_valid(self._clock()):
+            raise error  # a server that cannot be reached, or asks for a rest, gets no password instead
+        if asked_wait_s(error) > LONGEST_WAIT_S and not token.is_valid(self._clock()):
+            raise error
+        return self._instead_of_refresh(token, str(error), seat, rejected)
+
+    def _instead_of_refresh(self, token: TokenSet, why: str, seat: Seat, rejected: TokenSet | None) -> TokenSet:
+        left_s = token.expires_at - self._clock()
+        if rejected is None and token.is_valid(self._clock()):
+            log.warning("%s; the present token works for another %d s", why, left_s)
+            return token
+        log.warning("%s; logging in instead", why)
+        # An answer that was lost may have left a session whose newest refresh token nobody holds.
+        self.end_quietly(token)
+        self._cache.forget(token)
+        return self._login(seat, rejected)
+
+    # login
+
+    def _login(self, seat: Seat, rejected: TokenSet | None) -> TokenSet:
+        known = self._cache.token
+        block = self._cache.block()
+        if block is not None and block.is_first_try and block.is_in_force(self._clock()):
+            seat.sleep(min(block.until - self._clock(), SECOND_TRY_AFTER_S))
+        while True:
+            try:
+                token = self._endpoint.login(seat)
+                break
+            except (CredentialsRefused, ClientRefused) as error:
+                if not self._asks_twice:
+                    raise
+                if not seat.alone and self._sibling_has_won(error, known, seat):
+                    return self._at_hand()
+                refusal = self._blocked(error, block, asks_again=not seat.alone)
+                block = self._cache.block()
+                if block is None or not block.is_first_try:
+                    raise refusal from None
+            log.warning(
+                "We360 refused the login. Another login of this account may have been under way: asking once more in %d s, "
+                "and then no more",
+                SECOND_TRY_AFTER_S,
+            )
+            seat.sleep(SECOND_TRY_AFTER_S)
+        if block is not None:
+            self._cache.lift_block()
+        return self._take(token, known, seat, rejected)
+
+    def _take(self, token: TokenSet, known: TokenSet | None, seat: Seat, rejected: TokenSet | None) -> TokenSet:
+        """Our login, or a sibling's that came while we were at it: then ours ends at once."""
+        self._cache.own_login = token
+        if self._newer_than(known) and self._cache.usable(rejected):
+            self.end_orphan()
+            return self._at_hand()
+        self._keep(token, seat, "obtained by login")
+        if self._cache.own_login is not None:
+            self._cache.look()
+            self.end_orphan()
+        return self._at_hand()
+
+    def _sibling_has_won(self, error: We360AuthError, known: TokenSet | None, seat: Seat) -> bool:
+        """Keycloak refuses a right password while another login of the account is in flight: its token may appear."""
+        if isinstance(error, AccountRefused | ClientRefused):
+            return False
+        for _ in range(SIBLING_LOOKS):
+            seat.sleep(SIBLING_LOOKS_S / SIBLING_LOOKS)
+            if self._newer_than(known):
+                return True
+        return False
+
+    def _newer_than(self, known: TokenSet | None) -> bool:
+        token = self._cache.look()
+        return token is not None and (known is None or token.generation > known.generation)
+
+    def _blocked(self, error: We360AuthError, previous: Block | None, *, asks_again: bool = True) -> We360AuthError:
+        # Where tasks cannot tell each other of it, each second try would be one too many.
+        block = after_refusal(error, previous, self._clock(), asks_again=asks_again)
+        self._cache.keep_block(block)
+        return self._cache.refusal(block)
+
+    # both
+
+    def _keep(self, token: TokenSet, seat: Seat, how: str) -> None:
+        """The newest pair is in the store before its first use: a rotated refresh token that got lost costs the session."""
+        shared = self._cache.keep(token)
+        for _ in range(SAVE_TRIES - 1):
+            if shared or token.rotates is not True:
+                break
+            seat.sleep(SAVE_WAIT_S)
+            shared = self._cache.share()
+        log.info("We360 token %s, good for %d s", how, token.lifetime_s)
+
+    def _at_hand(self) -> TokenSet:
+        assert self._cache.token is not None
+        return self._cache.token
+

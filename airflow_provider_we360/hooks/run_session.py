@@ -1,0 +1,72 @@
+"""Where a Dag run keeps a session of its own: in the XCom of its login task, found by the tasks below it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_we360 import _compat
+from airflow_provider_we360.errors import We360ConfigError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskXComs:
+    """XComs of one task of one Dag run, by key."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    def get(self, name: str) -> str | None:
+        return _compat.get_xcom(name, self._where)
+
+    def set(self, name: str, value: str, description: str) -> None:  # noqa: ARG002 - an XCom has no description
+        _compat.set_xcom(name, value, self._where)
+
+    def delete(self, name: str) -> None:
+        _compat.delete_xcom(name, self._where)
+
+    @property
+    def _where(self) -> dict[str, Any]:
+        return {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": self.task_id, "map_index": self.map_index}
+
+
+def own_xcoms(context: Context) -> TaskXComs:
+    """Those of the running task."""
+    task = context["ti"]
+    return TaskXComs(task.dag_id, task.run_id, task.task_id, getattr(task, "map_index", None) or -1)
+
+
+def login_task_xcoms(context: Context, we360_conn_id: str) -> TaskXComs | None:
+    """Those of the one login task of this Connection upstream of the running task; None where there is none.
+
+    :raises We360ConfigError: there are two.
+    """
+    running: Any = context["ti"].task if hasattr(context["ti"], "task") else context["task"]
+    found = sorted(
+        task.task_id
+        for task in running.get_flat_relatives(upstream=True)
+        if getattr(task, "opens_we360_session", False)
+        and running.render_template(task.we360_conn_id, context) == we360_conn_id
+    )
+    if len(found) > 1:
+        raise We360ConfigError(
+            f"tasks {' and '.join(found)} upstream of {running.task_id} both log in with Connection {we360_conn_id!r}; "
+            "keep one of them, or give each its own Connection"
+        )
+    if not found:
+        return None
+    return TaskXComs(context["ti"].dag_id, context["ti"].run_id, found[0])
+
+
+def running_context() -> Context | None:
+    """The context of the running task; None outside of one."""
+    context: Context | None = _compat.current_context()
+    return context

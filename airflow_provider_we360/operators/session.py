@@ -1,0 +1,99 @@
+"""A session for one Dag run: opened by a setup task, ended by a teardown task, shared by those between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_we360.errors import We360AuthError
+from airflow_provider_we360.hooks.failures import airflow_failures
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_we360.hooks.run_session import TaskXComs
+    from airflow_provider_we360.hooks.we360 import We360Hook
+
+
+class We360LoginOperator(BaseOperator):
+    """Logs in and keeps the session, sealed, in its own XCom: a setup task.
+
+    Tasks below it whose Connection says ``token_cache = xcom`` use this session and no other. The session that other Dags
+    share through the Airflow Variable is never touched, whatever ``token_cache`` says.
+
+    :param we360_conn_id: the Connection, of type ``we360``.
+    """
+
+    template_fields: Sequence[str] = ("we360_conn_id",)
+    ui_color = "#e8f1fb"
+    opens_we360_session = True
+
+    def __init__(self, *, we360_conn_id: str = "we360_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.we360_conn_id = we360_conn_id
+        self.as_setup()  # type: ignore[no-untyped-call]
+
+    def execute(self, context: Context) -> None:
+        """Log in.
+
+        :raises We360AuthError: the login failed, or the XCom cannot hold the session; then the session is ended again.
+        """
+        from airflow_provider_we360.hooks.run_session import own_xcoms
+
+        with airflow_failures(), closing(_hook(self.we360_conn_id, own_xcoms(context))) as hook:
+            if not hook.login():
+                raise We360AuthError(
+                    "the XCom of this task does not keep the session; look above for why, and whether a custom XCom backend "
+                    "refuses it. The session is ended again"
+                )
+
+
+class We360LogoutOperator(BaseOperator):
+    """Ends the session of the login task above it and empties its XCom: a teardown task.
+
+    Succeeds where there is nothing to end. Where the server cannot be told it fails, keeps the XCom, and can be retried.
+
+    :param we360_conn_id: the Connection, as the login task has it.
+    """
+
+    template_fields: Sequence[str] = ("we360_conn_id",)
+    ui_color = "#e8f1fb"
+
+    def __init__(self, *, we360_conn_id: str = "we360_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.we360_conn_id = we360_conn_id
+        self.as_teardown()
+
+    def execute(self, context: Context) -> None:
+        """Log out.
+
+        :raises We360ConfigError: two login tasks of this Connection stand upstream.
+        :raises AuthUnavailable: the server could not be told.
+        """
+        from airflow_provider_we360.hooks.run_session import login_task_xcoms
+
+        with airflow_failures():
+            xcoms = login_task_xcoms(context, self.we360_conn_id)
+            if xcoms is None:
+                self.log.warning("No We360LoginOperator of Connection %s stands upstream: nothing to end", self.we360_conn_id)
+                return
+            with closing(_hook(self.we360_conn_id, xcoms)) as hook:
+                if not hook.logout():
+                    self.log.info("Task %s left no session: nothing to end", xcoms.task_id)
+
+
+def _hook(we360_conn_id: str, xcoms: TaskXComs) -> We360Hook:
+    from airflow_provider_we360 import _compat
+    from airflow_provider_we360.hooks.seal import Seal
+    from airflow_provider_we360.hooks.token_store import xcom_store
+    from airflow_provider_we360.hooks.we360 import We360Hook
+
+    return We360Hook(
+        we360_conn_id,
+        store=lambda settings: xcom_store(
+            settings, xcoms, xcoms.task_id, _compat.variables(), Seal(settings, _compat.get_fernet())
+        ),
+    )
