@@ -59,7 +59,9 @@ class Block:
         who, lift = "This process asks no more", ""
         if where:
             who = "No task asks again"
-            lift = f" A changed Connection is tried at once; if the trouble was elsewhere, delete the {where} to be tried at once."
+            lift = (
+                f" A changed Connection is tried at once; if the trouble was elsewhere, delete the {where} to be tried at once."
+            )
         return _ERRORS[self.kind](f"{self.reason}. {who} before {end}, lest the account be locked.{lift}")
 
 

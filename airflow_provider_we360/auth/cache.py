@@ -23,6 +23,7 @@ class Cache:
         self._clock = clock
         self._on_token = on_token
         self._block: Block | None = None
+        self._newest = 0
         self.token: TokenSet | None = None
         self.own_login: TokenSet | None = None
         """The login of this process whose session has to end, unless others share it."""
@@ -50,9 +51,8 @@ class Cache:
 
     def keep(self, token: TokenSet) -> bool:
         """Take a new token set as the newest one. True where others see it too."""
-        newest = 0 if self.token is None else self.token.generation + 1
-        # Counted on where the last one is known, and near the clock where it is not: an entry that was lost starts no lower.
-        self._remember(replace(token, generation=max(newest, int(self._clock() * 1000))))
+        # Counted on from the last one that was seen, and near the clock where none was: an entry that got lost starts no lower.
+        self._remember(replace(token, generation=max(self._newest + 1, int(self._clock() * 1000))))
         return self.share()
 
     def share(self) -> bool:
@@ -81,6 +81,7 @@ class Cache:
     def _remember(self, token: TokenSet) -> None:
         if self.token is None or self.token.access_token != token.access_token:
             self._on_token(token)
+        self._newest = max(self._newest, token.generation)
         self.token = token
 
     # block

@@ -192,4 +192,3 @@ class Renewal:
     def _at_hand(self) -> TokenSet:
         assert self._cache.token is not None
         return self._cache.token
-

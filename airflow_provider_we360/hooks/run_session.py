@@ -53,8 +53,7 @@ def login_task_xcoms(context: Context, we360_conn_id: str) -> TaskXComs | None:
     found = sorted(
         task.task_id
         for task in running.get_flat_relatives(upstream=True)
-        if getattr(task, "opens_we360_session", False)
-        and running.render_template(task.we360_conn_id, context) == we360_conn_id
+        if getattr(task, "opens_we360_session", False) and running.render_template(task.we360_conn_id, context) == we360_conn_id
     )
     if len(found) > 1:
         raise We360ConfigError(

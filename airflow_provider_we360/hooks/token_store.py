@@ -34,9 +34,7 @@ def xcom_store(settings: We360Settings, xcoms: Texts, login_task: str, variables
     :param login_task: its id, for messages.
     """
     complaints = Complaints()
-    token = SealedEntry(
-        xcoms, f"XCom of task {login_task}:", XCOM_KEY, "", form=TOKEN_FORM, seal=seal, complaints=complaints
-    )
+    token = SealedEntry(xcoms, f"XCom of task {login_task}:", XCOM_KEY, "", form=TOKEN_FORM, seal=seal, complaints=complaints)
     return _store(token, settings, variables, seal, complaints, is_shared=True)
 
 

@@ -13,6 +13,7 @@ class FakeVariables:
     :param shadow: values that a secrets backend gives in place of those written.
     :param broken: names of the calls that raise.
     :param deaf: True: writes are taken and forgotten, as Airflow 3.0 to 3.2 could.
+    :param history: what stood there when, kept by whoever minds the time.
     :param before_read: called once, before the next read: somebody comes between.
     """
 
@@ -21,6 +22,7 @@ class FakeVariables:
     broken: frozenset[str] = frozenset()
     deaf: bool = False
     before_read: Callable[[], object] | None = None
+    history: dict[str, list[tuple[float, str | None]]] = field(default_factory=dict)
 
     def get(self, name: str) -> str | None:
         self._break("get")
