@@ -3,14 +3,14 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-scheduler check docs bench build fmt clean
+.PHONY: help demo test test-scheduler test-keycloak test-fleet test-celery check docs diagrams bench bench-tokens build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
-tests := $(wildcard $(addprefix tests/,unit property contract airflow architecture))
+tests := $(wildcard $(addprefix tests/,unit property contract airflow architecture keycloak))
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: ## real Airflow loads thirty days of a made-up company into DuckDB, and shows what landed
 	$(ready) demo
@@ -18,11 +18,23 @@ demo: ## real Airflow loads thirty days of a made-up company into DuckDB, and sh
 
 test: ## unit, property, contract, Airflow and architecture tests
 	$(ready) test check
-	@$(bin)/python -m pytest -q --durations=10 $(tests)
+	@$(bin)/python -m pytest -q --durations=10 -m "not keycloak" $(tests)
 
 test-scheduler: ## one Dag file under a real scheduler, all kinds of runs (minutes)
 	$(ready) test
-	@$(bin)/python -m pytest -q --durations=10 tests/e2e
+	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_scheduler.py
+
+test-keycloak: ## the sandbox and a real Keycloak are asked the same questions; needs Java 17 (minutes)
+	$(ready) test
+	@$(bin)/python -m pytest -q --durations=10 tests/keycloak
+
+test-fleet: ## eight tasks at once under real Airflow share one token (three minutes)
+	$(ready) test
+	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_fleet.py
+
+test-celery: ## the same under Celery, Redis and two workers; needs redis-server (three minutes)
+	$(ready) test celery
+	@WE360_REQUIRE_CELERY=1 $(bin)/python -m pytest -q --durations=10 tests/e2e/test_celery.py
 
 check: ## ruff, mypy, import-linter, spelling, private places in texts
 	$(ready) test check
@@ -37,9 +49,17 @@ docs: ## the documentation, into docs/_build/html
 	AIRFLOW_HOME=$(CURDIR)/.cache/airflow $(bin)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
+diagrams: ## draw the diagrams of the documentation anew; needs Graphviz
+	$(ready) docs
+	@$(bin)/python docs/diagrams.py
+
 bench: ## speed and memory of a load, beside a hand-written pipeline (about five minutes)
 	$(ready) test
 	@cd tests && ../$(bin)/python -m benchmarks
+
+bench-tokens: ## how many logins a fleet of tasks costs in a month, for every mix (seconds)
+	$(ready) test
+	@cd tests && ../$(bin)/python -m benchmarks.tokens
 
 build: ## wheel and sdist, into dist
 	$(ready) build

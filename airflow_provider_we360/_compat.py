@@ -52,7 +52,10 @@ def current_context() -> Any:
 
 
 def get_xcom(key: str, where: dict[str, Any]) -> str | None:
-    """An XCom of a task: ``where`` holds dag_id, run_id, task_id, map_index."""
+    """An XCom of a task: ``where`` holds dag_id, run_id, task_id."""
+    if hasattr(XCom, "get_all"):  # Airflow 3: get_one logs an error where there is none
+        values = XCom.get_all(key=key, **where)
+        return str(values[0]) if values else None
     value = XCom.get_one(key=key, **where)
     return None if value is None else str(value)
 

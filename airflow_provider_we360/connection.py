@@ -37,6 +37,9 @@ EXTRAS = (
 )
 
 
+_NO_JSON = object()
+
+
 class TokenCache(enum.StrEnum):
     """Where the token pair is kept between tasks."""
 
@@ -174,16 +177,22 @@ def require_timezone(name: object, argument: str) -> str:
 def _parse_extra(text: str | None, where: str) -> Mapping[str, Any]:
     if not (text or "").strip():
         return {}
-    try:
-        extras = json.loads(text or "")
-    except ValueError:
-        # The text may hold secrets: it is not repeated.
-        raise We360ConfigError(f'{where}: Extra is not JSON; expected an object such as {{"customer_id": "..."}}') from None
+    extras = _json(text or "")
+    if extras is _NO_JSON:
+        raise We360ConfigError(f'{where}: Extra is not JSON; expected an object such as {{"customer_id": "..."}}')
     if not isinstance(extras, dict):
         raise We360ConfigError(f'{where}: Extra is JSON, but no object; expected {{"customer_id": "..."}}')
     if unknown := sorted(str(name)[:64] for name in extras if name not in EXTRAS):
         raise We360ConfigError(f"{where}: extra {', '.join(unknown)} is unknown; known are {', '.join(EXTRAS)}")
     return extras
+
+
+def _json(text: str) -> object:
+    """What the text says. Nothing is raised: the error would hold the text, and the text may hold secrets."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return _NO_JSON
 
 
 def _required(value: str | None, where: str, name: str, what: str) -> str:

@@ -94,10 +94,10 @@ class Cache:
         """Tell all tasks of the account."""
         self._block = None if self._store.block.write(block) else block
 
-    def lift_block(self) -> None:
-        """After a success."""
+    def lift_blocks(self) -> None:
+        """After a login that succeeded: those of other credentials of the account too, for they are the old ones now."""
         self._block = None
-        if self._store.block.read() is not None:
+        if not self._store.block.is_empty():
             self._store.block.delete()
 
     def refusal(self, block: Block) -> We360AuthError:

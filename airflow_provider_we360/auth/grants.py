@@ -41,6 +41,10 @@ _ACCOUNT_ADVICE = {
     "user disabled": "the account is disabled; ask an administrator of your We360 portal to enable it",
     "account is not fully set up": "the account is not fully set up; log in once in a browser and finish what it asks for",
 }
+_ALSO_DEAD = {
+    ("invalid_scope", "client no longer has requested consent from user"),
+    ("invalid_request", "unmatching clients"),
+}
 _WRONG_PASSWORD = (
     "Login or Password of the Connection is wrong, or the account is locked for a while after too many tries, "
     "or needs a second factor. Try them in a browser first: each try counts"
@@ -109,7 +113,8 @@ def parse_refresh(response: httpx.Response, *, sent_at: float, previous: TokenSe
     error, description = _error(body)
     if error == "invalid_grant" and description == "user disabled":
         raise AccountRefused(f"We360 refused the session: {_ACCOUNT_ADVICE[description]}")
-    if error == "invalid_grant" or (error == "invalid_scope" and "consent" in description):
+    is_dead = error == "invalid_grant" or (error, description) in _ALSO_DEAD
+    if is_dead:
         raise RefreshRejected(f"the refresh token is no longer valid: {foreign_text(description, 100)}")
     raise _refusal(response, error, "token refresh", unknown=AuthUnavailable)
 

@@ -153,7 +153,9 @@ class Seat:
 
         :raises LeaseLost: as :meth:`Election.renew`.
         """
-        end = self._election.clock() + seconds
-        while (left := end - self._election.clock()) > 0:
-            self._election.sleep(min(left, LEASE_S / 3))
+        left = seconds
+        while left > 0:
+            nap = min(left, LEASE_S / 3)
+            self._election.sleep(nap)
             self.renew()
+            left -= nap

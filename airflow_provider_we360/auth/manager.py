@@ -155,8 +155,8 @@ class TokenManager:
 
     def _renewed(self, rejected: TokenSet | None) -> TokenSet:
         """A new token set, by our own hand or a sibling's."""
-        began = self._clock()
-        while self._clock() < began + PATIENCE_S:
+        waited_s = 0.0
+        while waited_s < PATIENCE_S:
             self._cache.raise_if_blocked()
             try:
                 if (seat := self._election.attempt()) is not None:
@@ -168,7 +168,9 @@ class TokenManager:
                         return self._renewal.renew(seat, rejected)
             except LeaseLost:
                 pass
-            self._sleep(POLL_S + self._dice())
+            pause_s = POLL_S + self._dice()
+            self._sleep(pause_s)
+            waited_s += pause_s
             self._cache.look()
             if (token := self._cache.usable(rejected)) is not None:
                 return token

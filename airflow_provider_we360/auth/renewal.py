@@ -141,8 +141,7 @@ class Renewal:
                 SECOND_TRY_AFTER_S,
             )
             seat.sleep(SECOND_TRY_AFTER_S)
-        if block is not None:
-            self._cache.lift_block()
+        self._cache.lift_blocks()
         return self._take(token, known, seat, rejected)
 
     def _take(self, token: TokenSet, known: TokenSet | None, seat: Seat, rejected: TokenSet | None) -> TokenSet:

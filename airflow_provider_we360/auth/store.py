@@ -29,6 +29,10 @@ class Entry(Protocol[T]):
         """Keep the value in place of any other. True if it could be read back: only then do others see it."""
         ...
 
+    def is_empty(self) -> bool:
+        """True where nothing is kept, for this account or for others."""
+        ...
+
     def delete(self) -> None:
         """Forget whatever is kept."""
         ...
@@ -47,6 +51,9 @@ class MemoryEntry(Generic[T]):
     def write(self, value: T) -> bool:
         self._value = value
         return True
+
+    def is_empty(self) -> bool:
+        return self._value is None
 
     def delete(self) -> None:
         self._value = None

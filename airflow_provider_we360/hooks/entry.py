@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -64,7 +65,9 @@ BLOCK_FORM: Form[Block] = Form(
         kind=facts["kind"], refused=int(facts["refused"]), until=float(facts["until"]), reason=str(facts["reason"])
     ),
     lambda block: block.until,
+    is_bound=False,
 )
+_MOST_BLOCKS = 16
 
 
 @dataclass(slots=True)
@@ -115,7 +118,7 @@ class SealedEntry(Generic[T]):
         if not self._seal.hides:
             self._say("lies unencrypted, as do all Connections: Airflow has no [core] fernet_key")
         before = self._seen
-        sealed = self._seal.close(asdict(value), expires_at=self._form.expires_at(value), is_bound=self._form.is_bound)
+        sealed = self._packed(value)
         trouble: Exception | None = None
         try:
             self._texts.set(self.key, sealed, self._description)
@@ -134,6 +137,10 @@ class SealedEntry(Generic[T]):
             self._say(f"does not hold what was just written: a secrets backend shadows it; {_ALONE}")
         return False
 
+    def is_empty(self) -> bool:
+        """True where nothing stands there."""
+        return self._read() is None
+
     def delete(self) -> None:
         """Delete the entry."""
         try:
@@ -148,9 +155,15 @@ class SealedEntry(Generic[T]):
             self._say(f"cannot be read; {_ALONE}", error)
             return None
 
+    def _packed(self, value: T) -> str:
+        return self._seal.close(asdict(value), expires_at=self._form.expires_at(value), is_bound=self._form.is_bound)
+
+    def _unpacked(self, facts: Mapping[str, Any]) -> T | None:
+        return self._form.make(facts)
+
     def _opened(self, text: str) -> T | None:
         try:
-            return self._form.make(self._seal.open(text, is_bound=self._form.is_bound))
+            return self._unpacked(self._seal.open(text, is_bound=self._form.is_bound))
         except OtherVersion:
             self._is_foreign = True
             self._say("was written by another version of this provider; it is left alone")
@@ -162,3 +175,29 @@ class SealedEntry(Generic[T]):
 
     def _say(self, what: str, error: Exception | None = None) -> None:
         self._complaints.say(self.name, what, error)
+
+
+class SealedBlocks(SealedEntry[Block]):
+    """The blocks of one account, by credentials: Connections with two wrong passwords must not lift each other's block.
+
+    ``read`` gives the block of our own credentials. ``delete`` deletes all: a login that succeeded clears the account.
+    """
+
+    def _packed(self, value: Block) -> str:
+        facts = self._facts()
+        salt, blocks = str(facts.get("salt") or os.urandom(16).hex()), dict(facts.get("blocks") or {})
+        blocks[self._seal.mark(bytes.fromhex(salt))] = asdict(value)
+        newest = dict(sorted(blocks.items(), key=lambda item: float(item[1]["until"]))[-_MOST_BLOCKS:])
+        ends = max(float(block["until"]) for block in newest.values())
+        return self._seal.close({"salt": salt, "blocks": newest}, expires_at=ends, is_bound=False)
+
+    def _unpacked(self, facts: Mapping[str, Any]) -> Block | None:
+        ours = facts["blocks"].get(self._seal.mark(bytes.fromhex(facts["salt"])))
+        return None if ours is None else self._form.make(ours)
+
+    def _facts(self) -> Mapping[str, Any]:
+        text = self._read()
+        try:
+            return {} if text is None else self._seal.open(text, is_bound=False)
+        except (Unreadable, OtherVersion):
+            return {}

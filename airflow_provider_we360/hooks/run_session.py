@@ -22,7 +22,6 @@ class TaskXComs:
     dag_id: str
     run_id: str
     task_id: str
-    map_index: int = -1
 
     def get(self, name: str) -> str | None:
         return _compat.get_xcom(name, self._where)
@@ -35,13 +34,18 @@ class TaskXComs:
 
     @property
     def _where(self) -> dict[str, Any]:
-        return {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": self.task_id, "map_index": self.map_index}
+        return {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": self.task_id}
 
 
 def own_xcoms(context: Context) -> TaskXComs:
-    """Those of the running task."""
+    """Those of the running task.
+
+    :raises We360ConfigError: the task is mapped: the tasks below could not tell which of its sessions is theirs.
+    """
     task = context["ti"]
-    return TaskXComs(task.dag_id, task.run_id, task.task_id, getattr(task, "map_index", None) or -1)
+    if getattr(task, "map_index", -1) not in (None, -1):
+        raise We360ConfigError(f"task {task.task_id}: a We360LoginOperator cannot be mapped; write one for each Connection")
+    return TaskXComs(task.dag_id, task.run_id, task.task_id)
 
 
 def login_task_xcoms(context: Context, we360_conn_id: str) -> TaskXComs | None:

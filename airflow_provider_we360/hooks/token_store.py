@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_provider_we360.auth.store import Entry, MemoryEntry, TokenStore
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.connection import We360Settings
-from airflow_provider_we360.hooks.entry import BLOCK_FORM, LEASE_FORM, TOKEN_FORM, Complaints, SealedEntry, Texts
+from airflow_provider_we360.hooks.entry import BLOCK_FORM, LEASE_FORM, TOKEN_FORM, Complaints, SealedBlocks, SealedEntry, Texts
 from airflow_provider_we360.hooks.seal import Seal
 
 VARIABLE = "Airflow Variable"
@@ -58,7 +58,7 @@ def _store(
             seal=seal,
             complaints=complaints,
         ),
-        block=SealedEntry(
+        block=SealedBlocks(
             variables,
             VARIABLE,
             f"we360_token_block__{account}",

@@ -21,18 +21,18 @@ class LoginFailures:
     """All users' failures. Attempts made while locked are not counted (Keycloak 16 and later)."""
 
     def __init__(self, rules: BruteForce | None) -> None:
-        self._rules = rules
+        self.rules = rules
         self._users: dict[str, Failures] = {}
 
     def is_locked(self, login: str, now: float) -> bool:
         known = self._users.get(login)
-        return self._rules is not None and known is not None and (known.for_ever or now < known.locked_until)
+        return self.rules is not None and known is not None and (known.for_ever or now < known.locked_until)
 
     def is_locked_for_ever(self, login: str) -> bool:
-        return self._rules is not None and login in self._users and self._users[login].for_ever
+        return self.rules is not None and login in self._users and self._users[login].for_ever
 
     def failed(self, login: str, now: float) -> None:
-        if (rules := self._rules) is None:
+        if (rules := self.rules) is None:
             return
         known = self._users.setdefault(login, Failures())
         if known.last_at is not None and now - known.last_at > rules.reset_s:

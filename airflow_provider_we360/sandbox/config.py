@@ -47,6 +47,8 @@ class SandboxConfig:
 
     # the company
     customer_id: str = "acme-demo"
+    more_customers: tuple[str, ...] = ()
+    """Other clients of the realm; the switches that say how Keycloak treats a client are of all."""
     login: str = LOGIN
     password: str = PASSWORD
     more_accounts: tuple[Account, ...] = ()
@@ -67,9 +69,10 @@ class SandboxConfig:
     refresh_lifetime_s: int | None = None
     """None: the refresh token has no ``exp`` and ``refresh_expires_in`` is 0."""
     offline: bool = True
-    """Offline sessions, as We360's answers show; False for online ones."""
+    """Offline sessions, as We360's answers show; False for online ones, unless ``offline_access`` is asked for."""
     idle_s: float = 30 * 86400
     session_max_s: float | None = None
+    """Greatest age of a session; with it refresh tokens have an ``exp``, and no token outlives its session."""
     rotation: bool = False
     max_reuse: int = 0
     rotation_race: bool = False
@@ -85,6 +88,7 @@ class SandboxConfig:
     confidential_client: bool = False
     consent_required: bool = False
     offline_allowed: bool = True
+    """Whether the accounts have the role that offline sessions need."""
     realm_enabled: bool = True
 
     # API

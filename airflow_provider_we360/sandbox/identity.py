@@ -1,22 +1,26 @@
-"""The identity side: Keycloak's token, logout and revocation endpoints, as its source answers them."""
+"""The identity side: Keycloak's token, logout and revocation endpoints. ``tests/keycloak`` holds it against a real one."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from airflow_provider_we360.sandbox.brute_force import LoginFailures
 from airflow_provider_we360.sandbox.config import Account, SandboxConfig
-from airflow_provider_we360.sandbox.http import Answer, Request, json_answer
+from airflow_provider_we360.sandbox.http import Answer, Request, json_answer, text_answer
 from airflow_provider_we360.sandbox.ledger import Ledger
 from airflow_provider_we360.sandbox.refusals import NO_STORE, refusal
 from airflow_provider_we360.sandbox.sessions import Session, Sessions
-from airflow_provider_we360.sandbox.tokens import SCOPE, Tokens
+from airflow_provider_we360.sandbox.tokens import Tokens, scope_of
 from airflow_provider_we360.types import Clock, Sleep
 
-_SCOPES = frozenset({"openid", "email", "profile", "offline_access"})
+_SCOPES = frozenset({"openid", "email", "profile", "offline_access", "address", "phone", "microprofile-jwt", "organization"})
+_LOGOUT_PAGE = "<!DOCTYPE html>\n<html><body><h1>Logging out</h1><p>Do you want to log out?</p></body></html>\n"
+
+
+Form: TypeAlias = dict[str, list[str]]
 
 
 class Refused(Exception):
@@ -43,6 +47,7 @@ class Identity:
         self._clock = clock
         self._sleep = sleep
         self._logging_in: set[str] = set()
+        self._revoked: set[str] = set()
 
     def now(self) -> float:
         """The servers' clock."""
@@ -53,13 +58,22 @@ class Identity:
         key = (login or self.config.login).lower()
         self.accounts[key] = replace(self.accounts[key], **changes)
 
+    def change_realm(self, **switches: Any) -> None:
+        """As an administrator would: switches of ``SandboxConfig``, from now on."""
+        self.config = self.sessions.config = replace(self.config, **switches)
+        self.tokens = Tokens(self.config)
+        self.failures.rules = self.config.brute_force
+
     def push_not_before(self) -> None:
-        """An administrator's "not before now": every token issued until now is dead."""
+        """An administrator's "not before now": every token issued until now is dead.
+
+        A real Keycloak spares those of the second of the push. Here that second is over at once: a test's clock may stand.
+        """
         self.not_before = int(self.now()) + 1
 
     def answer(self, request: Request, realm: str, call: str) -> Answer:
         """What Keycloak answers to ``token``, ``logout`` or ``revoke``."""
-        calls: dict[str, Callable[[Request, dict[str, str]], Answer]] = {
+        calls: dict[str, Callable[[Request, Form], Answer]] = {
             "token": self._token,
             "logout": self._logout,
             "revoke": self._revoke,
@@ -67,13 +81,13 @@ class Identity:
         try:
             if realm != self.config.realm:
                 raise Refused("realm_unknown")
-            if not self.config.realm_enabled:
-                raise Refused("realm_disabled")
             if request.method != "POST":
-                return json_answer(405, {"error": "HTTP 405 Method Not Allowed"}, Allow="POST")
-            return calls[call](request, self._fields(request))
+                return _logout_page() if call == "logout" else json_answer(405, {"error": "HTTP 405 Method Not Allowed"})
+            return calls[call](request, request.form())
         except Refused as refused:
-            return refusal(refused.name, self.config.keycloak, **refused.words)
+            answer = refusal(refused.name, self.config.keycloak, **refused.words)
+            bare = call != "token" or refused.name == "realm_unknown"
+            return replace(answer, headers=answer.headers[:1]) if bare else answer
 
     def holder_of(self, access_token: str) -> Account | None:
         """The account of an access token that is good at this moment, as the API side checks it."""
@@ -81,60 +95,62 @@ class Identity:
         now = self.now()
         if claims is None or claims.get("typ") != "Bearer" or not claims.get("exp", 0) > now or claims["iat"] < self.not_before:
             return None
-        if self.config.api_checks_session and not self.sessions.is_live(claims["sid"], now):
+        if self.config.api_checks_session and (claims["jti"] in self._revoked or not self.sessions.is_live(claims["sid"], now)):
             return None
         return self.accounts.get(str(claims["preferred_username"]).lower())
 
     # token endpoint
 
-    @staticmethod
-    def _fields(request: Request) -> dict[str, str]:
-        return {name: "\0".join(values) for name, values in request.form().items()}
-
-    def _token(self, request: Request, fields: dict[str, str]) -> Answer:
-        grant = fields.get("grant_type", "")
+    def _token(self, request: Request, form: Form) -> Answer:
+        grant = form.get("grant_type", [None])[0]
+        before: dict[str, Any] | None = None
         try:
-            if not grant:
+            self._check_realm()
+            if grant is None:
                 raise Refused("no_grant_type")
-            if "\0" in "".join(fields.values()):
-                raise Refused("duplicated_parameter")
             if grant not in {"password", "refresh_token"}:
                 raise Refused("unsupported_grant")
-            self._check_client(fields)
-            session = self._log_in(fields) if grant == "password" else self._redeem(request, fields)
+            self._check_client(form)
+            fields = _once_each(form)
+            if grant == "password":
+                session = self._log_in(fields)
+            else:
+                session, before = self._redeem(request, fields)
         except Refused:
             self._count(grant, ok=False)
             raise
         self._count(grant, ok=True)
-        return self._granted(session, _issuer(request, self.config))
+        return self._granted(session, _issuer(request, self.config), before)
 
-    def _count(self, grant: str, *, ok: bool) -> None:
+    def _count(self, grant: str | None, *, ok: bool) -> None:
         if grant == "password":
             self._ledger.login(ok=ok, at=self._clock())
         elif grant == "refresh_token":
             self._ledger.count("refreshes_ok" if ok else "refreshes_refused")
 
-    def _check_client(self, fields: dict[str, str]) -> None:
-        if fields.get("client_id") != self.config.customer_id:
+    def _check_realm(self) -> None:
+        if not self.config.realm_enabled:
+            raise Refused("realm_disabled")
+
+    def _check_client(self, form: Form) -> None:
+        if form.get("client_id", [""])[0] not in {self.config.customer_id, *self.config.more_customers}:
             raise Refused("unknown_client")
         if self.config.confidential_client:
             raise Refused("confidential_client")
 
-    def _granted(self, session: Session, issuer: str) -> Answer:
+    def _granted(self, session: Session, issuer: str, before: dict[str, Any] | None) -> Answer:
         now = max(self.now(), float(self.not_before))
         with self.sessions.lock:
-            refresh_token, jti = self.tokens.refresh(session, issuer, now)
-            session.issued[jti] = len(session.issued)
-            session.refreshed_at = now
+            self.sessions.used(session, now)
         content = {
             "access_token": self.tokens.access(session, issuer, now),
-            "expires_in": self.config.access_lifetime_s,
-            "refresh_expires_in": self.config.refresh_lifetime_s or 0,
-            "refresh_token": refresh_token,
+            "expires_in": self.tokens.access_lifetime_s(session, now),
+            "refresh_expires_in": self.tokens.refresh_lifetime_s(session, now) or 0,
+            "refresh_token": self.tokens.refresh(session, issuer, now, self.tokens.reuse_id(before)),
             "token_type": "Bearer",
             "not-before-policy": self.not_before,
             "session_state": session.id,
-            "scope": SCOPE if session.offline else "email profile",
+            "scope": scope_of(session),
         }
         return json_answer(200, content, **NO_STORE)
 
@@ -145,11 +161,10 @@ class Identity:
             raise Refused("direct_grants_off")
         if self.config.consent_required:
             raise Refused("consent_required")
-        if strange := set(fields.get("scope", "").split()) - _SCOPES:
-            raise Refused("bad_scope", scope=" ".join(sorted(strange)))
-        if not fields.get("username"):
+        self._check_scope(fields)
+        if "username" not in fields:
             raise Refused("no_username")
-        login = fields["username"].strip().lower()
+        login = fields["username"].lower()
         self._enter(login)
         try:
             if self.config.login_takes_s:
@@ -158,9 +173,15 @@ class Identity:
                 account = self._authenticated(login, fields)
         finally:
             self._logging_in.discard(login)
-        if not self.config.offline_allowed:
+        offline = self.config.offline or "offline_access" in fields.get("scope", "").split()
+        if offline and not self.config.offline_allowed:
             raise Refused("offline_not_allowed")
-        return self.sessions.start(account.login, self.config.customer_id, self.now(), offline=self.config.offline)
+        return self.sessions.start(account.login, fields["client_id"], self.now(), offline=offline)
+
+    @staticmethod
+    def _check_scope(fields: dict[str, str]) -> None:
+        if not set(fields.get("scope", "").split()) <= _SCOPES:
+            raise Refused("bad_scope", scope=fields["scope"])
 
     def _enter(self, login: str) -> None:
         guarded = self.config.login_guard if self.config.login_guard is not None else self.config.brute_force is not None
@@ -175,63 +196,67 @@ class Identity:
         if account is None or account.refused == "service_account":
             raise Refused("wrong_password")
         if self.failures.is_locked(login, now):
-            raise Refused("locked_for_ever" if self.failures.is_locked_for_ever(login) else "wrong_password")
+            told = self.failures.is_locked_for_ever(login) and self.config.keycloak < (22,)
+            raise Refused("account_disabled" if told else "wrong_password")
+        right = fields.get("password") == account.password
         if account.refused == "disabled":
-            raise Refused("account_disabled")
-        if fields.get("password") != account.password or (account.refused == "otp" and not fields.get("totp")):
+            raise Refused("account_disabled" if right or self.config.keycloak < (26, 6) else "wrong_password")
+        if not right or account.refused == "otp":
             self.failures.failed(login, now)
             raise Refused("wrong_password")
-        self.failures.succeeded(login)
         if account.refused == "not_set_up":
             raise Refused("not_set_up")
+        self.failures.succeeded(login)
         return account
 
     # refresh grant
 
-    def _redeem(self, request: Request, fields: dict[str, str]) -> Session:
-        if not fields.get("refresh_token"):
+    def _redeem(self, request: Request, fields: dict[str, str]) -> tuple[Session, dict[str, Any]]:
+        if "refresh_token" not in fields:
             raise Refused("no_refresh_token_sent")
-        claims = self._refresh_claims(fields["refresh_token"])
-        issuer = _issuer(request, self.config)
-        if claims["iss"] != issuer:
-            raise Refused("issuer_changed", expected=issuer, was=claims["iss"])
-        if claims.get("exp", self.now() + 1) <= self.now():
+        if self.config.keycloak >= (26,):
+            self._check_scope(fields)
+        claims = self._refresh_claims(request, fields["refresh_token"])
+        if claims["iat"] < self.not_before:
+            raise Refused("stale_token")
+        if "exp" in claims and int(self.now()) > claims["exp"]:
             raise Refused("refresh_expired")
         if claims["azp"] != fields["client_id"]:
             raise Refused("refresh_of_other_client")
-        if claims["iat"] < self.not_before:
-            raise Refused("stale_token")
         with self.sessions.lock:
             session = self._session_of(claims)
-            self._rotate(session, claims["jti"], count=not self.config.rotation_race)
+            self._check_grants(session)
+            if self.config.rotation:
+                self._rotate(session, claims)
         if self.config.refresh_takes_s:
             self._sleep(self.config.refresh_takes_s)
-        if self.config.rotation_race:
+        if self.config.rotation and self.config.rotation_race:
             with self.sessions.lock:
-                self._count_late(session, claims["jti"])
-        return session
+                self.sessions.count_late(session, claims)
+        return session, claims
 
-    def _refresh_claims(self, token: str) -> dict[str, Any]:
+    def _refresh_claims(self, request: Request, token: str) -> dict[str, Any]:
         claims = self.tokens.read(token)
         if claims is None or claims.get("typ") not in {"Refresh", "Offline"}:
             raise Refused("refresh_garbage")
+        issuer = _issuer(request, self.config)
+        if claims["iss"] != issuer and self.config.keycloak >= (23,):
+            raise Refused("issuer_changed", expected=issuer)
         return claims
 
     def _session_of(self, claims: dict[str, Any]) -> Session:
         session = self.sessions.find(claims["sid"])
         gone = "session_gone" if claims["typ"] == "Offline" else "online_session_ended"
-        if session is None:
+        account = self.accounts.get(session.login.lower()) if session else None
+        if session is None or account is None:
             raise Refused(gone)
         self.sessions.age(session, self.now())
-        account = self.accounts.get(session.login.lower())
-        if account is None:
-            raise Refused("refresh_garbage")
         if session.state == "expired" and not session.told_expired:
             session.told_expired = True
-            raise Refused("session_expired" if session.offline else "online_session_ended")
+            raise Refused("session_expired" if session.offline else gone)
         if session.state in {"expired", "ended"}:
             raise Refused(gone)
-        if account.refused == "disabled":
+        if account.refused == "disabled" or self.failures.is_locked_for_ever(session.login.lower()):
             raise Refused("user_disabled")
         if session.state == "detached":
             raise Refused("session_detached")
@@ -239,51 +264,70 @@ class Identity:
             raise Refused("before_session")
         return session
 
-    def _rotate(self, session: Session, jti: str, *, count: bool) -> None:
-        if not self.config.rotation:
-            return
-        reason = self.sessions.refuse_reuse(session, jti, count=count)
-        if reason:
-            raise Refused("stale_token" if reason == "Stale token" else "reuse_exceeded")
+    def _check_grants(self, session: Session) -> None:
+        """What an administrator may have taken away since the login."""
+        if session.offline and not self.config.offline_allowed:
+            raise Refused("offline_withdrawn")
+        if self.config.consent_required:
+            raise Refused("consent_withdrawn")
 
-    def _count_late(self, session: Session, jti: str) -> None:
-        """The late half of a refresh in the old race: counted, whoever else was first."""
-        if self.config.rotation and session.in_use == jti:
-            session.uses += 1
+    def _rotate(self, session: Session, claims: dict[str, Any]) -> None:
+        if reason := self.sessions.refuse_reuse(session, claims, self.now(), count=not self.config.rotation_race):
+            raise Refused(reason)
 
     # ends of sessions
 
-    def _logout(self, _request: Request, fields: dict[str, str]) -> Answer:
-        self._check_client(fields)
-        if not fields.get("refresh_token"):
+    def _logout(self, request: Request, form: Form) -> Answer:
+        """Asks neither whether the token is expired or used up, nor whether the realm is switched on."""
+        if "refresh_token" not in form and self.config.keycloak >= (18,):
+            return _logout_page()
+        self._check_client(form)
+        if "refresh_token" not in form:
             raise Refused("no_refresh_token_sent")
-        claims = self._refresh_claims(fields["refresh_token"])
-        if claims["azp"] != fields["client_id"]:
+        claims = self._refresh_claims(request, form["refresh_token"][0])
+        if claims["azp"] != form["client_id"][0]:
             raise Refused("refresh_of_other_client")
         with self.sessions.lock:
             session = self.sessions.find(claims["sid"])
             if session and session.state == "live":
                 session.state = "ended"
         self._ledger.count("logouts")
-        return Answer(204, b"", tuple((name.replace("_", "-"), value) for name, value in NO_STORE.items()))
+        return Answer(204, b"", (("Cache-Control", "no-cache"),))
 
-    def _revoke(self, _request: Request, fields: dict[str, str]) -> Answer:
-        """Before 26.1 one revocation ended all sessions of the user with this client."""
-        self._check_client(fields)
-        if not fields.get("token"):
+    def _revoke(self, _request: Request, form: Form) -> Answer:
+        """Of a refresh token: its session ends; before 26.1 all sessions of the user with this client did."""
+        self._check_realm()
+        self._check_client(form)
+        fields = _once_each(form)
+        if "token" not in fields:
             raise Refused("no_token_sent")
         claims = self.tokens.read(fields["token"])
-        session = self.sessions.find(claims["sid"]) if claims else None
-        if claims is None or session is None:
+        if claims is None or ("exp" in claims and int(self.now()) > claims["exp"]):
             raise Refused("revoke_unknown_token")
         if claims["azp"] != fields["client_id"]:
             raise Refused("unmatching_clients")
-        if self.config.keycloak < (26, 1):
+        session = self.sessions.find(claims["sid"])
+        if session is None or not self.sessions.is_live(session.id, self.now()):
+            raise Refused("revoke_unknown_token")
+        if claims["typ"] == "Bearer":
+            self._revoked.add(claims["jti"])
+        elif self.config.keycloak < (26, 1):
             self.sessions.end_all(login=session.login, client_id=session.client_id)
-        elif session.state == "live":
+        else:
             session.state = "ended"
         self._ledger.count("revocations")
         return Answer(200)
+
+
+def _once_each(form: Form) -> dict[str, str]:
+    if any(len(values) > 1 for values in form.values()):
+        raise Refused("duplicated_parameter")
+    return {name: values[0] for name, values in form.items()}
+
+
+def _logout_page() -> Answer:
+    """What a browser is shown that brings no refresh token. The status is 200, and no session ends."""
+    return text_answer(200, _LOGOUT_PAGE, "text/html", Cache_Control="no-cache")
 
 
 def _issuer(request: Request, config: SandboxConfig) -> str:

@@ -18,7 +18,7 @@ _GONE: Any = object()
 
 def refused(name: str, **words: str) -> Effect:
     """Keycloak's refusal of that name, whatever was sent."""
-    blanks = {"scope": "?", "expected": "?", "was": "?"} | words
+    blanks = {"scope": "?", "expected": "?"} | words
     return Effect(instead=lambda identity: refusal(name, identity.config.keycloak, **blanks))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,12 @@ from airflow_provider_we360.sandbox.sessions import Session
 
 ALGORITHM = "HS512"
 SCOPE = "email profile offline_access"
+_FOR_EVER = 10**12
+
+
+def scope_of(session: Session) -> str:
+    """What a session was granted."""
+    return SCOPE if session.offline else "email profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +31,57 @@ class Tokens:
 
     def access(self, session: Session, issuer: str, now: float) -> str:
         claims = self._claims(session, issuer, now, "Bearer") | {
-            "exp": int(now) + self.config.access_lifetime_s,
+            "exp": int(now) + self.access_lifetime_s(session, now),
             "aud": "account",
-            "azp": session.client_id,
-            "scope": SCOPE if session.offline else "email profile",
+            "acr": "1",
+            "realm_access": {"roles": [f"default-roles-{self.config.realm}", "offline_access", "uma_authorization"]},
+            "resource_access": {"account": {"roles": ["manage-account", "manage-account-links", "view-profile"]}},
+            "scope": scope_of(session),
             "email_verified": True,
             "email": session.login,
             "preferred_username": session.login,
             "name": "Canary Etl",
+            "given_name": "Canary",
+            "family_name": "Etl",
         }
         return self._sign(claims)
 
-    def refresh(self, session: Session, issuer: str, now: float) -> tuple[str, str]:
-        """The refresh token and its ``jti``."""
+    def refresh(self, session: Session, issuer: str, now: float, reuse_id: str | None) -> str:
         claims = self._claims(session, issuer, now, "Offline" if session.offline else "Refresh")
-        claims |= {"aud": issuer, "azp": session.client_id, "scope": SCOPE if session.offline else "email profile"}
-        if self.config.refresh_lifetime_s is not None:
-            claims["exp"] = int(now) + self.config.refresh_lifetime_s
-        if self.config.rotation and self.config.keycloak >= (25,):
-            claims["reuse_id"] = str(uuid.uuid4())
-        return self._sign(claims), str(claims["jti"])
+        claims |= {"aud": issuer, "scope": scope_of(session)}
+        lifetime_s = self.refresh_lifetime_s(session, now)
+        if lifetime_s is not None:
+            claims["exp"] = int(now) + lifetime_s
+        if reuse_id:
+            claims["reuse_id"] = reuse_id
+        if self.config.keycloak >= (26, 7):
+            claims |= {"aud_x": "account", "prov": "default"}
+        return self._sign(claims)
+
+    def reuse_id(self, before: Mapping[str, Any] | None) -> str | None:
+        """Of the next refresh token: under rotation a login begins a line, and a refresh goes on with it. A session that
+        began before rotation was switched on never gets one.
+
+        :param before: claims of the refresh token that is redeemed; None for a login.
+        """
+        if not self.config.rotation or self.config.keycloak < (25,):
+            return None
+        return str(uuid.uuid4()) if before is None else before.get("reuse_id")
+
+    def access_lifetime_s(self, session: Session, now: float) -> int:
+        """As configured, but no longer than the session can last."""
+        return min(self.config.access_lifetime_s, self._left_s(session, now))
+
+    def refresh_lifetime_s(self, session: Session, now: float) -> int | None:
+        """None where the token itself never ends: only a session with a greatest age, and what is configured, ends it."""
+        if self.config.session_max_s is None:
+            return self.config.refresh_lifetime_s
+        limits = (self._left_s(session, now), int(self.config.idle_s), self.config.refresh_lifetime_s)
+        return min(limit for limit in limits if limit is not None)
+
+    def _left_s(self, session: Session, now: float) -> int:
+        greatest_age_s = self.config.session_max_s
+        return _FOR_EVER if greatest_age_s is None else max(0, int(session.started_at) + int(greatest_age_s) - int(now))
 
     def read(self, token: str) -> dict[str, Any] | None:
         """The claims, whether expired or not; None where the token is none of ours."""
@@ -71,6 +109,7 @@ class Tokens:
             "sub": str(uuid.uuid5(uuid.NAMESPACE_URL, session.login)),
             "typ": kind,
             "sid": session.id,
+            "azp": session.client_id,
         }
         if self.config.keycloak < (25,):
             claims["session_state"] = session.id

@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.hooks.we360 import We360Hook
+from support.mini_api import FakeTime
 
 DAY = dt.date(2026, 6, 1)
 WINDOW = {"window_start": "2026-06-01", "window_end": "2026-06-05"}
@@ -66,7 +67,7 @@ def test_a_good_load_leaves_no_secret_and_no_person_behind(example, sandbox, duc
     ("kind", "fault", "arguments"),
     [
         ("login", "http_400", {}),
-        ("login", "password_changes", {}),
+        ("login", "account_disabled", {}),
         ("report", "truncated_json", {"times": None}),
         (
             "report",
@@ -105,7 +106,8 @@ def test_what_the_test_button_says_holds_no_secret(sandbox, monkeypatch):
 def test_an_error_that_is_pickled_or_shown_whole_holds_no_secret(sandbox):
     sandbox.faults.add("login", "password_changes")
     with pytest.raises(We360Error) as caught:
-        next(We360Hook().iter_batches(window=(DAY, DAY)))
+        time = FakeTime()
+        next(We360Hook(clock=time.clock, sleep=time.sleep).iter_batches(window=(DAY, DAY)))
     shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__dict__)
     assert sandbox.config.password not in shown
     assert sandbox.config.login not in shown

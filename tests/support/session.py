@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import httpx
@@ -51,15 +53,15 @@ class World:
     def live_sessions(self) -> int:
         return sum(self.ledger.live_sessions().values())
 
-    def task(self, **changes: object) -> Task:
+    def task(self, *, dice: Callable[[], float] = random.random, **changes: object) -> Task:
         """A new task: empty memory, the shared store."""
-        return Task(self, settings_for(self.sandbox, **changes))
+        return Task(self, settings_for(self.sandbox, **changes), dice)
 
 
 class Task:
     """One process with a client of its own."""
 
-    def __init__(self, world: World, settings: We360Settings) -> None:
+    def __init__(self, world: World, settings: We360Settings, dice: Callable[[], float]) -> None:
         self.http = build_http_client(settings, transport=httpx.WSGITransport(world.sandbox))
         self.manager = TokenManager(
             settings,
@@ -67,6 +69,7 @@ class Task:
             lambda request: self.http.send(request, auth=None),
             clock=world.time.clock,
             sleep=world.time.sleep,
+            dice=dice,
             on_token=lambda token: world.masked.extend(filter(None, (token.access_token, token.refresh_token))),
         )
         self.http.auth = BearerAuth(self.manager, settings.api_url, settings.customer_id)

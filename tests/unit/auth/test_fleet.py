@@ -133,6 +133,25 @@ def test_a_password_corrected_in_the_connection_is_tried_at_once():
     assert len(fleet.failures) == 8
     assert (fleet.done, fleet.live_sessions) == (8, 1)
     assert fleet.ledger.counts["logins_sent"] == 3
+    assert not any("block" in name for name in fleet.variables.values)
+
+
+def test_connections_with_two_wrong_passwords_never_lift_each_others_block():
+    fleet = Fleet(SandboxConfig(brute_force=BruteForce()))
+    for hour in range(12):
+        begin(fleet, 2, at=10 + 3600 * hour, password="old-1")
+        begin(fleet, 2, at=10 + 3600 * hour, password="old-2")
+    fleet.time.run()
+    assert fleet.ledger.counts["logins_sent"] <= 6
+
+
+def test_connections_of_one_account_whose_login_differs_in_case_share_a_session():
+    fleet = Fleet(SandboxConfig(rotation=True))
+    for hour in range(12):
+        begin(fleet, 2, at=10 + 3600 * hour, login="canary.etl@acme-demo.example.com")
+        begin(fleet, 2, at=10 + 3600 * hour, login="Canary.ETL@acme-demo.example.com")
+    fleet.time.run()
+    assert (fleet.failures, fleet.ledger.logins, fleet.live_sessions) == ([], 1, 1)
 
 
 def test_a_deleted_block_is_tried_at_once_and_a_success_lifts_it():

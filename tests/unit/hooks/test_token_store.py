@@ -81,7 +81,7 @@ def test_the_variables_are_named_so_that_airflow_masks_them_and_show_version_and
 
 @pytest.mark.parametrize("change", [{"password": "changed"}, {"api_url": httpx.URL("https://api.eu.we360.example/")}])
 @pytest.mark.parametrize(("entry", "value"), [("token", TOKEN), ("block", BLOCK)])
-def test_changed_credentials_void_the_token_and_lift_the_block(variables, key, change, entry, value):
+def test_changed_credentials_void_the_token_and_are_not_blocked(variables, key, change, entry, value):
     getattr(store_of(variables, key), entry).write(value)
     assert getattr(store_of(variables, key, replace(SETTINGS, **change)), entry).read() is None
 
@@ -193,3 +193,20 @@ def test_neither_seal_nor_entry_shows_what_it_holds(variables, key):
     store.token.write(TOKEN)
     shown = f"{store!r} {Seal(SETTINGS, key)!r} {TOKEN!r} {SETTINGS!r}"
     assert not any(secret in shown for secret in ("canary", "ops@acme.example", "s3cret"))
+
+
+def test_connections_with_two_wrong_passwords_keep_a_block_each(variables, key):
+    one, other = store_of(variables, key), store_of(variables, key, replace(SETTINGS, password="another"))
+    longer = replace(BLOCK, refused=3, until=9000.0)
+    one.block.write(BLOCK)
+    other.block.write(longer)
+    assert (one.block.read(), other.block.read()) == (BLOCK, longer)
+    one.block.delete()
+    assert (one.block.read(), other.block.read(), other.block.is_empty()) == (None, None, True)
+
+
+def test_a_block_remembers_so_many_credentials_and_no_more(variables, key):
+    stores = [store_of(variables, key, replace(SETTINGS, password=f"wrong-{number}")) for number in range(20)]
+    for number, store in enumerate(stores):
+        store.block.write(replace(BLOCK, until=1000.0 * number))
+    assert [store.block.read() is not None for store in stores] == [False] * 4 + [True] * 16

@@ -1,0 +1,212 @@
+"""A session of one Dag run: opened by a setup task, kept sealed in its XCom, shared by the tasks below, ended by a teardown."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow.models.variable import Variable
+from airflow.models.xcom import XComModel
+from airflow.sdk import DAG, task
+from airflow.utils.session import create_session
+
+from airflow_provider_we360.errors import We360Error
+from airflow_provider_we360.hooks.we360 import We360Hook
+from airflow_provider_we360.operators.session import We360LoginOperator, We360LogoutOperator
+
+pytestmark = pytest.mark.usefixtures("airflow_db")
+
+REPORT = "/query/external/reports/dynamic_report"
+
+
+@pytest.fixture
+def xcom_mode(sandbox, monkeypatch):
+    """The Connection asks for the session of the run."""
+    connection = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
+    connection["extra"]["token_cache"] = "xcom"
+    monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection))
+    return sandbox
+
+
+@pytest.fixture(autouse=True)
+def empty_variables():
+    with create_session() as session:
+        session.query(Variable).delete()
+        session.query(XComModel).delete()
+
+
+@task
+def read(fails=False):
+    hook = We360Hook()
+    today = dt.datetime.now(dt.UTC).date()
+    batches = hook.iter_batches(window=(today - dt.timedelta(days=8), today - dt.timedelta(days=1)))
+    assert sum(len(batch.rows) for batch in batches) > 0
+    hook.close()
+    if fails:
+        raise RuntimeError("something else went wrong")
+
+
+def variables():
+    with create_session() as session:
+        return {variable.key: variable.val for variable in session.query(Variable)}
+
+
+def xcoms():
+    with create_session() as session:
+        return {(xcom.task_id, xcom.key): xcom.value for xcom in session.query(XComModel)}
+
+
+def run(dag):
+    """The state a run ends in. A Dag that stands in no file has to be made known by hand."""
+    with tempfile.TemporaryDirectory() as empty:
+        bag = BundleDagBag(dag_folder=empty, bundle_path=Path(empty), bundle_name="dags-folder")
+        bag.bag_dag(dag)
+        DagBundlesManager().sync_bundles_to_db()
+        sync_bag_to_db(bag, "dags-folder", None)
+    return dag.test().state
+
+
+def test_the_tasks_between_share_one_session_that_is_ended_and_forgotten(xcom_mode):
+    seen = {}
+
+    @task
+    def look():
+        seen.update(xcoms())
+
+    with DAG("we360_session", schedule=None) as dag:
+        login = We360LoginOperator(task_id="login")
+        logout = We360LogoutOperator(task_id="logout")
+        login >> [read.override(task_id=f"read_{number}")() for number in range(3)] >> look() >> logout
+        login >> logout
+    assert run(dag) == "success"
+    assert (xcom_mode.ledger.logins, sum(xcom_mode.ledger.live_sessions().values())) == (1, 0)
+    assert xcom_mode.ledger.counts["logouts"] == 1
+    assert variables() == {}
+    sealed = seen[("login", "we360_token")]
+    assert json.loads(sealed).keys() == {"v", "expires_at", "sealed"}
+    assert ("login", "we360_token") not in xcoms()
+
+
+@pytest.mark.parametrize("token_cache", ["variable", "memory"])
+def test_login_and_logout_never_touch_the_shared_session_whatever_token_cache_says(sandbox, monkeypatch, token_cache):
+    connection = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
+    with DAG("we360_shared", schedule=None) as dag:
+        read()
+    assert run(dag) == "success"
+    shared = variables()
+    assert len(shared) == 1
+    connection["extra"]["token_cache"] = token_cache
+    monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection))
+    with DAG("we360_session", schedule=None) as dag:
+        login, logout = We360LoginOperator(task_id="login"), We360LogoutOperator(task_id="logout")
+        login >> read() >> logout
+        login >> logout
+    assert run(dag) == "success"
+    assert variables() == shared
+    assert sum(sandbox.ledger.live_sessions().values()) == 1
+    assert sandbox.ledger.logins == (2 if token_cache == "variable" else 3)
+
+
+def test_a_failed_task_still_ends_in_a_logout(xcom_mode):
+    with DAG("we360_session", schedule=None) as dag:
+        login, logout = We360LoginOperator(task_id="login"), We360LogoutOperator(task_id="logout")
+        login >> read(fails=True) >> logout
+        login >> logout
+    assert run(dag) == "failed"
+    assert (xcom_mode.ledger.logins, sum(xcom_mode.ledger.live_sessions().values())) == (1, 0)
+
+
+def test_a_logout_with_nothing_to_end_succeeds(xcom_mode):
+    with DAG("we360_session", schedule=None) as dag:
+        We360LogoutOperator(task_id="logout")
+    assert run(dag) == "success"
+    with DAG("we360_session_twice", schedule=None) as dag:
+        first, second = We360LogoutOperator(task_id="first"), We360LogoutOperator(task_id="second")
+        We360LoginOperator(task_id="login") >> first >> second
+    assert run(dag) == "success"
+    assert xcom_mode.ledger.counts["logouts"] == 1
+
+
+def test_without_a_login_task_the_process_logs_in_by_itself_says_so_once_and_logs_out(xcom_mode, capsys):
+    with DAG("we360_no_session", schedule=None) as dag:
+        read()
+    assert run(dag) == "success"
+    assert (xcom_mode.ledger.logins, sum(xcom_mode.ledger.live_sessions().values())) == (1, 0)
+    assert capsys.readouterr().out.count("no We360LoginOperator") == 1
+
+
+def test_two_login_tasks_of_one_connection_are_an_error_that_names_both(xcom_mode, capsys):
+    with DAG("we360_two_sessions", schedule=None) as dag:
+        [We360LoginOperator(task_id="log_in_here"), We360LoginOperator(task_id="log_in_there")] >> read()
+    assert run(dag) == "failed"
+    assert "log_in_here and log_in_there" in capsys.readouterr().out
+
+
+def test_login_tasks_of_two_connections_stand_side_by_side(xcom_mode, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_WE360_OTHER", os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
+    with DAG("we360_two_accounts", schedule=None) as dag:
+        mine, other = We360LoginOperator(task_id="mine"), We360LoginOperator(task_id="other", we360_conn_id="we360_other")
+        out_mine = We360LogoutOperator(task_id="out_mine")
+        out_other = We360LogoutOperator(task_id="out_other", we360_conn_id="we360_other")
+        [mine, other] >> read() >> [out_mine, out_other]
+        mine >> out_mine
+        other >> out_other
+    assert run(dag) == "success"
+    assert (xcom_mode.ledger.logins, xcom_mode.ledger.counts["logouts"]) == (2, 2)
+    assert sum(xcom_mode.ledger.live_sessions().values()) == 0
+
+
+def test_a_mapped_login_is_refused_by_name(xcom_mode, capsys):
+    with DAG("we360_mapped", schedule=None) as dag:
+        We360LoginOperator.partial(task_id="login").expand(we360_conn_id=["we360_default"])
+    assert run(dag) == "failed"
+    assert "cannot be mapped" in capsys.readouterr().out
+    assert xcom_mode.ledger.logins == 0
+
+
+def test_a_logout_that_the_server_does_not_hear_can_be_retried(xcom_mode):
+    xcom_mode.faults.add("logout", "http_503", times=2)
+    with DAG("we360_session", schedule=None) as dag:
+        login = We360LoginOperator(task_id="login")
+        login >> We360LogoutOperator(task_id="logout", retries=1, retry_delay=0)
+    run(dag)
+    assert sum(xcom_mode.ledger.live_sessions().values()) == 0
+
+
+def test_the_healthy_way_logs_no_error(xcom_mode, capsys, caplog):
+    caplog.set_level("INFO")
+    with DAG("we360_session", schedule=None) as dag:
+        login, logout = We360LoginOperator(task_id="login"), We360LogoutOperator(task_id="logout")
+        login >> read() >> logout
+        login >> logout
+    assert run(dag) == "success"
+    out, err = capsys.readouterr()
+    assert "We360 session ended" in caplog.text
+    assert "error" not in (out + err + caplog.text).lower()
+
+
+def test_the_test_button_touches_no_entry_and_logs_itself_out(sandbox):
+    assert We360Hook().test_connection()[0] is True
+    assert variables() == {}
+    assert (sandbox.ledger.logins, sum(sandbox.ledger.live_sessions().values())) == (1, 0)
+
+
+def test_plain_python_logs_in_for_itself_and_out_again(sandbox):
+    hook = We360Hook()
+    assert hook.get_conn().post(REPORT, json={}).status_code in (200, 400, 422)
+    hook.close()
+    assert (sandbox.ledger.logins, sum(sandbox.ledger.live_sessions().values())) == (1, 0)
+
+
+def test_a_wrong_password_in_plain_python_is_asked_once(sandbox):
+    sandbox.identity.change_account(password="changed")
+    for _ in range(3):
+        with pytest.raises(We360Error, match="Login or Password"):
+            We360Hook().login()
+    assert sandbox.ledger.counts["logins_sent"] == 3

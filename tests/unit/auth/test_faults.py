@@ -1,0 +1,283 @@
+"""Every fault of the identity side by name, F1 to F25: each has an outcome, and none costs more than it must.
+
+Answers of a strange kind are played in process, faults of the wire over a socket.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from airflow_provider_we360.auth.endpoint import DEADLINE_S
+from airflow_provider_we360.auth.manager import TokenManager
+from airflow_provider_we360.auth.store import TokenStore
+from airflow_provider_we360.client.http import build_http_client, send_whole
+from airflow_provider_we360.errors import AccountRefused, ClientRefused, CredentialsRefused
+from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
+from airflow_provider_we360.sandbox.catalog import CATALOG
+from airflow_provider_we360.sandbox.server import serve
+from support.session import World, settings_for
+
+TEN_HOURS = 36_000
+
+REFUSED_LOGINS = {
+    "locked_for_ever": CredentialsRefused,
+    "account_disabled": AccountRefused,
+    "not_set_up": AccountRefused,
+    "direct_grants_off": ClientRefused,
+    "unknown_client": ClientRefused,
+    "confidential_client": ClientRefused,
+    "realm_unknown": ClientRefused,
+    "realm_disabled": ClientRefused,
+    "offline_not_allowed": ClientRefused,
+    "consent_required": ClientRefused,
+    "bad_scope": ClientRefused,
+    "no_username": ClientRefused,
+    "no_grant_type": ClientRefused,
+    "unsupported_grant": ClientRefused,
+    "duplicated_parameter": ClientRefused,
+    "https_required": ClientRefused,
+}
+DEAD_REFRESH_TOKENS = (
+    "refresh_expired",
+    "refresh_garbage",
+    "refresh_of_other_client",
+    "unmatching_clients",
+    "issuer_changed",
+    "session_expired",
+    "sessions_expire",
+    "online_session_ended",
+    "session_gone",
+    "sessions_end",
+    "reuse_exceeded",
+    "session_detached",
+    "sessions_detach",
+    "client_session_inactive",
+    "stale_token",
+    "not_before_push",
+    "before_session",
+    "before_client_session",
+    "consent_withdrawn",
+)
+PASSING = (
+    "server_trouble",
+    "session_limit",
+    "no_access_token",
+    "html_200",
+    "html_500",
+    "html_502",
+    "html_503",
+    "html_504",
+    "http_502",
+    "http_503",
+    "http_504",
+    "http_429",
+    "redirect",
+    "empty_200",
+    "truncated_json",
+    "gzip_junk",
+    "gzip_cut",
+    "other_json",
+    "committed_then_500",
+)
+HARMLESS = (
+    "expires_in",
+    "extra_fields",
+    "no_expires_in",
+    "no_refresh_expires_in",
+    "refresh_expires_in",
+    "no_refresh_token",
+    "shorter_life",
+    "token_type_lower",
+    "big_jwt",
+    "clock_off",
+    "jwt_without_exp",
+    "wrong_content_type",
+    "delay",
+)
+ON_THE_WIRE = ("close", "close_after_commit", "cut_off", "reset", "reset_after_commit", "not_http", "drip")
+IDENTITY = {f"F{number}" for number in range(1, 26)} | {"P/R"}
+ELSEWHERE = {
+    "offline_withdrawn",  # as offline_not_allowed, at a refresh
+    "wrong_password",  # two grants, 90 s apart: test_fleet
+    "password_changes",  # below
+    "account_becomes",  # below, as user_disabled
+    "user_disabled",
+    "not_a_jwt",  # the sandbox's own API could not read it: test_lifecycle
+    "no_refresh_token_sent",  # of the logout: below
+    "revoke_unknown_token",  # we never revoke
+    "no_token_sent",
+    "not_utf8",  # of reports
+}
+
+
+def test_every_fault_of_the_identity_side_stands_in_one_of_these_lists():
+    named = {*REFUSED_LOGINS, *DEAD_REFRESH_TOKENS, *PASSING, *HARMLESS, *ON_THE_WIRE, *ELSEWHERE}
+    assert {name for name, fault in CATALOG.items() if fault.number in IDENTITY} <= named
+
+
+@pytest.mark.parametrize("fault", REFUSED_LOGINS)
+def test_a_login_refused_for_what_a_person_must_mend_is_not_asked_again(fault):
+    world = World()
+    world.sandbox.faults.add("login", fault, times=None)
+    for _ in range(4):
+        with pytest.raises(REFUSED_LOGINS[fault]) as caught:
+            world.task().ask()
+        assert type(caught.value) is REFUSED_LOGINS[fault]
+    assert world.ledger.counts["logins_sent"] == (2 if REFUSED_LOGINS[fault] is CredentialsRefused else 1)
+    assert world.live_sessions == 0
+
+
+def test_a_password_changed_on_the_server_costs_two_grants_and_the_session_lives_until_then():
+    world = World()
+    world.task().ask()
+    world.sandbox.identity.change_account(password="changed")
+    world.time.now += TEN_HOURS
+    assert world.task().ask().status_code == 200
+    world.sandbox.identity.sessions.end_all("ended")
+    for _ in range(4):
+        with pytest.raises(CredentialsRefused):
+            world.task().ask()
+    assert world.ledger.counts["logins_sent"] == 3
+
+
+@pytest.mark.parametrize("fault", ["user_disabled", "account_becomes"])
+def test_an_account_disabled_while_its_session_lives_gets_no_login(fault):
+    world = World()
+    world.task().ask()
+    world.time.now += TEN_HOURS
+    world.sandbox.faults.add("refresh", fault)
+    for _ in range(3):
+        with pytest.raises(AccountRefused):
+            world.task().ask()
+    assert (world.ledger.counts["logins_sent"], world.ledger.counts["refreshes_sent"]) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", DEAD_REFRESH_TOKENS)
+@pytest.mark.parametrize("rotation", [False, True])
+def test_a_dead_refresh_token_costs_one_login_and_is_not_sent_again(fault, rotation):
+    world = World(SandboxConfig(rotation=rotation))
+    world.task().ask()
+    world.time.now += TEN_HOURS
+    world.sandbox.faults.add("refresh", fault)
+    for _ in range(3):
+        assert world.task().ask().status_code == 200
+    assert world.ledger.logins == 2
+    assert world.ledger.counts["refreshes_sent"] == 1
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_trouble_at_login_that_passes_costs_no_task(fault):
+    world = World()
+    world.sandbox.faults.add("login", fault)
+    assert world.task().ask().status_code == 200
+    assert world.ledger.counts["logins_sent"] == 2
+
+
+@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("rotation", [False, True])
+def test_trouble_at_a_refresh_costs_a_login_at_most_and_no_session(fault, rotation):
+    world = World(SandboxConfig(rotation=rotation))
+    world.task().ask()
+    world.time.now += TEN_HOURS
+    world.sandbox.faults.add("refresh", fault)
+    assert world.task().ask().status_code == 200
+    assert world.ledger.logins == (2 if rotation and fault != "http_429" else 1)
+    assert world.live_sessions == 1
+
+
+@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("rotation", [False, True])
+def test_trouble_at_an_early_refresh_leaves_the_present_token_in_use(fault, rotation):
+    world = World(SandboxConfig(rotation=rotation))
+    world.task().ask()
+    world.time.now += TEN_HOURS - 1000
+    world.sandbox.faults.add("refresh", fault, times=None)
+    task = world.task(dice=lambda: 1.0)
+    for _ in range(20):
+        assert task.ask().status_code == 200
+    assert world.ledger.logins == 1
+    assert world.ledger.counts["refreshes_sent"] == (1 if rotation and fault != "http_429" else 2)
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+@pytest.mark.parametrize("call", ["login", "refresh"])
+def test_an_answer_of_an_odd_shape_is_as_good_as_any(fault, call):
+    world = World()
+    if call == "refresh":
+        world.task().ask()
+        world.time.now += TEN_HOURS
+    world.sandbox.faults.add(call, fault)
+    assert world.task().ask().status_code == 200
+    assert world.ledger.logins == 1
+
+
+@pytest.mark.parametrize("times", [1, None])
+def test_a_logout_that_the_server_does_not_understand_is_told(times):
+    world = World()
+    world.task().ask()
+    world.sandbox.faults.add("logout", "no_refresh_token_sent", times=times)
+    if times is None:
+        with pytest.raises(Exception, match="logout"):
+            world.task().manager.logout()
+    else:
+        assert world.task().manager.logout() is True
+        assert world.live_sessions == 0
+
+
+@contextmanager
+def over_a_socket(config: SandboxConfig, **changes: object) -> Iterator[tuple[Sandbox, TokenManager, list[float]]]:
+    """The real client and manager, real time, but nobody sleeps: who would, moves the clock."""
+    slept: list[float] = [0.0]
+
+    def sleep(seconds: float) -> None:
+        slept[0] += seconds
+
+    def clock() -> float:
+        return time.time() + slept[0]
+
+    sandbox = Sandbox(config, clock=clock, sleep=sleep)
+    with serve(sandbox) as server:
+        url = httpx.URL(server.url)
+        settings = settings_for(sandbox, **({"api_url": url, "auth_url": url, "timeout_s": 1.0} | changes))
+        with build_http_client(settings) as http:
+            manager = TokenManager(
+                settings,
+                TokenStore(is_shared=True),
+                lambda request: send_whole(http, request, deadline_s=DEADLINE_S / 10, clock=clock),
+                clock=clock,
+                sleep=sleep,
+            )
+            yield sandbox, manager, slept
+
+
+@pytest.mark.parametrize("fault", ON_THE_WIRE)
+def test_a_wire_that_breaks_at_login_costs_another_try(fault):
+    with over_a_socket(SandboxConfig()) as (sandbox, manager, _):
+        sandbox.faults.add("login", fault)
+        assert manager.token().access_token
+        assert sandbox.ledger.counts["logins_sent"] <= 2
+
+
+@pytest.mark.parametrize("fault", ON_THE_WIRE)
+@pytest.mark.parametrize("rotation", [False, True])
+def test_a_wire_that_breaks_at_a_refresh_costs_no_session(fault, rotation):
+    with over_a_socket(SandboxConfig(rotation=rotation)) as (sandbox, manager, slept):
+        manager.token()
+        slept[0] += TEN_HOURS
+        sandbox.faults.add("refresh", fault)
+        token = manager.token()
+        assert sandbox.identity.holder_of(token.access_token) is not None
+        assert sum(sandbox.ledger.live_sessions().values()) == 1
+        assert sandbox.ledger.counts["refresh_tokens_sent_twice"] == 0 or not rotation
+
+
+def test_a_login_server_that_cannot_be_reached_is_named_with_the_host_to_allow():
+    with over_a_socket(SandboxConfig(), auth_url=httpx.URL("http://127.0.0.1:9")) as (sandbox, manager, _):
+        with pytest.raises(Exception, match=r"http://127\.0\.0\.1:9: cannot connect; .*firewall"):
+            manager.token()
+        assert sandbox.ledger.counts["logins_sent"] == 0
