@@ -21,6 +21,11 @@ class Entry(Protocol[T]):
         """What a person may delete, e.g. ``Airflow Variable we360_token__0123456789ab``; None where there is nothing to see."""
         ...
 
+    @property
+    def refuses(self) -> bool:
+        """True after a write that was refused outright: waiting will not make it show."""
+        ...
+
     def read(self) -> T | None:
         """The value; None where there is none that this account may use."""
         ...
@@ -40,6 +45,8 @@ class Entry(Protocol[T]):
 
 class MemoryEntry(Generic[T]):
     """Holds its value for as long as the process lives."""
+
+    refuses = False
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name

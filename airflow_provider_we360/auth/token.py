@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 ASSUMED_LIFETIME_S = 300.0
 LONGEST_LEEWAY_SHARE = 0.10
 EARLIEST_RENEWAL_SHARE = 0.25
-CLOCKS_DIFFER_S = 900.0
+CLOCKS_DIFFER_S = 1800.0
 """A token set from further in the future than this was written by a clock that is wrong."""
 
 

@@ -96,6 +96,7 @@ class SealedEntry(Generic[T]):
     ) -> None:
         self.name = f"{kind} {key}"
         self.key = key
+        self.refuses = False
         self._texts = texts
         self._description = description
         self._form = form
@@ -124,6 +125,7 @@ class SealedEntry(Generic[T]):
             self._texts.set(self.key, sealed, self._description)
         except Exception as error:  # noqa: BLE001 - any trouble of the store means: not kept
             trouble = error
+        self.refuses = trouble is not None
         there = self._read()
         self._seen = there
         if there == sealed:
