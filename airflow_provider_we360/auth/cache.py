@@ -24,6 +24,7 @@ class Cache:
         self._on_token = on_token
         self._block: Block | None = None
         self._newest = 0
+        self._is_kept = False
         self.token: TokenSet | None = None
         self.own_login: TokenSet | None = None
         """The login of this process whose session has to end, unless others share it."""
@@ -57,7 +58,8 @@ class Cache:
 
     def share(self) -> bool:
         """Write the token set at hand. True where others see it."""
-        return self.token is not None and self._store.token.write(self.token)
+        self._is_kept = self.token is not None and self._store.token.write(self.token)
+        return self._is_kept
 
     def amend(self, token: TokenSet) -> TokenSet:
         """Note something about the token set at hand, such as a doubt."""
@@ -76,7 +78,8 @@ class Cache:
         if not self._store.is_shared:
             return False
         stored = self._store.token.read()
-        return stored is not None and not stored.is_of_other_session(token)
+        # A store that cannot be read just now may still show the session to others.
+        return self._is_kept if stored is None else not stored.is_of_other_session(token)
 
     def _remember(self, token: TokenSet) -> None:
         if self.token is None or self.token.access_token != token.access_token:

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from airflow_provider_we360.auth.store import Entry
 
 LEASE_S = 30.0
-BELIEVED_FOR_S = 60.0
 CLOCKS_DIFFER_S = 1800.0
-"""Clocks of workers may be ten minutes off, each its own way: an end that is past by our clock need not be past by the holder's."""
+"""Clocks of workers may be ten minutes off, each its own way: an end that is past by ours need not be past by the holder's."""
 SETTLE_S = 0.5
 LONGEST_SETTLE_S = 10.0
 LOOKS = 4

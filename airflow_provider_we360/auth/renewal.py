@@ -62,7 +62,10 @@ class Renewal:
         except AuthUnavailable as error:
             return self._after_trouble(token, error, seat, rejected)
         except (CredentialsRefused, ClientRefused) as error:
-            raise self._blocked(error, self._cache.block()) from None
+            refusal = self._blocked(error, self._cache.block())
+            if isinstance(error, ClientRefused) and rejected is None and token.is_valid(self._clock()):
+                return self._instead_of_refresh(token, str(error), seat, rejected)
+            raise refusal from None
         self._keep(renewed, seat, "renewed")
         return self._at_hand()
 
@@ -129,9 +132,11 @@ class Renewal:
             except (CredentialsRefused, ClientRefused) as error:
                 if not self._asks_twice:
                     raise
-                if not seat.alone and self._sibling_has_won(error, known, seat):
-                    return self._at_hand()
+                # At once: who is killed while it waits must not leave the next one in the dark.
                 refusal = self._blocked(error, block, asks_again=not seat.alone)
+                if not seat.alone and self._sibling_has_won(error, known, seat):
+                    self._cache.lift_blocks()
+                    return self._at_hand()
                 block = self._cache.block()
                 if block is None or not block.is_first_try:
                     raise refusal from None
