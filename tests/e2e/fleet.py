@@ -117,11 +117,15 @@ class Fleet:
         )
         found = [_loaded(value) for (value,) in results]
         places = {place.name: _who(place) for place in (self._folder / run_id).iterdir() if place.is_dir()}
-        logs = {
-            int(re.findall(r"map_index=(\d+)", str(path))[0]): path.read_text()
-            for path in self.airflow.home.glob(f"logs/dag_id={dag_id}/run_id={run_id}/**/*.log")
-        }
-        return Run(run_id, [Task(*each) for each in tasks], found, places, logs)
+        return Run(run_id, [Task(*each) for each in tasks], found, places, self._logs_of(dag_id, run_id))
+
+    def _logs_of(self, dag_id: str, run_id: str) -> dict[int, str]:
+        """What each task has logged, by its number; after it what its trigger has."""
+        logs: dict[int, str] = {}
+        for path in sorted(self.airflow.home.glob(f"logs/dag_id={dag_id}/run_id={run_id}/**/*.log")):
+            number = int(re.findall(r"map_index=(\d+)", str(path))[0])
+            logs[number] = logs.get(number, "") + path.read_text()
+        return logs
 
     def run(self, dag_id: str, run_id: str) -> Run:
         self.begin(dag_id, run_id)
@@ -230,6 +234,7 @@ def fleet(
     folder = home / "meetings"
     told = {
         "AIRFLOW__CORE__PARALLELISM": str(3 * TASKS),
+        "PYTHONPATH": str(DAGS.parents[1]),
         "FLEET_TASKS": str(TASKS),
         "FLEET_DAY": DAY.isoformat(),
         "FLEET_FOLDER": str(folder),

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.e2e
 
 SCENES = {
     "cold": account("cold", login_takes_s=0.5),
+    "deferred": account("deferred", login_takes_s=0.5),
     "expiry": account("expiry", rotation=True, access_lifetime_s=LIFETIME_S),
     "guarded": account("guarded", rotation=True, brute_force=BruteForce(), login_guard=True, login_takes_s=1.0),
     "ended": account("ended", rotation=True, brute_force=BruteForce()),
@@ -23,6 +24,7 @@ SCENES = {
 }
 WRONG = "canary-Passw0rd-that-is-wrong"
 GRANTS_ARE_APART_S = 85
+IN_TRIGGERER = TASKS // 2
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,12 @@ def ships(tmp_path_factory, metadata_database, warehouses):
         for number, path in enumerate(warehouses)
     }
     home = tmp_path_factory.mktemp("fleet")
-    with fleet(home, metadata_database, SCENES, stored=["refused"], environment=files) as ships:
+    environment = files | {"FLEET_WORKER": "worker"}
+
+    def triggerer(airflow):
+        airflow.start("triggerer", "--skip-serve-logs", FLEET_WORKER="triggerer")
+
+    with fleet(home, metadata_database, SCENES, stored=["refused"], environment=environment, more_parts=triggerer) as ships:
         wrong = ships.connection("refused", password=WRONG, connection_id="we360_refused")
         ships.airflow.ask("POST", "connections", wrong | {"extra": json.dumps(wrong["extra"])})
         ships.begin("refused", "refused")
@@ -51,6 +58,11 @@ def ships(tmp_path_factory, metadata_database, warehouses):
 @pytest.fixture(scope="module")
 def refused_run(ships):
     return ships.end_of("refused", "refused")
+
+
+@pytest.fixture(scope="module")
+def deferred_run(ships):
+    return ships.run("deferred", "deferred")
 
 
 def variables(ships, kind):
@@ -66,6 +78,25 @@ def test_eight_tasks_on_a_cold_cache_log_in_once(ships, figure):
     ledger = ships.sandboxes["cold"].ledger
     assert ledger.counts["logins_sent"] == 1
     assert ships.live_sessions("cold") == 1
+
+
+def test_four_triggers_and_four_tasks_on_a_cold_cache_log_in_once(ships, figure, deferred_run):
+    figure(ships.figures("deferred", deferred_run))
+    assert deferred_run.workers == {"worker": TASKS - IN_TRIGGERER, "triggerer": IN_TRIGGERER}
+    assert len(set(deferred_run.places["start"].values())) == TASKS - IN_TRIGGERER + 1, "the triggers share one process"
+    deferred_run.assert_green(ships.rows_of_the_day("deferred"))
+    ledger = ships.sandboxes["deferred"].ledger
+    assert ledger.counts["logins_sent"] == 1
+    assert ledger.counts["logouts"] == 0
+    assert ships.live_sessions("deferred") == 1
+
+
+def test_a_token_that_a_task_or_a_trigger_logs_is_blanked(ships, deferred_run):
+    assert len(deferred_run.logs) == TASKS
+    for log in deferred_run.logs.values():
+        assert "Sent: Bearer " in log
+        assert "***" in log
+        assert ships.secrets_in(log) == []
 
 
 def test_eight_loads_against_a_login_guard_log_in_once_and_none_is_refused(ships, figure, warehouses):
@@ -186,6 +217,8 @@ def test_no_table_of_airflow_holds_a_token_or_a_password_in_clear(ships):
 def test_no_log_holds_a_secret(ships):
     files = [path for path in ships.airflow.home.rglob("*") if path.suffix in {".log", ".txt"}]
     tasks = [path for path in files if "attempt=" in path.name]
-    assert len(tasks) == (len(SCENES) + 2) * TASKS
+    triggers = [path for path in tasks if ".trigger." in path.name]
+    assert len(triggers) == IN_TRIGGERER
+    assert len(tasks) - len(triggers) == (len(SCENES) + 2) * TASKS
     texts = {str(path): path.read_text(errors="replace") for path in files}
     assert {name for name, text in texts.items() if ships.secrets_in(text) or ships.logins_in(text)} == set()

@@ -7,43 +7,21 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, get_current_context, task
 
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
+from e2e.dags_fleet.deferred import AskOperator
+from e2e.dags_fleet.together import DAY, FOLDER, NUMBERS, meet_as, people, wait_for
 
-DAY = dt.date.fromisoformat(os.environ["FLEET_DAY"])
-FOLDER = Path(os.environ["FLEET_FOLDER"])
-NUMBERS = list(range(int(os.environ["FLEET_TASKS"])))
 AWAKE_S = float(os.environ["FLEET_AWAKE_S"])
 ASLEEP_S = float(os.environ["FLEET_ASLEEP_S"])
-PATIENCE_S = 180.0
-GET_READY_S = 0.5
-
-
-def wait_for(true, what):
-    end = time.monotonic() + PATIENCE_S
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError(what)
-        time.sleep(0.1)
 
 
 def meet(context: Mapping[str, Any], place: str) -> None:
-    """Comes back when all tasks of the run are at this place, each in a process of its own; in all of them at one moment."""
-    folder = FOLDER / context["run_id"] / place
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / str(context["ti"].map_index)).write_text(f"{os.getpid()} {os.environ.get('FLEET_WORKER', '')}")
-    wait_for(lambda: len(list(folder.iterdir())) == len(NUMBERS), f"not all tasks came to {place}")
-    time.sleep(max(0.0, max(file.stat().st_mtime for file in folder.iterdir()) + GET_READY_S - time.time()))
-
-
-def people(hook: We360Hook) -> int:
-    """How many rows the day has: one request."""
-    return sum(len(batch) for batch in hook.iter_batches(window=(DAY, DAY)))
+    meet_as(context["ti"].map_index, context["run_id"], place)
 
 
 @task(retry_delay=dt.timedelta(seconds=1))
@@ -84,6 +62,11 @@ def outlive_the_session(conn_id, number):
 
 with DAG("cold", schedule=None):
     read.partial(conn_id="we360_cold").expand(number=NUMBERS)
+
+with DAG("deferred", schedule=None):
+    AskOperator.partial(task_id="ask", conn_id="we360_deferred").expand(
+        where=["worker" if number % 2 else "triggerer" for number in NUMBERS]
+    )
 
 with DAG("expiry", schedule=None):
     hold_on.partial(conn_id="we360_expiry").expand(number=NUMBERS)
