@@ -86,12 +86,31 @@ class AuthUnavailable(We360AuthError):
 
     :param retry_after_s: seconds after which the server wants to be asked again, where it said so.
     :param may_have_acted: False where the server cannot have acted on the request: it never arrived, or was turned away (429).
+    :param status: HTTP status, or None where no answer came.
     """
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None, may_have_acted: bool = True) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        may_have_acted: bool = True,
+        status: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.may_have_acted = may_have_acted
+        self.status = status
+
+    @property
+    def is_puzzling(self) -> bool:
+        """True for a client error in no words of Keycloak's: asking again at once would not help, and could harm."""
+        return self.status is not None and 400 <= self.status < 500 and self.status not in (408, 425, 429)
+
+    @property
+    def may_have_counted(self) -> bool:
+        """True where the server may have judged a login, and counted it as a failed one; a gateway in trouble has not."""
+        return self.may_have_acted and self.status not in (429, 502, 503, 504)
 
 
 class We360ApiError(We360Error):

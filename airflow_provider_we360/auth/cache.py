@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from airflow_provider_we360.auth.block import Block
+from airflow_provider_we360.auth.block import BELIEVED_FOR_S, NEXT_PROBE_AFTER_S, Block
 from airflow_provider_we360.auth.store import TokenStore, clear
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.errors import We360AuthError
@@ -24,6 +24,7 @@ class Cache:
         self._on_token = on_token
         self._block: Block | None = None
         self._newest = 0
+        self._dead: set[str] = set()
         self._is_kept = False
         self.token: TokenSet | None = None
         self.own_login: TokenSet | None = None
@@ -34,9 +35,25 @@ class Cache:
     def look(self) -> TokenSet | None:
         """The newest token set of memory and store."""
         stored = self._store.token.read()
-        if stored is not None and (self.token is None or _rank(stored) >= _rank(self.token)):
+        # One that was forgotten may still stand in a store that shows old things, or that nobody may write.
+        if stored is None or stored.access_token in self._dead:
+            return self.token
+        if self.token is None or _rank(stored) >= _rank(self.token):
             self._remember(stored)
         return self.token
+
+    @property
+    def newest(self) -> int:
+        """The greatest generation seen so far."""
+        return self._newest
+
+    def outdated(self) -> TokenSet | None:
+        """What the store holds of this account's session under an earlier password."""
+        return self._store.token.voided
+
+    def drop_outdated(self) -> None:
+        """After its session was ended."""
+        self._store.token.delete()
 
     def usable(self, rejected: TokenSet | None) -> TokenSet | None:
         """The token set at hand if it can carry a request.
@@ -63,12 +80,15 @@ class Cache:
 
     def amend(self, token: TokenSet) -> TokenSet:
         """Note something about the token set at hand, such as a doubt."""
+        stored = self._store.token.read()
         self._remember(token)
-        self.share()
+        if stored is None or stored.access_token == token.access_token:
+            self.share()
         return token
 
     def forget(self, token: TokenSet) -> None:
         """Drop this token set, here and in the store; a newer one that took its place stays."""
+        self._dead.add(token.access_token)
         clear(self._store.token, lambda stored: stored.access_token == token.access_token)
         if self.token is not None and self.token.access_token == token.access_token:
             self.token = None
@@ -91,11 +111,21 @@ class Cache:
 
     def block(self) -> Block | None:
         """The last refusal, in force or not."""
-        return self._store.block.read() or self._block
+        now = self._clock()
+        # What the store could not keep, memory keeps: then the store may show one that is older.
+        known = [block for block in (self._store.block.read(), self._block) if block is not None]
+        block = max(known, key=lambda one: one.until, default=None)
+        if block is not None and block.until > now + BELIEVED_FOR_S:
+            # Written by a clock that is wrong: it counts, but not for as long as that.
+            block = replace(block, until=now + NEXT_PROBE_AFTER_S)
+            self.keep_block(block)
+        return block
 
-    def keep_block(self, block: Block) -> None:
-        """Tell all tasks of the account."""
-        self._block = None if self._store.block.write(block) else block
+    def keep_block(self, block: Block) -> bool:
+        """Tell all tasks of the account. False where that failed, and another try may do."""
+        is_kept = self._store.block.write(block)
+        self._block = None if is_kept else block
+        return is_kept or self._store.block.refuses
 
     def lift_blocks(self) -> None:
         """After a login that succeeded: those of other credentials of the account too, for they are the old ones now."""
@@ -112,6 +142,7 @@ class Cache:
 
         :raises CredentialsRefused: the credentials or the account were refused.
         :raises ClientRefused: the configuration was refused.
+        :raises AuthUnavailable: a login got no answer that could be read, and may have been counted as a failed one.
         """
         block = self.block()
         if block is not None and block.is_in_force(self._clock()) and not block.is_first_try:

@@ -65,8 +65,7 @@ class TokenEndpoint:
             response = self._call(grants.refresh_request(self._settings, token.refresh_token or ""))
             return grants.parse_refresh(response, sent_at=sent_at, previous=token)
 
-        tries = 1 if token.doubtful else REFRESH_TRIES
-        return self._patiently(ask, tries, seat.sleep, resend=not token.rotates)
+        return self._patiently(ask, REFRESH_TRIES, seat.sleep, resend=not token.rotates)
 
     def logout(self, token: TokenSet) -> None:
         """End the session of this token set, if it lives. A refresh token that has ended, or was used up, still serves.
@@ -86,7 +85,9 @@ class TokenEndpoint:
 
     def _patiently(self, ask: Callable[[], T], tries: int, sleep: Sleep, *, resend: bool = True) -> T:
         def may_pass(error: BaseException) -> bool:
-            return isinstance(error, AuthUnavailable) and (resend or not error.may_have_acted)
+            if not isinstance(error, AuthUnavailable) or error.is_puzzling:
+                return False
+            return resend or not error.may_have_acted
 
         for attempt in patiently(tries, may_pass=may_pass, sleep=sleep, least_wait_s=2.0, longest_jitter_s=8.0):
             with attempt:
@@ -98,4 +99,6 @@ class TokenEndpoint:
             return self._send(request)
         except httpx.RequestError as error:
             never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
-            raise AuthUnavailable(connection_trouble(error, request.url), may_have_acted=not never_sent) from None
+            trouble = AuthUnavailable(connection_trouble(error, request.url), may_have_acted=not never_sent)
+        # Not from within: httpx's error would hang on to it, and on that the form with the password.
+        raise trouble

@@ -7,6 +7,7 @@ What an answer means is told by ``error`` and ``error_description``, never by th
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,6 @@ from airflow_provider_we360.errors import (
     CredentialsRefused,
     RefreshRejected,
     We360AuthError,
-    foreign_text,
 )
 from airflow_provider_we360.transport import retry_after_s
 
@@ -36,6 +36,24 @@ _CLIENT_ADVICE = {
     "invalid_request": "the login form was refused; check Login, extra customer_id, auth_url and realm",
     "access_denied": "the realm is switched off; check extra realm",
 }
+_REFUSALS = frozenset({"invalid_grant", *_CLIENT_ADVICE})
+_CODE = re.compile(r"[a-z]{2,20}(_[a-z]{2,20}){1,4}")
+"""A word of a protocol. Anything else could repeat what was sent."""
+_DEAD = (
+    "token is not active",
+    "invalid refresh token",
+    "invalid token issuer",
+    "offline session not active",
+    "offline user session not found",
+    "session not active",
+    "session doesn't have required client",
+    "client session not active",
+    "stale token",
+    "maximum allowed refresh token reuse exceeded",
+    "refresh token issued before",
+    "client no longer has requested consent from user",
+    "unmatching clients",
+)
 _ACCOUNT_ADVICE = {
     "account disabled": "the account is disabled; ask an administrator of your We360 portal to enable it",
     "user disabled": "the account is disabled; ask an administrator of your We360 portal to enable it",
@@ -88,15 +106,15 @@ def parse_login(response: httpx.Response, *, sent_at: float) -> TokenSet:
     :raises AuthUnavailable: no usable answer.
     """
     body = _body(response)
-    if response.is_success:
-        return parse_token_answer(body, sent_at=sent_at)
     error, description = _error(body)
+    if response.is_success and not error:
+        return parse_token_answer(body, sent_at=sent_at)
     if error == "invalid_grant" and "direct access grants" not in description:
         if advice := _ACCOUNT_ADVICE.get(description):
             raise AccountRefused(f"We360 login refused: {advice}")
         raise CredentialsRefused(f"We360 login refused: {_WRONG_PASSWORD}")
     # A refusal in words we do not know may still count as a failed login on the server: it is not tried again.
-    raise _refusal(response, error, "login", unknown=ClientRefused)
+    raise _refusal(response, error, description, "login", unknown=ClientRefused)
 
 
 def parse_refresh(response: httpx.Response, *, sent_at: float, previous: TokenSet) -> TokenSet:
@@ -108,15 +126,15 @@ def parse_refresh(response: httpx.Response, *, sent_at: float, previous: TokenSe
     :raises AuthUnavailable: no usable answer.
     """
     body = _body(response)
-    if response.is_success:
-        return parse_token_answer(body, sent_at=sent_at, previous=previous)
     error, description = _error(body)
+    if response.is_success and not error:
+        return parse_token_answer(body, sent_at=sent_at, previous=previous)
     if error == "invalid_grant" and description == "user disabled":
         raise AccountRefused(f"We360 refused the session: {_ACCOUNT_ADVICE[description]}")
     is_dead = error == "invalid_grant" or (error, description) in _ALSO_DEAD
     if is_dead:
-        raise RefreshRejected(f"the refresh token is no longer valid: {foreign_text(description, 100)}")
-    raise _refusal(response, error, "token refresh", unknown=AuthUnavailable)
+        raise RefreshRejected(f"the refresh token is no longer valid: {_known(description)}")
+    raise _refusal(response, error, description, "token refresh", unknown=AuthUnavailable)
 
 
 def is_over(response: httpx.Response) -> bool:
@@ -130,39 +148,57 @@ def _form(url: httpx.URL, timeout_s: float, **fields: str) -> httpx.Request:
 
 
 def _body(response: httpx.Response) -> Mapping[str, Any]:
-    if response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        raise AuthUnavailable(
-            f"the token endpoint is in trouble (HTTP {response.status_code})",
-            retry_after_s=retry_after_s(response.headers),
-            may_have_acted=response.is_server_error,
-        )
+    """The answer's JSON. A refusal that Keycloak put into words counts as one, whatever status came with it.
+
+    :raises AuthUnavailable: it is not Keycloak that speaks, or Keycloak is in trouble.
+    """
     try:
         body = json.loads(response.content)
     except ValueError:
         body = None
-    if isinstance(body, dict):
+    if isinstance(body, dict) and (_error(body)[0] in _REFUSALS or response.is_success):
         return body
-    if response.is_success or response.is_redirect:
+    status = response.status_code
+    if response.is_server_error or status == httpx.codes.TOO_MANY_REQUESTS:
         raise AuthUnavailable(
-            f"the token endpoint answered HTTP {response.status_code} without JSON; check that extra auth_url is the login "
-            "server and that no proxy or firewall answers in its place"
+            f"the token endpoint is in trouble (HTTP {status})",
+            retry_after_s=retry_after_s(response.headers),
+            may_have_acted=response.is_server_error,
+            status=status,
         )
-    return {}
+    if isinstance(body, dict) and _error(body)[0]:
+        return body
+    raise AuthUnavailable(
+        f"the token endpoint answered HTTP {status} without JSON of Keycloak's; check that extra auth_url is the login server "
+        "and that no proxy or firewall answers in its place",
+        status=status,
+    )
 
 
 def _error(body: Mapping[str, Any]) -> tuple[str, str]:
     return str(body.get("error") or ""), str(body.get("error_description") or "").strip().lower()
 
 
-def _refusal(response: httpx.Response, error: str, what: str, *, unknown: type[We360AuthError]) -> We360AuthError:
+def _known(description: str) -> str:
+    """Keycloak's words, where they are known ones: others could repeat what was sent."""
+    return next((words for words in _DEAD if description.startswith(words)), "the server says why in words we do not know")
+
+
+def _refusal(
+    response: httpx.Response, error: str, description: str, what: str, *, unknown: type[We360AuthError]
+) -> We360AuthError:
     if error.lower().startswith("realm does not exist"):
         return ClientRefused(f"We360 {what} refused: extra realm of the Connection does not exist on this server")
     if error == "invalid_grant":
         error = "unauthorized_client"
+    if error == "invalid_client" and "consent" in description:
+        return ClientRefused(
+            f"We360 {what} refused: the Customer ID in extra customer_id asks for a consent in a browser; ask We360 support"
+        )
     if advice := _CLIENT_ADVICE.get(error):
         return ClientRefused(f"We360 {what} refused ({error}): {advice}")
     return unknown(
         f"We360 {what} failed: the token endpoint answered HTTP {response.status_code}"
-        + (f" ({foreign_text(error, 60)})" if error else "")
+        + (f" ({error})" if _CODE.fullmatch(error) else "")
         + "; check extra auth_url and realm of the Connection"
     )

@@ -4,6 +4,7 @@ name, waits until every other pen must be down, and looks whose name stands ther
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,8 +21,8 @@ CLOCKS_DIFFER_S = 1800.0
 """Clocks of workers may be ten minutes off, each its own way: an end that is past by ours need not be past by the holder's."""
 SETTLE_S = 0.5
 LONGEST_SETTLE_S = 10.0
-LOOKS = 4
-"""A store that shows late what was written is looked at so often before it is taken for one that keeps nothing."""
+WRITES = 4
+"""A write that fails or shows late is tried so often before the store is taken for one that can hold no lease."""
 
 T = TypeVar("T")
 
@@ -47,51 +48,58 @@ class Election:
     """One candidate.
 
     :param entry: where the lease is written.
-    :param owner: this candidate's random name.
     """
 
     entry: Entry[Lease]
     clock: Clock
     sleep: Sleep
-    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+    _name: tuple[int, str] = (0, "")
     _slowest_s: float = 0.0
     _watched: tuple[Lease, float] | None = None
     _is_impossible: bool = False
 
+    @property
+    def owner(self) -> str:
+        """This candidate's random name; another one after a fork, or both would hold the lease."""
+        if self._name[0] != os.getpid():
+            self._name = (os.getpid(), secrets.token_hex(8))
+        return self._name[1]
+
     def attempt(self) -> Seat | None:
         """A seat, or None while another candidate holds the lease. Takes half a second, or longer where the store is slow."""
-        if self._is_held(self._timed(self.entry.read)):
+        before = self._timed(self.entry.read)
+        if self._is_held(before):
             return None
-        if not self._timed(lambda: self.entry.write(Lease(self.owner, self.clock() + LEASE_S))) and not self._appears():
-            self._is_impossible = True
-            return Seat(self, alone=True)
-        self._is_impossible = False
-        self._settle()
-        there = self._timed(self.entry.read)
-        return Seat(self) if there is not None and there.owner == self.owner else None
-
-    def _appears(self) -> bool:
-        """Whether anybody's name shows in a store that did not show at once what was written."""
         began = self.clock()
-        for _ in range(0 if self._is_impossible else LOOKS):
-            if self.entry.read() is not None:
-                self._slowest_s = max(self._slowest_s, self.clock() - began)
-                return True
+        for _ in range(1 if self._is_impossible else WRITES):
+            is_kept = self._timed(lambda: self.entry.write(Lease(self.owner, self.clock() + LEASE_S)))
+            self._settle()
+            there = self._timed(self.entry.read)
+            if there is not None and there != before:
+                if not is_kept:  # it shows late: what is read now may be late, too
+                    self._slowest_s = max(self._slowest_s, self.clock() - began)
+                    self._settle()
+                    there = self._timed(self.entry.read)
+                self._is_impossible = False
+                return Seat(self) if there is not None and there.owner == self.owner else None
+            if is_kept:
+                return None  # a holder that gave its own back took ours along
             if self.entry.refuses:
                 break
-            self._settle()
-        return False
+        self._is_impossible = True
+        return Seat(self, alone=True)
 
     def _settle(self) -> None:
         self.sleep(min(max(SETTLE_S, 2 * self._slowest_s), LONGEST_SETTLE_S))
 
-    def renew(self) -> None:
+    def renew(self, *, is_overdue: bool) -> None:
         """Say that the holder lives.
 
-        :raises LeaseLost: another task holds the lease now.
+        :param is_overdue: it was silent for longer than a lease lives: others may have come and gone meanwhile.
+        :raises LeaseLost: another task holds the lease now, or held it.
         """
         there = self._timed(self.entry.read)
-        if there is not None and there.owner != self.owner:
+        if (there is None and is_overdue) or (there is not None and there.owner != self.owner):
             raise LeaseLost
         self._timed(lambda: self.entry.write(Lease(self.owner, self.clock() + LEASE_S)))
 
@@ -144,9 +152,10 @@ class Seat:
 
         :raises LeaseLost: as :meth:`Election.renew`.
         """
-        if self.alone or self._election.clock() - self._renewed_at < LEASE_S / 6:
+        silent_s = self._election.clock() - self._renewed_at
+        if self.alone or silent_s < LEASE_S / 6:
             return
-        self._election.renew()
+        self._election.renew(is_overdue=silent_s > LEASE_S)
         self._renewed_at = self._election.clock()
 
     def sleep(self, seconds: float) -> None:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.5
 PATIENCE_S = 600.0
+TOLD_AFTER_S = 5.0
 LONGEST_REST_S = 300.0
 
 
@@ -98,14 +99,18 @@ class TokenManager:
         :raises AuthUnavailable: the server could not be told; nothing is forgotten, so that it can be tried again.
         """
         with self._lock:
-            token = self._cache.look()
-            if token is None:
-                return False
-            self._endpoint.logout(token)
-            self._cache.forget(token)
+            token, outdated = self._cache.look(), self._cache.outdated()
+            ended = [one for one in (token, outdated) if one is not None and one.refresh_token is not None]
+            for one in ended:
+                self._endpoint.logout(one)
+            if outdated is not None:
+                self._cache.drop_outdated()
+            if token is not None:
+                self._cache.forget(token)
             self._cache.own_login = None
-            log.info("We360 session ended")
-            return token.refresh_token is not None
+            if ended:
+                log.info("We360 session ended")
+            return bool(ended)
 
     def close(self) -> None:
         """End a session that this process opened and that no other can see. A shared one stays, for other tasks."""
@@ -171,6 +176,8 @@ class TokenManager:
             pause_s = POLL_S + self._dice()
             self._sleep(pause_s)
             waited_s += pause_s
+            if waited_s - pause_s < TOLD_AFTER_S <= waited_s:
+                log.info("another task sees to the We360 token; waiting for it, for %d s at most", PATIENCE_S)
             self._cache.look()
             if (token := self._cache.usable(rejected)) is not None:
                 return token

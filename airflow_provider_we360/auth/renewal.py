@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from airflow_provider_we360.auth.block import SECOND_TRY_AFTER_S, Block, after_refusal
+from airflow_provider_we360.auth.block import SECOND_TRY_AFTER_S, after_refusal
 from airflow_provider_we360.auth.cache import Cache
 from airflow_provider_we360.auth.endpoint import TokenEndpoint
-from airflow_provider_we360.auth.lease import Seat
+from airflow_provider_we360.auth.lease import LeaseLost, Seat
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.errors import (
     AccountRefused,
@@ -53,7 +53,7 @@ class Renewal:
         token = self._cache.token
         if token is None or token.refresh_token is None:
             return self._login(seat, rejected)
-        if token.doubtful and token.rotates:
+        if token.doubtful:
             return self._instead_of_refresh(token, "the refresh token may be used up", seat, rejected)
         try:
             renewed = self._endpoint.refresh(token, seat)
@@ -62,10 +62,15 @@ class Renewal:
         except AuthUnavailable as error:
             return self._after_trouble(token, error, seat, rejected)
         except (CredentialsRefused, ClientRefused) as error:
-            refusal = self._blocked(error, self._cache.block())
-            if isinstance(error, ClientRefused) and rejected is None and token.is_valid(self._clock()):
+            refusal = self._blocked(error, seat)
+            if rejected is None and token.is_valid(self._clock()):
                 return self._instead_of_refresh(token, str(error), seat, rejected)
             raise refusal from None
+        except LeaseLost:
+            raise  # nothing was sent
+        except BaseException:  # a time-out of the task, or its end: nobody knows what the server did
+            self._cache.amend(replace(token, doubtful=True))
+            raise
         self._keep(renewed, seat, "renewed")
         return self._at_hand()
 
@@ -95,6 +100,7 @@ class Renewal:
             log.info("We360 session is over (%s); the present token serves to its end", error)
             return self._cache.amend(replace(token, refresh_token=None))
         log.info("We360 session is over (%s); logging in again", error)
+        self.end_quietly(token)  # of some refusals the session itself knows nothing
         self._cache.forget(token)
         return self._login(seat, rejected)
 
@@ -121,24 +127,45 @@ class Renewal:
     # login
 
     def _login(self, seat: Seat, rejected: TokenSet | None) -> TokenSet:
-        known = self._cache.token
+        known, outdated = self._cache.newest, self._cache.outdated()
         block = self._cache.block()
         if block is not None and block.is_first_try and block.is_in_force(self._clock()):
             seat.sleep(min(block.until - self._clock(), SECOND_TRY_AFTER_S))
-        while True:
+        token = self._granted(seat, rejected, known)
+        if token is None:
+            return self._at_hand()
+        self._cache.lift_blocks()
+        self._cache.own_login = token
+        if self._has_come(known, rejected):  # a sibling's, while we were at it: ours ends at once
+            self.end_orphan()
+            return self._at_hand()
+        self._keep(token, seat, "obtained by login")
+        self._cache.look()
+        self.end_orphan()
+        if outdated is not None:
+            self.end_quietly(outdated)
+        return self._at_hand()
+
+    def _granted(self, seat: Seat, rejected: TokenSet | None, known: int) -> TokenSet | None:
+        """The answer to a password grant, or to the second of two; None where a sibling's token came meanwhile."""
+        for is_last in (False, True):
+            self._cache.raise_if_blocked()
             try:
-                token = self._endpoint.login(seat)
-                break
+                return self._endpoint.login(seat)
+            except AuthUnavailable as error:
+                if self._asks_twice and error.may_have_counted:
+                    self._blocked(error, seat)
+                raise
             except (CredentialsRefused, ClientRefused) as error:
                 if not self._asks_twice:
                     raise
                 # At once: who is killed while it waits must not leave the next one in the dark.
-                refusal = self._blocked(error, block, asks_again=not seat.alone)
-                if not seat.alone and self._sibling_has_won(error, known, seat):
+                refusal = self._blocked(error, seat, asks_again=not is_last)
+                if not seat.alone and self._sibling_has_won(error, known, seat, rejected):
                     self._cache.lift_blocks()
-                    return self._at_hand()
+                    return None
                 block = self._cache.block()
-                if block is None or not block.is_first_try:
+                if is_last or block is None or not block.is_first_try:
                     raise refusal from None
             log.warning(
                 "We360 refused the login. Another login of this account may have been under way: asking once more in %d s, "
@@ -146,39 +173,32 @@ class Renewal:
                 SECOND_TRY_AFTER_S,
             )
             seat.sleep(SECOND_TRY_AFTER_S)
-        self._cache.lift_blocks()
-        return self._take(token, known, seat, rejected)
+            if self._has_come(known, rejected):
+                return None
+        raise AssertionError("unreachable: the second grant returns or raises")
 
-    def _take(self, token: TokenSet, known: TokenSet | None, seat: Seat, rejected: TokenSet | None) -> TokenSet:
-        """Our login, or a sibling's that came while we were at it: then ours ends at once."""
-        self._cache.own_login = token
-        if self._newer_than(known) and self._cache.usable(rejected):
-            self.end_orphan()
-            return self._at_hand()
-        self._keep(token, seat, "obtained by login")
-        if self._cache.own_login is not None:
-            self._cache.look()
-            self.end_orphan()
-        return self._at_hand()
-
-    def _sibling_has_won(self, error: We360AuthError, known: TokenSet | None, seat: Seat) -> bool:
+    def _sibling_has_won(self, error: We360AuthError, known: int, seat: Seat, rejected: TokenSet | None) -> bool:
         """Keycloak refuses a right password while another login of the account is in flight: its token may appear."""
         if isinstance(error, AccountRefused | ClientRefused):
             return False
         for _ in range(SIBLING_LOOKS):
             seat.sleep(SIBLING_LOOKS_S / SIBLING_LOOKS)
-            if self._newer_than(known):
+            if self._has_come(known, rejected):
                 return True
         return False
 
-    def _newer_than(self, known: TokenSet | None) -> bool:
+    def _has_come(self, known: int, rejected: TokenSet | None) -> bool:
+        """Whether a sibling's token set is there that can be used, newer than the generation known before."""
         token = self._cache.look()
-        return token is not None and (known is None or token.generation > known.generation)
+        return token is not None and token.generation > known and self._cache.usable(rejected) is not None
 
-    def _blocked(self, error: We360AuthError, previous: Block | None, *, asks_again: bool = True) -> We360AuthError:
+    def _blocked(self, error: We360AuthError, seat: Seat, *, asks_again: bool = True) -> We360AuthError:
         # Where tasks cannot tell each other of it, each second try would be one too many.
-        block = after_refusal(error, previous, self._clock(), asks_again=asks_again)
-        self._cache.keep_block(block)
+        block = after_refusal(error, self._cache.block(), self._clock(), asks_again=asks_again and not seat.alone)
+        for _ in range(SAVE_TRIES):
+            if self._cache.keep_block(block):
+                break
+            seat.sleep(SAVE_WAIT_S)
         return self._cache.refusal(block)
 
     # both

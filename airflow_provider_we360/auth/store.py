@@ -26,6 +26,11 @@ class Entry(Protocol[T]):
         """True after a write that was refused outright: waiting will not make it show."""
         ...
 
+    @property
+    def voided(self) -> T | None:
+        """What the last read found of this account, made with an earlier password."""
+        ...
+
     def read(self) -> T | None:
         """The value; None where there is none that this account may use."""
         ...
@@ -47,6 +52,7 @@ class MemoryEntry(Generic[T]):
     """Holds its value for as long as the process lives."""
 
     refuses = False
+    voided = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,7 @@ class TokenSet:
     :param obtained_at: when the request that brought it was sent.
     :param expires_at: when the access token ends, counted from ``obtained_at``, so that a server's wrong clock cannot matter.
     :param rotates: True where each refresh token works once (Keycloak claim ``reuse_id``), None where that is unknown.
-    :param session: Keycloak's id of the session: all token sets of one login share it. None where the answer does not tell.
+    :param session: id of the session: all token sets of one login share it. Keycloak's, or one of ours where it tells none.
     :param generation: grows with each token set of an account, by refresh and by login alike: the newest is the greatest.
     :param doubtful: True once the refresh token was sent and no answer came: where it rotates, it may be used up.
     """
@@ -102,7 +103,7 @@ def parse_token_answer(body: Mapping[str, Any], *, sent_at: float, previous: Tok
         obtained_at=sent_at,
         expires_at=sent_at + lifetime_s,
         rotates=_rotates(refresh_token),
-        session=_session(body, access_token) or (previous.session if previous else None),
+        session=_session(body, access_token) or (previous.session if previous else None) or secrets.token_hex(8),
     )
 
 

@@ -72,15 +72,15 @@ _MOST_BLOCKS = 16
 
 @dataclass(slots=True)
 class Complaints:
-    """What was said already: once per process and matter, however many entries have the same trouble."""
+    """What was said already: once per hook and matter, however many entries have the same trouble."""
 
     _said: set[str] = field(default_factory=set)
 
-    def say(self, entry: str, what: str, error: Exception | None = None) -> None:
+    def say(self, entry: str, what: str, error: Exception | None = None, level: int = logging.WARNING) -> None:
         """Of the error only its kind: its text may hold what was written."""
         if what not in self._said:
             self._said.add(what)
-            log.warning("We360 token cache: %s %s%s", entry, what, f" ({type(error).__name__})" if error else "")
+            log.log(level, "We360 token cache: %s %s%s", entry, what, f" ({type(error).__name__})" if error else "")
 
 
 class SealedEntry(Generic[T]):
@@ -97,6 +97,7 @@ class SealedEntry(Generic[T]):
         self.name = f"{kind} {key}"
         self.key = key
         self.refuses = False
+        self.voided: T | None = None
         self._texts = texts
         self._description = description
         self._form = form
@@ -110,6 +111,7 @@ class SealedEntry(Generic[T]):
         text = self._read()
         self._seen = text
         self._is_foreign = False
+        self.voided = None
         return None if text is None else self._opened(text)
 
     def write(self, value: T) -> bool:
@@ -125,7 +127,8 @@ class SealedEntry(Generic[T]):
             self._texts.set(self.key, sealed, self._description)
         except Exception as error:  # noqa: BLE001 - any trouble of the store means: not kept
             trouble = error
-        self.refuses = trouble is not None
+        # Outside of a task Airflow 3 knows no way to write at all.
+        self.refuses = isinstance(trouble, ImportError)
         there = self._read()
         self._seen = there
         if there == sealed:
@@ -169,14 +172,21 @@ class SealedEntry(Generic[T]):
         except OtherVersion:
             self._is_foreign = True
             self._say("was written by another version of this provider; it is left alone")
-        except OtherCredentials:
-            log.info("%s belongs to other credentials of this account; it counts no more", self.name)
+        except OtherCredentials as other:
+            self._say("belongs to other credentials of this account; it counts no more", level=logging.INFO)
+            self.voided = self._voided(other.facts)
         except (Unreadable, KeyError, TypeError, ValueError):
             self._say("does not open: written by hand, or with another Fernet key; it will be replaced")
         return None
 
-    def _say(self, what: str, error: Exception | None = None) -> None:
-        self._complaints.say(self.name, what, error)
+    def _voided(self, facts: Mapping[str, Any]) -> T | None:
+        try:
+            return self._form.make(facts) if facts else None
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _say(self, what: str, error: Exception | None = None, level: int = logging.WARNING) -> None:
+        self._complaints.say(self.name, what, error, level)
 
 
 class SealedBlocks(SealedEntry[Block]):

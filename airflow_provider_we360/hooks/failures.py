@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -15,9 +16,21 @@ _failing_kinds: dict[type[We360Error], type[We360Error]] = {}
 def _failing(kind: type[We360Error]) -> type[We360Error]:
     """The same error, and an ``AirflowFailException`` as well: Airflow fails at once, a caller still catches it by our name."""
     if kind not in _failing_kinds:
-        facts = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+        facts = {"__module__": kind.__module__, "__doc__": kind.__doc__, "__reduce__": _reduced}
         _failing_kinds[kind] = type(kind.__name__, (kind, AirflowFailException), facts)
     return _failing_kinds[kind]
+
+
+def _reduced(error: We360Error) -> tuple[Any, ...]:
+    """A class made at run time cannot be found by its name: it is made again where the error is unpickled."""
+    return _revived, (type(error).__mro__[1], error.args, error.__dict__)
+
+
+def _revived(kind: type[We360Error], args: tuple[Any, ...], facts: dict[str, Any]) -> We360Error:
+    failing = _failing(kind)
+    error = failing.__new__(failing, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 @contextmanager

@@ -31,7 +31,14 @@ class OtherVersion(Exception):
 
 
 class OtherCredentials(Exception):
-    """It was made with another password, e-mail, Customer ID or host."""
+    """It was made with another password, e-mail, Customer ID or host.
+
+    :param facts: what it holds, where only the password differs; else empty.
+    """
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.facts = facts
 
 
 class Seal:
@@ -43,6 +50,7 @@ class Seal:
     """
 
     def __init__(self, settings: We360Settings, fernet: Fernet, *, rounds: int = ROUNDS) -> None:
+        self._host = str(settings.api_url)
         self._credentials = "\0".join(
             (settings.login.lower(), settings.password, settings.customer_id, str(settings.api_url), settings.issuer)
         ).encode()
@@ -66,7 +74,7 @@ class Seal:
         inner = dict(facts)
         if is_bound:
             salt = os.urandom(16)
-            inner |= {"salt": salt.hex(), "digest": self.mark(salt)}
+            inner |= {"salt": salt.hex(), "digest": self.mark(salt), "host": self._host}
         sealed = self._fernet.encrypt(json.dumps(inner).encode()).decode()
         return json.dumps({"v": VERSION, "expires_at": int(expires_at), "sealed": sealed})
 
@@ -86,7 +94,7 @@ class Seal:
         except Exception:  # noqa: BLE001 - whatever goes wrong, it does not open; the error's text could hold a token
             raise Unreadable from None
         if not is_ours:
-            raise OtherCredentials
+            raise OtherCredentials(facts if facts.get("host") == self._host else {})
         return facts
 
     def mark(self, salt: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import threading
 import time
 import zoneinfo
@@ -69,6 +70,7 @@ class We360Hook(BaseHook):
         self._sleep = sleep
         self._store = store or self._configured_store
         self._lock = threading.Lock()
+        self._pid = os.getpid()
         self._opened: _Session | None = None
 
     @cached_property
@@ -83,7 +85,7 @@ class We360Hook(BaseHook):
     def get_conn(self) -> httpx.Client:
         """An ``httpx.Client`` for paths under the Connection's Host: each request carries a token that is good.
 
-        A URL of another host raises before a byte is sent; redirects are not followed. Close it, or the hook, when done.
+        A URL of another host raises before a byte is sent; redirects are not followed. Close the hook when done.
         """
         with airflow_failures():
             return self._session.http
@@ -165,9 +167,10 @@ class We360Hook(BaseHook):
 
     def close(self) -> None:
         """Close the connections to the server. The session stays for other tasks; one that no other can see is ended."""
+        self._mind_fork()
         with self._lock:
             opened, self._opened = self._opened, None
-        if opened is not None and not opened.http.is_closed:
+        if opened is not None:
             with closing(opened.http):
                 opened.manager.close()
 
@@ -196,10 +199,19 @@ class We360Hook(BaseHook):
 
     @property
     def _session(self) -> _Session:
+        self._mind_fork()
         with self._lock:
-            if self._opened is None or self._opened.http.is_closed:
+            if self._opened is not None and self._opened.http.is_closed:
+                self._opened.manager.close()
+                self._opened = None
+            if self._opened is None:
                 self._opened = self._open(self.settings, self._store(self.settings))
             return self._opened
+
+    def _mind_fork(self) -> None:
+        """A child shares neither the sockets of its parent, nor its lock, nor the care for its session."""
+        if self._pid != os.getpid():
+            self._pid, self._lock, self._opened = os.getpid(), threading.Lock(), None
 
     def _open(self, settings: We360Settings, store: TokenStore, *, asks_twice: bool = True) -> _Session:
         from airflow_provider_we360.auth.endpoint import DEADLINE_S
@@ -211,7 +223,10 @@ class We360Hook(BaseHook):
 
         def send(request: httpx.Request) -> httpx.Response:
             deadline_s = min(settings.timeout_s * DEADLINE_FACTOR, DEADLINE_S)
-            return send_whole(http, request, deadline_s=deadline_s, clock=self._clock)
+            if not http.is_closed:
+                return send_whole(http, request, deadline_s=deadline_s, clock=self._clock)
+            with build_http_client(settings, transport=self._transport) as another:  # a logout after the last request
+                return send_whole(another, request, deadline_s=deadline_s, clock=self._clock)
 
         manager = TokenManager(
             settings, store, send, clock=self._clock, sleep=self._sleep, on_token=_mask, asks_twice=asks_twice
@@ -221,11 +236,20 @@ class We360Hook(BaseHook):
 
     def _configured_store(self, settings: We360Settings) -> TokenStore:
         from airflow_provider_we360 import _compat
+        from airflow_provider_we360.auth.store import TokenStore
         from airflow_provider_we360.hooks import token_store
         from airflow_provider_we360.hooks.run_session import login_task_xcoms, running_context
         from airflow_provider_we360.hooks.seal import Seal
 
-        variables, seal = _compat.variables(), Seal(settings, _compat.get_fernet())
+        try:
+            seal = Seal(settings, _compat.get_fernet())
+        except Exception as error:  # noqa: BLE001 - outside of a deployment Airflow may have no key at all
+            self.log.warning(
+                "Airflow's Fernet key cannot be used (%s); set [core] fernet_key. This process keeps its token to itself",
+                type(error).__name__,
+            )
+            return TokenStore()
+        variables = _compat.variables()
         if settings.token_cache is TokenCache.VARIABLE:
             return token_store.variable_store(settings, variables, seal)
         if settings.token_cache is TokenCache.XCOM:

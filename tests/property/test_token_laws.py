@@ -48,6 +48,7 @@ class Deployment(RuleBasedStateMachine):
         self.may_kill = may_kill
         self.killed = 0
         self.login_answers_were_lost = False
+        self.writes_failed = False
         self.since = 0
         """How many grants had been refused when the matter last changed: the rhythm begins anew."""
 
@@ -101,9 +102,10 @@ class Deployment(RuleBasedStateMachine):
     def the_session_ends_on_the_server(self, fault):
         self.fleet.sandbox.faults.add("refresh", fault, times=1)
 
-    @rule(trouble=st.sampled_from([Trouble(), Trouble(), Trouble(colliding=0.3)]))
+    @rule(trouble=st.sampled_from([Trouble(), Trouble(), Trouble(colliding=0.3), Trouble(failing_share=0.1)]))
     def the_database_is_as_it_is(self, trouble):
-        self.fleet.trouble.colliding = trouble.colliding
+        self.fleet.trouble.colliding, self.fleet.trouble.failing_share = trouble.colliding, trouble.failing_share
+        self.writes_failed |= trouble.failing_share > 0
 
     @rule(account=st.sampled_from(["disabled", "not_set_up", None, None]))
     def an_administrator_changes_the_account(self, account):
@@ -133,7 +135,7 @@ class Deployment(RuleBasedStateMachine):
 
     @invariant()
     def no_refresh_token_that_was_used_is_sent_again(self):
-        if hasattr(self, "fleet") and not self.killed:
+        if hasattr(self, "fleet") and not self.killed and not self.writes_failed:
             assert self.fleet.reuses == 0
 
     @invariant()

@@ -76,6 +76,12 @@ class FleetTime:
         """As SIGKILL: it never runs again, and cleans up nothing."""
         self._killed.append(worker)
 
+    def freeze(self, worker: greenlet.greenlet, seconds: float) -> None:
+        """As a machine that is suspended: what it waits for comes later."""
+        frozen = [(at + seconds if one is worker else at, order, one) for at, order, one in self._waiting]
+        heapq.heapify(frozen)
+        self._waiting = frozen
+
     def run(self) -> None:
         """Until nobody has anything left to do."""
         assert greenlet.getcurrent() is self._hub
@@ -95,12 +101,14 @@ class Trouble:
 
     :param slow_share: how many calls in a hundred take up to three seconds.
     :param stale_s: reads may show what stood there so many seconds ago.
+    :param failing_share: how many writes in a hundred raise.
     :param colliding: of two writes within so many seconds the later one raises, as Airflow 2.11 does.
     """
 
     slow_share: float = 0.0
     stale_s: float = 0.0
     colliding: float = 0.0
+    failing_share: float = 0.0
 
 
 class SlowVariables:
@@ -123,6 +131,8 @@ class SlowVariables:
 
     def set(self, name: str, value: str, description: str) -> None:
         with self._call():
+            if self._dice.random() < self._trouble.failing_share:
+                raise RuntimeError("database is locked")
             past = self._shared.history.setdefault(name, [])
             if past and self._time.now - past[-1][0] < self._trouble.colliding:
                 raise RuntimeError("IntegrityError: duplicate key")
@@ -214,6 +224,7 @@ class Worker:
 
     def __init__(self, fleet: Fleet, settings: We360Settings, skew_s: float) -> None:
         self._fleet = fleet
+        self.settings = settings
         self._transport = httpx.WSGITransport(fleet.sandbox)
         self.variables = SlowVariables(fleet.variables, fleet.time, fleet.dice, fleet.trouble)
         self.tokens: list[TokenSet] = []

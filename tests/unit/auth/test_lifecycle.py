@@ -151,14 +151,17 @@ def test_trouble_at_login_that_passes_is_waited_out(fault):
 
 
 @pytest.mark.parametrize("fault", ["http_400", "http_403", "http_404"])
-def test_a_refusal_in_unknown_words_is_never_tried_again_lest_it_locks_the_account(fault):
+def test_a_refusal_in_unknown_words_is_not_tried_again_before_a_while(fault):
     world = World()
     world.sandbox.faults.add("login", fault, times=None)
     task = world.task()
     for _ in range(3):
-        with pytest.raises(ClientRefused):
+        with pytest.raises(AuthUnavailable):
             task.ask()
     assert world.ledger.counts["logins_sent"] == 1
+    world.sandbox.faults.clear()
+    world.time.now += 91
+    assert task.ask().status_code == 200
 
 
 def test_trouble_at_login_that_stays_ends_after_three_tries():

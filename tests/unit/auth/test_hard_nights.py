@@ -1,0 +1,273 @@
+"""Worlds that an outside review built: each once cost a grant, a session or a task too many."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import pickle
+
+import httpx
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_we360.auth import grants
+from airflow_provider_we360.auth.block import Block
+from airflow_provider_we360.auth.lease import Lease
+from airflow_provider_we360.auth.token import parse_token_answer
+from airflow_provider_we360.errors import AccountRefused, AuthUnavailable, CredentialsRefused, RefreshRejected
+from airflow_provider_we360.hooks.failures import airflow_failures
+from airflow_provider_we360.hooks.token_store import variable_store
+from airflow_provider_we360.sandbox.app import BruteForce, SandboxConfig
+from support.fleet import Fleet, Trouble
+from support.session import World
+
+HOUR = 3600.0
+
+
+def store_of(fleet, **changes):
+    """What a worker writes, at once and unharmed."""
+    settings = fleet.worker(**changes).settings
+    return variable_store(settings, fleet.variables, fleet.seal(settings))
+
+
+def run(fleet, count=8, at=1.0, **how):
+    for _ in range(count):
+        fleet.start(fleet.time.now + at + fleet.dice.expovariate(2), **how)
+    fleet.time.run()
+
+
+@pytest.mark.parametrize("broken", [frozenset({"set"}), frozenset()])
+def test_a_first_refusal_that_nobody_can_overwrite_costs_one_grant_a_process(broken):
+    fleet = Fleet()
+    store_of(fleet, password="wrong").block.write(Block("credentials", 1, fleet.time.now + 20, "wrong"))
+    fleet.variables.broken, fleet.variables.deaf = broken, not broken
+    run(fleet, 1, password="wrong")
+    assert [type(failure) for failure in fleet.failures] == [CredentialsRefused]
+    assert fleet.ledger.counts["logins_sent"] <= 2
+
+
+def test_a_block_that_cannot_be_renewed_holds_for_the_process_all_the_same():
+    fleet = Fleet()
+    store_of(fleet, password="wrong").block.write(Block("credentials", 2, fleet.time.now - 5, "wrong"))
+    fleet.variables.broken = frozenset({"set"})
+
+    def ask_ten_times(worker):
+        for _ in range(10):
+            with pytest.raises(CredentialsRefused):
+                worker.ask()
+
+    run(fleet, 1, password="wrong", work=ask_ten_times)
+    assert fleet.failures == []
+    assert fleet.ledger.counts["logins_sent"] == 1
+
+
+def test_an_old_token_that_a_secrets_backend_shows_for_ever_is_no_siblings_success():
+    fleet = Fleet(SandboxConfig(rotation=True))
+    run(fleet, 1)
+    fleet.variables.shadow.update(fleet.variables.values)
+    fleet.time.now += 11 * HOUR
+    fleet.sandbox.identity.sessions.end_all("ended")
+    fleet.sandbox.identity.change_account(password="changed")
+    run(fleet)
+    assert {type(failure) for failure in fleet.failures} == {CredentialsRefused}
+    assert fleet.ledger.counts["logins_sent"] == 3
+    assert fleet.reuses == 0
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
+@pytest.mark.parametrize("seed", range(8))
+def test_writes_that_fail_now_and_then_cost_no_grant_and_no_task(share, seed):
+    wrong = Fleet(SandboxConfig(brute_force=BruteForce(), login_takes_s=0.4), seed=seed, trouble=Trouble(failing_share=share))
+    run(wrong, password="wrong")
+    assert wrong.ledger.counts["logins_sent"] <= 2
+    right = Fleet(
+        SandboxConfig(rotation=True, login_guard=True, login_takes_s=0.4), seed=seed, trouble=Trouble(failing_share=share)
+    )
+    run(right)
+    assert right.failures == []
+    assert right.live_sessions == 1
+
+
+@pytest.mark.parametrize("frozen_s", [40, 60, 600])
+def test_a_holder_that_was_frozen_sends_no_grant_after_another_has_sent_the_second(frozen_s):
+    fleet = Fleet()
+    first = fleet.start(fleet.time.now + 1, password="wrong")
+    fleet.time.spawn(fleet.time.now + 17, lambda: fleet.time.freeze(first, frozen_s))
+    run(fleet, 2, at=5, password="wrong")
+    assert fleet.ledger.counts["logins_sent"] == 2
+    assert len(fleet.failures) == 3
+
+
+@pytest.mark.parametrize("age_s", [5, 3600])
+@pytest.mark.parametrize("broken", [frozenset({"set"}), frozenset()])
+def test_a_lease_left_behind_where_nobody_may_write_costs_half_a_minute(age_s, broken):
+    fleet = Fleet()
+    store_of(fleet).lease.write(Lease("left behind", fleet.time.now - age_s))
+    fleet.variables.broken, fleet.variables.deaf = broken, not broken
+    began = fleet.time.now
+    run(fleet, 1)
+    assert fleet.failures == []
+    assert fleet.time.now - began < 60
+
+
+@pytest.mark.parametrize("status", [200, 400, 429, 500, 503])
+def test_a_refusal_is_one_whatever_status_wraps_it(status):
+    world = World()
+    body = {"error": "invalid_grant", "error_description": "Invalid user credentials"}
+    answer = httpx.Response(status, json=body)
+    with pytest.raises(CredentialsRefused):
+        grants.parse_login(answer, sent_at=0.0)
+    assert world.ledger.logins == 0
+
+
+def test_logins_whose_answers_get_lost_are_not_sent_by_every_task():
+    fleet = Fleet()
+    fleet.sandbox.faults.add("login", "html_500", times=None)
+    for retry in range(4):
+        run(fleet, at=300.0 * (retry > 0))
+    assert {type(failure) for failure in fleet.failures} == {AuthUnavailable}
+    assert fleet.ledger.counts["logins_sent"] <= 12
+    fleet.sandbox.faults.clear()
+    run(fleet, at=HOUR)
+    assert fleet.done == 8
+
+
+def test_a_firewall_that_answers_for_two_minutes_stops_a_fleet_for_minutes_only():
+    fleet = Fleet()
+    fleet.sandbox.faults.add("login", "http_403", times=1)
+    run(fleet)
+    assert fleet.ledger.counts["logins_sent"] == 1
+    run(fleet, at=120)
+    assert fleet.done == 8
+
+
+def test_an_account_disabled_early_fails_no_task_while_the_token_works_and_all_after():
+    fleet = Fleet()
+    run(fleet, 1)
+    fleet.time.now += 9.9 * HOUR
+    fleet.sandbox.faults.add("refresh", "user_disabled", times=None)
+    run(fleet, 4)
+    assert fleet.failures == []
+    fleet.time.now += HOUR
+    run(fleet, 4, at=HOUR)
+    assert {type(failure) for failure in fleet.failures} == {AccountRefused}
+
+
+def test_a_task_that_is_timed_out_while_it_refreshes_leaves_its_token_doubtful():
+    class Timeout(BaseException):
+        pass
+
+    world = World(SandboxConfig(rotation=True))
+    world.task().ask()
+    world.time.now += 36_000
+    task = world.task()
+    send = task.manager._endpoint._send
+
+    def timed_out(request):
+        send(request)
+        raise Timeout
+
+    task.manager._endpoint._send = timed_out
+    with pytest.raises(Timeout):
+        task.ask()
+    assert world.task().ask().status_code == 200
+    assert world.ledger.counts["refresh_tokens_sent_twice"] == 0
+    assert world.live_sessions == 1
+
+
+def test_a_server_that_tells_no_session_still_has_its_sessions_told_apart():
+    body = {"access_token": "opaque", "refresh_token": "opaque-too", "expires_in": 60}
+    one = parse_token_answer(body, sent_at=0.0)
+    other = parse_token_answer(body, sent_at=0.0)
+    renewed = parse_token_answer(body, sent_at=50.0, previous=one)
+    assert one.is_of_other_session(other)
+    assert not one.is_of_other_session(renewed)
+
+
+def test_a_logout_ends_the_session_of_the_password_before():
+    fleet = Fleet()
+    run(fleet, 1)
+    fleet.sandbox.identity.change_account(password="changed")
+    fleet.start(fleet.time.now, work=lambda worker: worker.manager.logout(), password="changed")
+    fleet.time.run()
+    assert (fleet.failures, fleet.live_sessions, fleet.variables.values) == ([], 0, {})
+
+
+def test_a_login_under_a_new_password_ends_the_session_of_the_one_before():
+    fleet = Fleet()
+    run(fleet, 1)
+    fleet.sandbox.identity.change_account(password="changed")
+    run(fleet, 4, password="changed")
+    assert (fleet.failures, fleet.ledger.logins, fleet.live_sessions) == ([], 2, 1)
+
+
+def test_what_a_server_echoes_is_not_repeated():
+    for words in ("opaque-refresh-token who%40example.org", "s3cret"):
+        with pytest.raises(RefreshRejected) as caught:
+            answer = httpx.Response(400, json={"error": "invalid_grant", "error_description": words})
+            grants.parse_refresh(answer, sent_at=0.0, previous=parse_token_answer({"access_token": "a"}, sent_at=0.0))
+        assert words not in str(caught.value)
+        with pytest.raises(Exception) as refused:
+            grants.parse_login(httpx.Response(400, json={"error": words}), sent_at=0.0)
+        assert words not in str(refused.value)
+
+
+def test_an_error_of_the_wire_hangs_on_to_no_form():
+    world = World()
+    world.sandbox.faults.add("login", "reset", times=None)
+    with pytest.raises(AuthUnavailable) as caught:
+        world.task().ask()
+    error: BaseException | None = caught.value
+    seen = []
+    while error is not None:
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    assert not any(isinstance(one, httpx.HTTPError) for one in seen)
+
+
+def test_a_refusal_can_be_pickled_and_stays_what_it_is():
+    with pytest.raises(AirflowFailException) as caught, airflow_failures():
+        raise AccountRefused("the account is disabled")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert isinstance(again, AccountRefused)
+    assert isinstance(again, AirflowFailException)
+    assert str(again) == "the account is disabled"
+
+
+def test_children_of_a_fork_do_not_take_each_other_for_themselves():
+    world = World()
+    election = world.task().manager._election
+
+    def tell(pipe):
+        pipe.send(election.owner)
+
+    owners = [election.owner]
+    for _ in range(2):
+        mine, theirs = multiprocessing.get_context("fork").Pipe()
+        child = multiprocessing.get_context("fork").Process(target=tell, args=(theirs,))
+        child.start()
+        owners.append(mine.recv())
+        child.join()
+    assert len(set(owners)) == 3
+
+
+def test_a_block_from_a_clock_far_ahead_counts_for_twelve_hours_and_no_longer():
+    fleet = Fleet()
+    store_of(fleet, password="wrong").block.write(Block("credentials", 3, fleet.time.now + 400 * 24 * HOUR, "wrong"))
+    run(fleet, 2, password="wrong")
+    assert fleet.ledger.counts["logins_sent"] == 0
+    run(fleet, 2, at=12.1 * HOUR, password="wrong")
+    assert fleet.ledger.counts["logins_sent"] == 1
+
+
+def test_the_seal_of_an_outdated_entry_is_opened_for_its_end_alone():
+    fleet = Fleet()
+    run(fleet, 1)
+    store = store_of(fleet, password="changed")
+    assert store.token.read() is None
+    assert store.token.voided is not None
+    elsewhere = store_of(fleet, password="changed", api_url=httpx.URL("https://api.eu.we360.example/"))
+    assert elsewhere.token.read() is None
+    assert elsewhere.token.voided is None
+    ((_, text),) = fleet.variables.values.items()
+    assert json.loads(text).keys() == {"v", "expires_at", "sealed"}
