@@ -55,7 +55,8 @@ class Load:
     :param key: the report's key columns, without our own.
     :param columns: columns of every batch, in order.
     :param user_ids: only these people were asked for; empty: all.
-    :param group_filtered: True where group or shift filters narrowed the rows.
+    :param group_filtered: True where group or shift filters narrowed the rows, and others lie in the same place.
+    :param filters: all that narrowed the rows, as one text, the same for the same filters; empty: nothing did.
     :param run_id: value of ``_we360_run_id``.
     :param loaded_at: value of ``_we360_loaded_at``, aware, UTC.
     """
@@ -71,6 +72,7 @@ class Load:
     loaded_at: dt.datetime
     user_ids: tuple[str, ...] = ()
     group_filtered: bool = False
+    filters: str = ""
     write_mode: WriteMode = WriteMode.REPLACE_WINDOW
     on_empty: OnEmpty = OnEmpty.FAIL
     create_table: bool = True

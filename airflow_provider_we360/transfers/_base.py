@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import time
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -53,6 +54,8 @@ class We360Transfer(BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"columns": "json", "report_params": "json", "column_types": "json"}
     ui_color = "#e8f1fb"
+    filters_lie_apart: ClassVar[bool] = False
+    """True where each filter set has a place of its own in the target, so that a replace leaves nobody's old rows behind."""
 
     def __init__(
         self,
@@ -178,7 +181,8 @@ class We360Transfer(BaseOperator):
             key=extract.mode.key,
             columns=extract.columns,
             user_ids=extract.user_ids,
-            group_filtered=bool(extract.group_ids or extract.shift_ids),
+            group_filtered=not self.filters_lie_apart and bool(extract.group_ids or extract.shift_ids),
+            filters=_filter_set(extract),
             run_id=run_id(context),
             loaded_at=timezone.utcnow(),
             **self._write(),
@@ -219,6 +223,15 @@ class We360Transfer(BaseOperator):
             **self._target,
             "seconds": seconds,
         }
+
+
+def _filter_set(extract: Extract) -> str:
+    """All that narrows the rows, as one text: the same whatever the order and case in which ids are written."""
+    ids = {"group_ids": extract.group_ids, "shift_ids": extract.shift_ids, "user_ids": extract.user_ids}
+    filters: dict[str, Any] = {name: sorted({one.lower() for one in given}) for name, given in ids.items() if given}
+    if extract.params:
+        filters["report_params"] = extract.params
+    return json.dumps(filters, sort_keys=True, default=str) if filters else ""
 
 
 E = TypeVar("E", bound=enum.StrEnum)

@@ -16,7 +16,7 @@ import pytest
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="we360-tests-"))
 
 from airflow_provider_we360.sinks import registry
-from support.engines import DuckDB, Engine, Postgres, SQLite, warm_up
+from support.engines import MARIADBD, DuckDB, Engine, MariaDB, Postgres, SQLite, mariadb_server, warm_up
 
 PROCESSES = 2
 
@@ -34,6 +34,17 @@ def postgres_server() -> Iterator[str]:
         server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
         yield folder
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def mariadb_port() -> Iterator[int]:
+    """Port of a MariaDB that lives as long as the session."""
+    if not MARIADBD and "CI" not in os.environ:
+        pytest.skip("no mariadbd here: MySQL is not tried (Debian: apt-get install --no-install-recommends mariadb-server)")
+    memory = Path("/dev/shm")
+    where = memory if os.access(memory, os.W_OK) else None  # a test's server need not survive a power cut
+    with tempfile.TemporaryDirectory(prefix="we360-my-", dir=where) as folder, mariadb_server(Path(folder)) as port:
+        yield port
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +78,8 @@ def engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
         return SQLite(folder)
     if name == "postgres":
         return Postgres(request.getfixturevalue("postgres_server"))
+    if name == "mysql":
+        return MariaDB(request.getfixturevalue("mariadb_port"))
     raise AssertionError(f"warehouses/{name}.py has no database to be tried on: add one here")
 
 

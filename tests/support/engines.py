@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.util
 import json
 import os
+import shutil
+import socket
+import subprocess
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -165,6 +169,85 @@ class Postgres(Engine):
         return Watched(postgres_conn_id=self.conn_id)
 
 
+HAS_MYSQLCLIENT = importlib.util.find_spec("MySQLdb") is not None
+"""Whether the driver is here that has to be compiled; the other one always is."""
+
+
+class MariaDB(Engine):
+    conn_type = "mysql"
+    text = "VARCHAR(100)"
+    login, password, database = "we360", "not-so-secret", "warehouse"
+
+    def __init__(self, server: int, **changes: Any) -> None:
+        client = changes.pop("client", "mysqlclient" if HAS_MYSQLCLIENT else "mysql-connector-python")
+        extra = {"client": client, **changes.pop("extra", {})}
+        ours = {"host": "127.0.0.1", "port": server, "login": self.login, "password": self.password, "schema": self.database}
+        super().__init__({**ours, "extra": json.dumps(extra), **changes})
+
+    def hook(self) -> Any:
+        from airflow.providers.mysql.hooks.mysql import MySqlHook
+
+        # The suite quotes names as the standard does.
+        return MySqlHook(mysql_conn_id=self.conn_id, init_command="SET sql_mode = concat(@@sql_mode, ',ANSI_QUOTES')")
+
+    def execute(self, *statements: str) -> list[tuple[Any, ...]]:
+        return list(super().execute(*statements))
+
+    def typed(self, value: object, kind: Kind) -> object:
+        return value.replace(tzinfo=dt.UTC) if kind is Kind.INSTANT and isinstance(value, dt.datetime) else value
+
+    def hook_with(self, before: Callable[[str], None]) -> Any:
+        from airflow.providers.mysql.hooks.mysql import MySqlHook
+
+        class Watched(MySqlHook):
+            def get_conn(self) -> Any:
+                return _Watched(super().get_conn(), before)
+
+        return Watched(mysql_conn_id=self.conn_id)
+
+
+MARIADBD = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+@contextmanager
+def mariadb_server(folder: Path) -> Iterator[int]:
+    """Port of a MariaDB of our own: its data in that folder, nothing of the system's settings, gone at the end."""
+    assert MARIADBD, "no mariadbd here"
+    as_root = ["--user=root"] if os.getuid() == 0 else []
+    data = f"--datadir={folder}/data"
+    install = ["mariadb-install-db", "--no-defaults", data, "--skip-test-db", *as_root]
+    subprocess.run(install, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    user = f"'{MariaDB.login}'@'127.0.0.1'"
+    (folder / "init.sql").write_text(
+        f"CREATE DATABASE {MariaDB.database};\n"
+        f"CREATE USER {user} IDENTIFIED BY '{MariaDB.password}';\n"
+        f"GRANT ALL ON *.* TO {user} WITH GRANT OPTION;\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    small = ["--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0"]
+    here = [data, f"--socket={folder}/s", f"--pid-file={folder}/pid", "--bind-address=127.0.0.1", f"--port={port}"]
+    start = [MARIADBD, "--no-defaults", *here, *small, *as_root, "--skip-name-resolve", f"--init-file={folder}/init.sql"]
+    with (folder / "log").open("wb") as log, subprocess.Popen(start, stdout=log, stderr=log) as server:
+        try:
+            _await(server, port, folder / "log")
+            yield port
+        finally:
+            server.terminate()
+
+
+def _await(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    for _ in range(300):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(log.read_text())
+
+
 class _Watched:
     """A connection or cursor that tells each statement before it runs it; otherwise what it stands for."""
 
@@ -199,5 +282,6 @@ def load_in_this_process(engine: Engine, table: str, load: Load, content: list[l
 def warm_up() -> None:
     """What a process imports before its first load."""
     import airflow.providers.duckdb.hooks.duckdb
+    import airflow.providers.mysql.hooks.mysql
     import airflow.providers.postgres.hooks.postgres
     import airflow.providers.sqlite.hooks.sqlite  # noqa: F401 - for its effect

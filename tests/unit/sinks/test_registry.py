@@ -58,7 +58,7 @@ def test_looking_imports_none_of_them() -> None:
 def test_a_hook_of_no_database_is_refused_by_name() -> None:
     hook = type("HttpHook", (), {"conn_type": "http"})()
     with pytest.raises(
-        We360ConfigError, match=r"sql_conn_id: 'target' is of type 'http', which is no SQL database; .* duckdb, postgres"
+        We360ConfigError, match=r"sql_conn_id: 'target' is of type 'http', which is no SQL database; .* duckdb, mysql, postgres"
     ):
         sink_for(hook)
 
@@ -69,7 +69,9 @@ def test_a_hook_without_type_is_refused_by_its_class() -> None:
 
 
 def test_a_database_without_warehouse_is_refused_and_the_known_ones_named() -> None:
-    with pytest.raises(We360ConfigError, match=r"sql_conn_id: 'target' is of type 'mssql', .* use .* duckdb, postgres, sqlite"):
+    with pytest.raises(
+        We360ConfigError, match=r"sql_conn_id: 'target' is of type 'mssql', .* use .* duckdb, mysql, postgres, sqlite"
+    ):
         sink_for(sql_hook("mssql"))
 
 

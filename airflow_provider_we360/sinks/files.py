@@ -1,0 +1,235 @@
+"""FileSink: the course of a load into files, a file a day."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from logging import getLogger
+from typing import TYPE_CHECKING, Self
+
+from airflow_provider_we360.errors import SinkError, WindowOverlaps
+from airflow_provider_we360.rows.batch import RowBatch
+from airflow_provider_we360.sinks.base import WINDOW_START, Load, LoadResult, OnEmpty
+from airflow_provider_we360.sinks.emptiness import days_to_keep
+from airflow_provider_we360.sinks.formats import Format, Held, Unreadable
+from airflow_provider_we360.sinks.storage import Storage
+from airflow_provider_we360.types import Day
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = getLogger(__name__)
+
+
+class FileSink:
+    """Loads into files of one folder, each named after tenant, day and filter set.
+
+    :param extension: of the files' names, without dot.
+    """
+
+    def __init__(self, storage: Storage, file_format: Format, extension: str) -> None:
+        storage.require_folder()
+        self._storage = storage
+        self._format = file_format
+        self._extension = extension
+
+    def load(self, load: Load, batches: Iterable[RowBatch]) -> LoadResult:
+        """All files finished on this machine, then judged, then written; see :class:`airflow_provider_we360.sinks.base.Sink`.
+
+        What is atomic is a file: a load that ends while files are written leaves each day as it was or as it is now.
+        """
+        with _Spool() as spool:
+            return _Course(self._storage, self._format, self._extension, load, spool).take(batches)
+
+
+class _Spool:
+    """Finished files, one behind the other, in a temporary file that is unlinked while open: whatever ends this process,
+    nothing of it stays on the disk.
+    """
+
+    def __init__(self) -> None:
+        # Unbuffered: what a full disk has refused must not be tried once more when the file is closed.
+        self._file = tempfile.TemporaryFile(prefix="we360-", buffering=0)  # noqa: SIM115 - closed at exit
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def add(self, content: bytes | pa.Buffer, rows: int) -> _Finished:
+        begin, left = self._file.tell(), memoryview(content)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise SinkError(
+                f"no room for the rows in {tempfile.gettempdir()} ({error.strerror}); "
+                "free some, or set TMPDIR to another folder"
+            ) from None
+        return _Finished(begin, self._file.tell() - begin, rows)
+
+    def take(self, finished: _Finished) -> bytes:
+        self._file.seek(finished.begin)
+        parts: list[bytes] = []
+        left = finished.size_bytes
+        while left:
+            part = self._file.read(left)
+            assert part, "a file of our own, without a name, was cut off"
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A finished file in the spool: where it begins, bytes and rows."""
+
+    begin: int
+    size_bytes: int
+    rows: int
+
+
+class _Course:
+    """One load on its way. Where the window is one unit (summary), it goes by its first day."""
+
+    def __init__(self, storage: Storage, file_format: Format, extension: str, load: Load, spool: _Spool) -> None:
+        self._storage = storage
+        self._format = file_format
+        self._load = load
+        self._spool = spool
+        self._file = f"we360-{_eight_hex(load)}.{extension}"
+        self._finished: dict[Day, _Finished] = {}
+
+    def take(self, batches: Iterable[RowBatch]) -> LoadResult:
+        for batch in batches:
+            self._finish(batch)
+        if self._load.day_column is None:
+            self._require_no_overlap()
+        held = {day: found.rows for day in self._days() if (found := self._look(day))}
+        coming = {day: file.rows for day, file in self._finished.items()}
+        kept = days_to_keep(held, coming, self._load.on_empty)
+        for day in self._days():
+            if day not in kept:
+                self._exchange(day, held)
+        return LoadResult(
+            rows=sum(rows for day, rows in coming.items() if day not in kept),
+            rows_removed=sum(rows for day, rows in held.items() if day not in kept),
+            days_kept=kept,
+            where=self._storage.root,
+        )
+
+    # On this machine
+
+    def _finish(self, batch: RowBatch) -> None:
+        """The batch as a finished file in the spool."""
+        if batch.columns != self._load.columns:
+            raise SinkError("the columns of the answer changed while it was read; nothing was changed, run the task again")
+        if len(batch) == 0:
+            return
+        day = self._day_of(batch.to_arrow())
+        self._require_known_people(batch.to_arrow())
+        if day in self._finished:
+            raise SinkError(f"the rows of {day} came in two parts; nothing was changed. This is an error of the provider")
+        self._finished[day] = self._spool.add(self._format.encode(self._load, batch.to_arrow()), len(batch))
+
+    def _day_of(self, rows: pa.RecordBatch) -> Day:
+        """The one day of these rows."""
+        import pyarrow.compute as pc
+
+        first, last = self._load.window
+        if self._load.day_column is None:
+            return first
+        days: list[Day | None] = pc.unique(rows.column(self._load.day_column)).to_pylist()
+        if len(days) != 1 or days[0] is None:
+            raise SinkError(
+                "rows of a day are of several days, or of none; nothing was changed. This is an error of the provider"
+            )
+        if not first <= days[0] <= last:
+            raise SinkError(
+                f"We360 sent rows of {days[0]}, outside of {first} to {last}; nothing was changed. Tell We360 support"
+            )
+        return days[0]
+
+    def _require_known_people(self, rows: pa.RecordBatch) -> None:
+        """A filter that the server ignores would put all people into the file of a few."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not self._load.user_ids:
+            return
+        asked = pa.array({user.lower() for user in self._load.user_ids}, pa.string())
+        known = pc.is_in(pc.utf8_lower(rows.column(self._load.person_column)), value_set=asked)
+        if count := rows.num_rows - (pc.sum(known).as_py() or 0):
+            raise SinkError(
+                f"{count} row(s) are of people whom user_ids does not name; nothing was changed. Check that user_ids holds "
+                f"values of {self._load.person_column}; if it does, tell We360 support that the filter is ignored"
+            )
+
+    # In the storage
+
+    def _days(self) -> Iterator[Day]:
+        first, last = self._load.window
+        count = 1 if self._load.day_column is None else (last - first).days + 1
+        return (first + dt.timedelta(days=number) for number in range(count))
+
+    def _name(self, day: Day) -> str:
+        return f"{self._partition}{day.isoformat()}/{self._file}"
+
+    @property
+    def _partition(self) -> str:
+        return f"{self._load.day_column or WINDOW_START.name}="
+
+    def _look(self, day: Day) -> Held | None:
+        """What the file of that day holds; None where there is none."""
+        file = self._storage.open(self._name(day))
+        if file is None:
+            return None
+        with self._storage.explained(f"read {self._name(day)}"), file:
+            try:
+                return self._format.look(file)
+            except Unreadable as error:
+                log.warning("%s in %s is not whole (%s): rows take its place", self._name(day), self._storage.root, error)
+                # As if of a single row: whatever comes may take its place, but nothing at all may not.
+                return Held(1)
+
+    def _exchange(self, day: Day, held: Mapping[Day, int]) -> None:
+        if (finished := self._finished.get(day)) is not None:
+            self._storage.put(self._name(day), self._spool.take(finished))
+        elif day in held and self._load.on_empty is OnEmpty.REPLACE:
+            self._storage.remove(self._name(day))
+
+    def _require_no_overlap(self) -> None:
+        """Two sums that share a day would count it twice."""
+        first, last = self._load.window
+        for other in sorted(self._sums(), reverse=True):
+            if other > last or (held := self._look(other)) is None:
+                continue
+            end = held.window_end or other
+            if other == first and end == last:
+                continue
+            if end >= first and not (other == first and held.window_end is None):
+                raise WindowOverlaps(
+                    f"window: {first} to {last} shares days with {other} to {end}, which {self._name(other)} in "
+                    f"{self._storage.root} holds; nothing was changed. Load the very same window, or remove that file first"
+                )
+            if other < first:
+                return
+
+    def _sums(self) -> Iterator[Day]:
+        """First days of the sums that lie in the folder, of whomever they are."""
+        for name in self._storage.folders():
+            try:
+                yield dt.date.fromisoformat(name.removeprefix(self._partition))
+            except ValueError:
+                continue
+
+
+def _eight_hex(load: Load) -> str:
+    """Names whose rows these are and which filters chose them; the same today and in years."""
+    facts = json.dumps([load.report, load.mode, load.tenant, load.filters])
+    return hashlib.sha256(facts.encode()).hexdigest()[:8]

@@ -1,0 +1,566 @@
+"""What every folder of files must do, in every format: rows, names, scope, wholeness. S3 is tried where moto is installed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_we360.errors import EmptyDayRefused, SinkError, WindowOverlaps
+from airflow_provider_we360.rows.batch import RowBatch
+from airflow_provider_we360.rows.schema import Column
+from airflow_provider_we360.sinks.base import OnEmpty
+from airflow_provider_we360.sinks.formats import FileFormat
+from airflow_provider_we360.sinks.storage import Storage
+from support import loads
+from support.loads import COLUMNS, LOADED_AT, SUMS, batch, day, load, row, rows, summary
+from support.stores import Store, read
+
+HAS_S3 = all(importlib.util.find_spec(name) for name in ("moto", "s3fs"))
+NASTY: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "empty text": {"note": ""},
+    "zeros": {"note": "0", "seconds": 0, "count": 0, "percent": 0.0},
+    "quotes": {"note": 'O\'Hara said "no"; -- DROP TABLE \\ \'\' ""'},
+    "lines": {"note": "a\nb\r\nc\td\r"},
+    "commas": {"note": ',,",\n,'},
+    "formula": {"note": "=1+1"},
+    "the word": {"note": "NULL"},
+    "spaces": {"note": "  x  "},
+    "unicode": {"note": "नमस्ते 👩‍💻 ẞ é e\u0301 \u202e \ufeff \u2028 \x85"},
+    "huge": {"note": "x'\"\n" * 750_000},
+    "most": {"seconds": 2**63 - 1, "count": 2**63 - 1, "percent": 1.7976931348623157e308},
+    "least": {"count": -(2**63), "percent": -5e-324},
+    "fine": {"percent": 0.1 + 0.2},
+    "moment": {"punch_in": dt.datetime(2026, 4, 1, 9, 0, 0)},
+    "fine moment": {"punch_in": dt.datetime(2026, 4, 1, 23, 59, 59, 999999)},
+    "long ago": {"punch_in": dt.datetime(1900, 1, 1)},
+}
+NAME = re.compile(r"attendance_date=2026-04-\d\d/we360-[0-9a-f]{8}\.(parquet|jsonl|csv)")
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """An S3 of this machine, and its bucket ``we360-hr``."""
+    server = importlib.import_module("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    url = f"http://127.0.0.1:{port}"
+    connection = {
+        "conn_type": "aws",
+        "login": "key",
+        "password": "secret",
+        "extra": {"endpoint_url": url, "region_name": "us-east-1"},
+    }
+    os.environ["AIRFLOW_CONN_A_STORE"] = json.dumps(connection)
+    Store("s3://we360-hr", conn_id="a_store").place.fs.mkdir("we360-hr")
+    yield url
+    server.stop()
+
+
+@pytest.fixture(
+    params=["plain path", "file url", pytest.param("s3", marks=pytest.mark.skipif(not HAS_S3, reason="no moto here"))]
+)
+def store(request: pytest.FixtureRequest, folder: Path) -> Store:
+    """A folder that is absent yet, for Parquet."""
+    if request.param == "s3":
+        request.getfixturevalue("s3_url")
+        return Store(f"s3://we360-hr/{uuid.uuid4().hex}/days", conn_id="a_store")
+    plain = str(folder / "we360 days")
+    return Store(plain if request.param == "plain path" else f"file://{plain}")
+
+
+@pytest.fixture(params=list(FileFormat))
+def files(request: pytest.FixtureRequest, store: Store) -> Store:
+    """The same for each format."""
+    store.file_format = request.param
+    return store
+
+
+@pytest.fixture
+def local(folder: Path) -> Store:
+    return Store(str(folder / "days"))
+
+
+def values(content: list[loads.Row], columns: Any = COLUMNS) -> list[loads.Row]:
+    """Rows as the files shall hold them: every column, sorted."""
+    return sorted(({column.name: one.get(column.name) for column in columns} for one in content), key=repr)
+
+
+# Rows
+
+
+def test_rows_arrive_as_they_are_and_carry_who_when_and_which_run(files: Store) -> None:
+    content = [row(1, name, **nasty) for name, nasty in NASTY.items()]
+    result = files.load(load(), content)
+    assert files.rows() == values(content)
+    assert (result.rows, result.rows_removed, result.days_kept, result.where) == (len(content), 0, (), files.path)
+    ours = files.rows((), extra=("_we360_tenant", "_we360_run_id", "_we360_loaded_at"))
+    expected = {"_we360_tenant": loads.TENANT, "_we360_run_id": "dag|run|task|-1", "_we360_loaded_at": LOADED_AT}
+    assert ours == [expected] * len(content)
+    # What is held is counted right, whatever stands in a text.
+    assert files.load(load(), content).rows_removed == len(content)
+
+
+def test_a_file_a_day_named_alike_for_all_time(files: Store) -> None:
+    files.load(load(), rows(1, 2) + rows(2, 3))
+    extension = files.file_format.value
+    assert sorted(files.files()) == [
+        f"attendance_date=2026-04-01/we360-6feca309.{extension}",
+        f"attendance_date=2026-04-02/we360-6feca309.{extension}",
+    ]
+
+
+def test_a_second_load_leaves_the_very_same_files(files: Store) -> None:
+    content = rows(1, 3, count=1) + rows(2, 3, count=2)
+    files.load(load(), content)
+    once = files.files()
+    again = files.load(load(), content)
+    assert files.files() == once
+    assert (again.rows, again.rows_removed) == (6, 6)
+
+
+def test_a_load_without_rows_writes_nothing_and_succeeds(files: Store) -> None:
+    assert files.load(load(), []).rows == 0
+    assert files.sink().load(load(), []).rows == 0
+    assert files.files() == {}
+
+
+def test_many_batches_and_empty_ones_between_are_one_load(files: Store) -> None:
+    content = [one for number in range(1, 31, 2) for one in rows(number, 40, note="x" * 2000)]
+    stream = (batch([one for one in content if one["attendance_date"] == day(number)]) for number in range(1, 31))
+    assert files.sink().load(load(), stream).rows == 600
+    assert files.rows() == values(content)
+    assert len(files.files()) == 15
+
+
+def test_batches_of_other_columns_than_announced_are_refused(store: Store) -> None:
+    with pytest.raises(SinkError, match="columns of the answer changed"):
+        store.sink().load(load(), [batch(rows(1, 1)), batch(rows(2, 1), COLUMNS[:-1])])
+    assert store.files() == {}
+
+
+# Scope
+
+
+def test_a_load_writes_the_days_of_its_window_and_touches_no_other_file(files: Store) -> None:
+    files.load(load(), rows(1, 2) + rows(2, 2) + rows(3, 2) + rows(4, 2))
+    files.write("attendance_date=2026-04-02/notes.txt", b"mine")
+    files.write("_SUCCESS", b"")
+    before = files.files()
+    result = files.load(load(window=(day(2), day(3))), [row(2, "new"), row(3, "p0", count=9)])
+    assert (result.rows, result.rows_removed) == (2, 4)
+    changed = {name for name, content in files.files().items() if before[name] != content}
+    assert {name.partition("/")[0] for name in changed} == {"attendance_date=2026-04-02", "attendance_date=2026-04-03"}
+    assert all(NAME.fullmatch(name) for name in changed)
+
+
+def test_each_account_report_mode_and_filter_set_has_files_of_its_own(store: Store) -> None:
+    wanted = [
+        load(),
+        load(tenant="another"),
+        load(report="another"),
+        load(filters='{"group_ids": ["a"]}'),
+        load(filters='{"group_ids": ["b"]}'),
+    ]
+    for one in wanted * 2:
+        store.load(one, rows(1, 1))
+    assert len(store.files()) == len(wanted)
+
+
+def test_rows_of_people_whom_user_ids_does_not_name_are_refused(store: Store) -> None:
+    store.load(load(user_ids=("p0", "P1")), rows(1, 2, note="old"))
+    with pytest.raises(SinkError, match=r"1 row.*user_ids"):
+        store.load(load(user_ids=("P0", "p1")), rows(1, 3, note="new"))
+    assert store.rows() == values(rows(1, 2, note="old"))
+
+
+def test_rows_from_outside_of_the_window_are_refused(store: Store) -> None:
+    with pytest.raises(SinkError, match="outside of 2026-04-01 to 2026-04-02"):
+        store.load(load(window=(day(1), day(2))), rows(1, 1) + rows(3, 1))
+    assert store.files() == {}
+
+
+@pytest.mark.parametrize("parts", [[rows(1, 1) + rows(2, 1)], [rows(1, 1), rows(1, 1)], [[{"identity_id": "p"}]]])
+def test_batches_that_are_no_days_are_refused(local: Store, parts: list[list[loads.Row]]) -> None:
+    with pytest.raises(SinkError, match="nothing was changed"):
+        local.sink().load(load(), [batch(part) for part in parts])
+    assert local.files() == {}
+
+
+# Sums
+
+
+def test_a_sum_is_one_file_and_its_rows_carry_the_windows_edges(files: Store) -> None:
+    for _ in range(2):
+        result = files.load(summary(1, 30), [row(1, "p0", seconds=5), row(1, "p1")])
+    assert (result.rows, result.rows_removed) == (2, 2)
+    (name,) = files.files()
+    assert name.startswith("_we360_window_start=2026-04-01/we360-")
+    assert (
+        files.rows((), extra=("_we360_window_start", "_we360_window_end"))
+        == [{"_we360_window_start": day(1), "_we360_window_end": day(30)}] * 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(10, 15), (11, 15), (11, 25), (10, 20), (1, 10), (15, 25), (20, 30), (1, 30), (12, 18)]
+)
+def test_a_sum_that_shares_a_day_with_another_is_refused(files: Store, first: int, last: int) -> None:
+    files.load(summary(11, 20), [row(1, "p0", seconds=5)])
+    files.load(summary(26, 30), [row(1, "p0", seconds=6)])
+    before = files.files()
+    if (first, last) == (1, 10):
+        assert files.load(summary(first, last), [row(1, "p0")]).rows == 1
+        return
+    with pytest.raises(WindowOverlaps, match=r"window: .* shares days with 2026-04-(11|26) to 2026-04-(20|30)"):
+        files.load(summary(first, last), [row(1, "p0", seconds=7)])
+    assert files.files() == before
+    assert files.load(summary(first, last, tenant="another"), [row(1, "p0")]).rows == 1
+
+
+def test_a_sum_that_would_vanish_changes_nothing_and_fails(files: Store) -> None:
+    files.load(summary(), [row(1, "p0")])
+    before = files.files()
+    with pytest.raises(EmptyDayRefused, match="2026-04-01"):
+        files.load(summary(), [])
+    assert files.files() == before
+    assert files.load(summary(on_empty=OnEmpty.KEEP), []).days_kept == (day(1),)
+    assert files.load(summary(on_empty=OnEmpty.REPLACE), []).rows_removed == 1
+    assert files.files() == {}
+
+
+# Empty and shrunken days
+
+
+def test_an_empty_day_that_held_rows_changes_nothing_in_the_whole_window_and_fails(files: Store) -> None:
+    files.load(load(), rows(1, 3, note="old") + rows(2, 5, note="old\n"))
+    before = files.files()
+    with pytest.raises(EmptyDayRefused, match=r"2026-04-02: the target holds 5 row\(s\), We360 sent 0.*role.*filters"):
+        files.load(load(), rows(1, 3, note="new"))
+    assert files.files() == before
+
+
+def test_an_empty_day_is_kept_if_asked_and_the_others_are_loaded(files: Store) -> None:
+    files.load(load(), rows(1, 3, note="old") + rows(2, 30, note="old") + rows(3, 1, note="old"))
+    result = files.load(load(on_empty=OnEmpty.KEEP), rows(1, 3, note="new") + rows(2, 14, note="new") + rows(4, 2))
+    assert (result.rows, result.rows_removed, result.days_kept) == (5, 3, (day(2), day(3)))
+    assert files.rows() == values(rows(1, 3, note="new") + rows(2, 30, note="old") + rows(3, 1, note="old") + rows(4, 2))
+
+
+def test_an_empty_day_goes_if_asked_with_its_own_file_alone(files: Store) -> None:
+    files.load(load(), rows(1, 3) + rows(2, 30))
+    files.load(load(tenant="another"), rows(1, 1, note="theirs"))
+    result = files.load(load(on_empty=OnEmpty.REPLACE), rows(2, 1))
+    assert (result.rows, result.rows_removed, result.days_kept) == (1, 33, ())
+    assert files.rows() == values(rows(2, 1) + rows(1, 1, note="theirs"))
+
+
+@pytest.mark.parametrize(
+    ("held", "comes", "passes"), [(19, 1, True), (20, 10, True), (20, 9, False), (21, 10, False), (1, 0, False)]
+)
+def test_a_day_of_twenty_rows_may_lose_half_of_them_and_not_one_more(files: Store, held: int, comes: int, passes: bool) -> None:
+    files.load(load(), rows(1, held, note='"o\nl"d\n'))
+    if passes:
+        assert files.load(load(), rows(1, comes, note="new")).rows == comes
+        return
+    with pytest.raises(EmptyDayRefused):
+        files.load(load(), rows(1, comes, note="new"))
+
+
+# Wholeness
+
+
+def test_a_file_that_is_not_whole_is_repaired_by_rows_and_never_removed_for_none(files: Store, caplog: Any) -> None:
+    files.load(load(), rows(1, 300, note='a "quoted" text'))
+    (name,) = files.files()
+    files.write(name, files.files()[name][:-7] if files.file_format == "parquet" else b'{"note": "')
+    with pytest.raises(EmptyDayRefused):
+        files.load(load(), [])
+    assert files.load(load(), rows(1, 2)).rows == 2
+    assert files.rows() == values(rows(1, 2))
+    assert "not whole" in caplog.text
+
+
+class Killed(BaseException):
+    """What a task's time-out is: no Exception."""
+
+
+@pytest.mark.parametrize("end", [ValueError, Killed])
+def test_an_extract_that_breaks_changes_nothing(store: Store, end: type[BaseException]) -> None:
+    store.load(load(), rows(1, 3, note="old"))
+    before = store.files()
+
+    def broken() -> Iterator[RowBatch]:
+        yield batch(rows(1, 3, note="new"))
+        raise end("the extract broke")
+
+    with pytest.raises(end, match="the extract broke"):
+        store.sink().load(load(), broken())
+    assert store.files() == before
+
+
+class _Breaking(Storage):
+    """A storage in which the n-th change does not happen any more."""
+
+    def __init__(self, inner: Storage, survived: int) -> None:
+        super().__init__(inner.root)
+        self._inner, self._left = inner, survived
+
+    def _change(self, change: Callable[[], None]) -> None:
+        if self._left == 0:
+            raise Killed
+        self._left -= 1
+        change()
+
+    def put(self, name: str, content: bytes) -> None:
+        self._change(lambda: self._inner.put(name, content))
+
+    def remove(self, name: str) -> None:
+        self._change(lambda: self._inner.remove(name))
+
+    def require_folder(self) -> None:
+        self._inner.require_folder()
+
+    def open(self, name: str) -> Any:
+        return self._inner.open(name)
+
+    def folders(self) -> list[str]:
+        return self._inner.folders()
+
+
+@pytest.mark.parametrize("survived", [0, 1, 2])
+def test_a_task_killed_between_two_files_leaves_each_day_old_or_new_and_a_rerun_repairs(files: Store, survived: int) -> None:
+    files.load(load(), rows(1, 1, note="old") + rows(2, 1, note="old") + rows(3, 1, note="old"))
+    new = rows(1, 2, note="new") + rows(3, 2, note="new")
+    wish = load(on_empty=OnEmpty.REPLACE)
+    with pytest.raises(Killed):
+        files.sink(_Breaking(files.storage, survived)).load(wish, loads.batches(new))
+    expected = [rows(1, 2, note="new"), [], rows(3, 2, note="new")][:survived] + [rows(n, 1, note="old") for n in (1, 2, 3)][
+        survived:
+    ]
+    assert files.rows() == values([one for of_day in expected for one in of_day])
+    files.load(wish, new)
+    assert files.rows() == values(new)
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from pathlib import Path
+from airflow_provider_we360.sinks.storage import LocalStorage
+storage = LocalStorage(sys.argv[1], Path(sys.argv[1]))
+storage.put("a/b.csv", b"old")
+os.fsync = lambda fd: os.kill(os.getpid(), signal.SIGKILL)
+storage.put("a/b.csv", b"new and longer")
+"""
+
+
+def test_a_task_killed_while_it_writes_leaves_the_old_file_and_the_next_sweeps_what_it_left(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path)], check=False)
+    assert done.returncode == -9
+    assert (tmp_path / "a/b.csv").read_bytes() == b"old"
+    left = [place.name for place in (tmp_path / "a").iterdir() if place.name != "b.csv"]
+    assert len(left) == 1
+    assert re.fullmatch(r"\.b\.csv\.[0-9a-f]{8}\.part", left[0])
+    (tmp_path / "a/.b.csv.mine.part").touch()
+    Store(str(tmp_path)).storage.put("a/b.csv", b"new")
+    assert sorted(place.name for place in (tmp_path / "a").iterdir()) == [".b.csv.mine.part", "b.csv"]
+    assert (tmp_path / "a/b.csv").read_bytes() == b"new"
+
+
+def test_two_loads_at_once_leave_the_whole_file_of_one(local: Store) -> None:
+    contents = [rows(1, count, note=str(count)) for count in (300, 400)]
+    for _ in range(10):
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda content: local.load(load(), content), contents))
+        assert local.rows() in [values(content) for content in contents]
+        assert len(local.files()) == 1
+
+
+def test_a_sweep_never_takes_away_what_another_is_about_to_write(local: Store) -> None:
+    storage = local.storage
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: storage.put("a/b.csv", str(number % 10).encode() * 500), range(2000)))
+    (content,) = local.files().values()
+    assert len(content) == 500
+    assert len(set(content)) == 1
+
+
+def test_nothing_stays_in_the_temporary_folder(local: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def watched() -> Iterator[RowBatch]:
+        for number in (1, 2):
+            yield batch(rows(number, 50, note="somebody"))
+            assert list(tmp_path.iterdir()) == []
+
+    assert local.sink().load(load(), watched()).rows == 100
+
+
+# What the storage refuses
+
+
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    with pytest.raises(
+        SinkError, match=r"path: cannot write attendance_date=2026-04-01.* in /proc/we360 .*Error: .*run the task"
+    ):
+        Store("/proc/we360").load(load(), rows(1, 1))
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_part_of_the_new(local: Store) -> None:
+    local.load(load(), rows(1, 3, note="old"))
+    before = local.files()
+    script = f"""
+import resource, signal, sys
+sys.path.insert(0, "tests")
+from pathlib import Path
+from airflow_provider_we360.errors import SinkError
+from airflow_provider_we360.sinks.storage import LocalStorage
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    LocalStorage("days", Path({local.path!r})).put({next(iter(before))!r}, b"x" * 5000)
+except SinkError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert re.match(r"path: cannot write attendance_date=.*File too large.*run the task again", done.stdout)
+    assert local.files() == before
+
+
+@pytest.mark.skipif(not HAS_S3, reason="no moto here")
+@pytest.mark.usefixtures("s3_url")
+def test_a_bucket_that_does_not_exist_is_named_and_not_made() -> None:
+    nowhere = Store("s3://nowhere/days", conn_id="a_store")
+    with pytest.raises(SinkError, match=r"path: cannot .* in s3://nowhere/days \(FileNotFoundError"):
+        nowhere.load(load(), rows(1, 1))
+
+
+@pytest.mark.skipif(not HAS_S3, reason="no moto here")
+@pytest.mark.usefixtures("s3_url")
+def test_an_object_in_the_folders_place_is_named_and_the_connection_may_stand_in_the_url() -> None:
+    from airflow_provider_we360.errors import We360ConfigError
+
+    key = uuid.uuid4().hex
+    Store("s3://a_store@we360-hr").write(key, b"an object")
+    with pytest.raises(We360ConfigError, match=r"path: .* is a file"):
+        Store(f"s3://a_store@we360-hr/{key}").sink()
+    store = Store(f"s3://a_store@we360-hr/{key}-days")
+    store.load(load(), rows(1, 2))
+    assert store.rows() == values(rows(1, 2))
+
+
+# What is in a file
+
+
+def test_parquet_says_what_its_columns_mean(local: Store) -> None:
+    local.load(load(), rows(1, 3, seconds=60))
+    (name,) = local.files()
+    file = pq.ParquetFile(Path(local.path) / name)
+    about = {field.name: field.metadata for field in file.schema_arrow}
+    assert about["seconds"] == {b"description": b"Seconds", b"unit": b"seconds"}
+    assert about["attendance_date"] == {b"description": b"The local business day"}
+    assert about["count"] is None
+    types = {field.name: str(field.type) for field in file.schema_arrow}
+    assert (types["attendance_date"], types["punch_in"], types["seconds"]) == ("date32[day]", "timestamp[us]", "int64")
+    assert types["_we360_loaded_at"] == "timestamp[us, tz=UTC]"
+    assert file.schema_arrow.metadata == {b"we360.report": b"dynamic_report", b"we360.mode": b"detailed"}
+    assert file.metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_csv_tells_nothing_from_an_empty_text_and_escapes_nothing_for_spreadsheets(local: Store) -> None:
+    local.file_format = FileFormat.CSV
+    local.load(load(columns=COLUMNS[:4]), [row(1, "p0"), row(1, "p1", note="", seconds=0), row(1, "p2", note='=A1&"x"')])
+    (content,) = local.files().values()
+    ours = '"tenant-1","dag|run|task|-1",2026-05-01 03:04:05.678901Z'
+    assert content.decode().splitlines() == [
+        '"_we360_tenant","_we360_run_id","_we360_loaded_at","attendance_date","identity_id","note","seconds"',
+        f'{ours},2026-04-01,"p0",,',
+        f'{ours},2026-04-01,"p1","",0',
+        f'{ours},2026-04-01,"p2","=A1&""x""",',
+    ]
+
+
+def test_a_day_of_many_people_is_written_and_counted_whole(local: Store) -> None:
+    content = rows(1, 20_001)
+    for file_format in FileFormat:
+        local.file_format = file_format
+        for _ in range(2):
+            result = local.load(load(), content)
+        assert (result.rows, result.rows_removed) == (20_001, 20_001)
+
+
+def test_jsonl_is_an_object_a_line_with_iso_dates(local: Store) -> None:
+    local.file_format = FileFormat.JSONL
+    local.load(load(columns=(*COLUMNS[:3], COLUMNS[-1])), [row(1, "p0", note="न\n", punch_in=dt.datetime(2026, 4, 1, 9))])
+    (content,) = local.files().values()
+    assert content.decode() == (
+        '{"_we360_tenant":"tenant-1","_we360_run_id":"dag|run|task|-1","_we360_loaded_at":"2026-05-01T03:04:05.678901Z",'
+        '"attendance_date":"2026-04-01","identity_id":"p0","note":"न\\n","punch_in":"2026-04-01T09:00:00"}\n'
+    )
+
+
+def test_a_whole_folder_is_one_table_to_duckdb_and_to_arrow(local: Store) -> None:
+    import duckdb
+
+    content = rows(1, 3) + rows(2, 2)
+    local.load(load(), content)
+    query = f"SELECT attendance_date, count(*) FROM '{local.path}/*/*.parquet' GROUP BY 1 ORDER BY 1"
+    assert duckdb.sql(query).fetchall() == [(day(1), 3), (day(2), 2)]
+    # The day is a column as well: folders must not be read as another of that name.
+    assert pq.read_table(local.path, partitioning=None).num_rows == 5
+
+
+def test_a_long_footer_is_read_whole(local: Store) -> None:
+    many = tuple(Column(f"column_{number}", description="x" * 500) for number in range(400))
+    wide = load(columns=(*COLUMNS, *many))
+    for _ in range(2):
+        result = local.load(wide, rows(1, 3))
+    assert result.rows_removed == 3
+    (content,) = local.files().values()
+    assert int.from_bytes(content[-8:-4], "little") > 1 << 16
+    assert len(read(content, "parquet", COLUMNS)) == 3
+
+
+def test_sums_have_no_day_of_their_own(local: Store) -> None:
+    local.load(summary(), [row(1, "p0")])
+    assert "attendance_date" not in local.rows(SUMS)[0]
+
+
+@pytest.mark.parametrize("figures", [300, 9999])
+def test_a_full_temporary_folder_is_named_and_nothing_was_changed(local: Store, figures: int) -> None:
+    script = f"""
+import resource, signal, sys
+sys.path.insert(0, "tests")
+from airflow_provider_we360.errors import SinkError
+from support.loads import load, rows
+from support.stores import Store
+from airflow_provider_we360.sinks.formats import FileFormat
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = Store({local.path!r}, FileFormat.JSONL)
+store.load(load(), rows(1, 3))
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+try:
+    store.load(load(), rows(1, 3) + rows(2, 3, note="".join(map(str, range({figures})))))
+except SinkError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "no room for the rows in" in done.stdout
+    assert "TMPDIR" in done.stdout
+    local.file_format = FileFormat.JSONL
+    assert local.rows() == values(rows(1, 3))
