@@ -54,11 +54,15 @@ def login_task_xcoms(context: Context, we360_conn_id: str) -> TaskXComs | None:
     :raises We360ConfigError: there are two.
     """
     running: Any = context["ti"].task if hasattr(context["ti"], "task") else context["task"]
-    found = sorted(
-        task.task_id
+    ours = [
+        task
         for task in running.get_flat_relatives(upstream=True)
-        if getattr(task, "opens_we360_session", False) and running.render_template(task.we360_conn_id, context) == we360_conn_id
-    )
+        if hasattr(task, "opens_we360_session") and running.render_template(task.we360_conn_id, context) == we360_conn_id
+    ]
+    found = sorted(task.task_id for task in ours if task.opens_we360_session)
+    has_ended = any(not task.opens_we360_session for task in ours)
+    if has_ended and not hasattr(running, "opens_we360_session"):
+        return None  # below the logout: a session begun anew in that XCom would be ended by nobody
     if len(found) > 1:
         raise We360ConfigError(
             f"tasks {' and '.join(found)} upstream of {running.task_id} both log in with Connection {we360_conn_id!r}; "

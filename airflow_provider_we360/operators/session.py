@@ -61,6 +61,7 @@ class We360LogoutOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("we360_conn_id",)
     ui_color = "#e8f1fb"
+    opens_we360_session = False
 
     def __init__(self, *, we360_conn_id: str = "we360_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -141,6 +141,15 @@ def test_without_a_login_task_the_process_logs_in_by_itself_says_so_once_and_log
     assert capsys.readouterr().out.count("no We360LoginOperator") == 1
 
 
+def test_a_task_below_the_logout_logs_in_by_itself_and_leaves_no_session(xcom_mode):
+    with DAG("we360_late_reader", schedule=None) as dag:
+        login, logout = We360LoginOperator(task_id="login"), We360LogoutOperator(task_id="logout")
+        login >> logout >> read()
+    assert run(dag) == "success"
+    assert (xcom_mode.ledger.logins, sum(xcom_mode.ledger.live_sessions().values())) == (2, 0)
+    assert ("login", "we360_token") not in xcoms()
+
+
 def test_two_login_tasks_of_one_connection_are_an_error_that_names_both(xcom_mode, capsys):
     with DAG("we360_two_sessions", schedule=None) as dag:
         [We360LoginOperator(task_id="log_in_here"), We360LoginOperator(task_id="log_in_there")] >> read()
