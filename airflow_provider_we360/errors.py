@@ -109,8 +109,10 @@ class AuthUnavailable(We360AuthError):
 
     @property
     def may_have_counted(self) -> bool:
-        """True where the server may have judged a login, and counted it as a failed one; a gateway in trouble has not."""
-        return self.may_have_acted and self.status not in (429, 502, 503, 504)
+        """True where the server may have judged a login, and counted it as a failed one: no answer came, or one of trouble
+        inside. A gateway in trouble, or a page that stands in its place, has judged none.
+        """
+        return self.may_have_acted and (self.status in (None, 500) or self.is_puzzling)
 
 
 class We360ApiError(We360Error):

@@ -90,9 +90,11 @@ def parse_token_answer(body: Mapping[str, Any], *, sent_at: float, previous: Tok
     """
     access_token = body.get("access_token")
     if not isinstance(access_token, str) or not access_token:
-        raise AuthUnavailable("the token endpoint answered without an access_token; check extra auth_url of the Connection")
+        raise AuthUnavailable(
+            "the token endpoint answered without an access_token; check extra auth_url of the Connection", status=200
+        )
     if str(body.get("token_type") or "bearer").lower() != "bearer":
-        raise AuthUnavailable("the token endpoint answered with a token that is no Bearer token")
+        raise AuthUnavailable("the token endpoint answered with a token that is no Bearer token", status=200)
     refresh_token = body.get("refresh_token")
     if not isinstance(refresh_token, str) or not refresh_token:
         refresh_token = previous.refresh_token if previous else None
