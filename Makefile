@@ -18,7 +18,7 @@ demo: ## real Airflow loads thirty days of a made-up company into DuckDB, and sh
 
 test: ## unit, property, contract, Airflow and architecture tests
 	$(ready) test check
-	@$(bin)/python -m pytest -q --durations=10 -m "not keycloak" $(tests)
+	@$(bin)/python -m pytest -q -n 2 --dist loadfile --durations=10 -m "not keycloak" $(tests)
 
 test-scheduler: ## one Dag file under a real scheduler, all kinds of runs (minutes)
 	$(ready) test
