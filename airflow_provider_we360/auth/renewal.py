@@ -63,7 +63,7 @@ class Renewal:
             return self._after_trouble(token, error, seat, rejected)
         except (CredentialsRefused, ClientRefused) as error:
             refusal = self._blocked(error, seat)
-            if rejected is None and token.is_valid(self._clock()):
+            if self._serves(token, rejected):
                 return self._instead_of_refresh(token, str(error), seat, rejected)
             raise refusal from None
         except LeaseLost:
@@ -96,7 +96,7 @@ class Renewal:
         stored = self._cache.look()
         if stored is not None and stored.refresh_token != token.refresh_token and self._cache.usable(rejected):
             return stored
-        if rejected is None and token.is_valid(self._clock()):
+        if self._serves(token, rejected):
             log.info("We360 session is over (%s); the present token serves to its end", error)
             return self._cache.amend(replace(token, refresh_token=None))
         log.info("We360 session is over (%s); logging in again", error)
@@ -107,22 +107,25 @@ class Renewal:
     def _after_trouble(self, token: TokenSet, error: AuthUnavailable, seat: Seat, rejected: TokenSet | None) -> TokenSet:
         if error.may_have_acted:
             token = self._cache.amend(replace(token, doubtful=True))
-        elif rejected is not None or not token.is_valid(self._clock()):
+        elif not self._serves(token, rejected):
             raise error  # a server that cannot be reached, or asks for a rest, gets no password instead
         if asked_wait_s(error) > LONGEST_WAIT_S and not token.is_valid(self._clock()):
             raise error
         return self._instead_of_refresh(token, str(error), seat, rejected)
 
     def _instead_of_refresh(self, token: TokenSet, why: str, seat: Seat, rejected: TokenSet | None) -> TokenSet:
-        left_s = token.expires_at - self._clock()
-        if rejected is None and token.is_valid(self._clock()):
-            log.warning("%s; the present token works for another %d s", why, left_s)
+        if self._serves(token, rejected):
+            log.warning("%s; the present token works for another %d s", why, token.expires_at - self._clock())
             return token
         log.warning("%s; logging in instead", why)
         # An answer that was lost may have left a session whose newest refresh token nobody holds.
         self.end_quietly(token)
         self._cache.forget(token)
         return self._login(seat, rejected)
+
+    def _serves(self, token: TokenSet, rejected: TokenSet | None) -> bool:
+        """Whether the token set can be used to its end: nobody refused it, and it lives."""
+        return rejected is None and token.is_valid(self._clock())
 
     # login
 

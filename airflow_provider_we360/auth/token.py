@@ -68,12 +68,12 @@ class TokenSet:
         """
         return self.leeway_s + dice * max(0.0, EARLIEST_RENEWAL_SHARE * self.lifetime_s - self.leeway_s)
 
-    def is_fresh(self, now: float, early_s: float | None = None) -> bool:
+    def is_fresh(self, now: float, early_s: float) -> bool:
         """True while it need not be renewed.
 
-        :param early_s: how long before its end it shall be; the leeway if not told.
+        :param early_s: how long before its end it shall be.
         """
-        return self.is_valid(now) and now < self.expires_at - (self.leeway_s if early_s is None else early_s)
+        return self.is_valid(now) and now < self.expires_at - early_s
 
     def is_of_other_session(self, other: TokenSet) -> bool:
         """True where it is known that the two came of two logins."""

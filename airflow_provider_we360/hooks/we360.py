@@ -185,17 +185,10 @@ class We360Hook(BaseHook):
                 try:
                     self._ask_one_row(session.http)
                 finally:
-                    self._end_quietly(session)
+                    session.manager.close()
         except We360Error as error:
             return False, str(error)
         return True, f"Logged in as {settings.customer_id}, and the Dynamic Report answers."
-
-    def _end_quietly(self, session: _Session) -> None:
-        """Best effort: whether the Connection works was answered before."""
-        try:
-            session.manager.logout()
-        except We360Error as error:
-            self.log.warning("The session of the test may live on: %s", error)
 
     @property
     def _session(self) -> _Session:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from airflow_provider_we360.errors import SinkError, WindowOverlaps
 from airflow_provider_we360.rows.batch import RowBatch
+from airflow_provider_we360.sinks import refusals
 from airflow_provider_we360.sinks.base import WINDOW_START, Load, LoadResult, OnEmpty
 from airflow_provider_we360.sinks.emptiness import days_to_keep
 from airflow_provider_we360.sinks.formats import Format, Held, Unreadable
@@ -128,7 +129,7 @@ class _Course:
     def _finish(self, batch: RowBatch) -> None:
         """The batch as a finished file in the spool."""
         if batch.columns != self._load.columns:
-            raise SinkError("the columns of the answer changed while it was read; nothing was changed, run the task again")
+            raise refusals.other_columns()
         if len(batch) == 0:
             return
         day = self._day_of(batch.to_arrow())
@@ -150,9 +151,7 @@ class _Course:
                 "rows of a day are of several days, or of none; nothing was changed. This is an error of the provider"
             )
         if not first <= days[0] <= last:
-            raise SinkError(
-                f"We360 sent rows of {days[0]}, outside of {first} to {last}; nothing was changed. Tell We360 support"
-            )
+            raise refusals.stray_day(self._load, days[0])
         return days[0]
 
     def _require_known_people(self, rows: pa.RecordBatch) -> None:
@@ -165,10 +164,7 @@ class _Course:
         asked = pa.array({user.lower() for user in self._load.user_ids}, pa.string())
         known = pc.is_in(pc.utf8_lower(rows.column(self._load.person_column)), value_set=asked)
         if count := rows.num_rows - (pc.sum(known).as_py() or 0):
-            raise SinkError(
-                f"{count} row(s) are of people whom user_ids does not name; nothing was changed. Check that user_ids holds "
-                f"values of {self._load.person_column}; if it does, tell We360 support that the filter is ignored"
-            )
+            raise refusals.strangers(self._load, count)
 
     # In the storage
 

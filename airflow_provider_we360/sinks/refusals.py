@@ -1,10 +1,30 @@
-"""What all warehouses say alike when they refuse: what to do next, and never a value."""
+"""What all targets say alike when they refuse: what to do next, and never a value."""
 
 from __future__ import annotations
 
 from airflow_provider_we360.errors import SinkError, We360ConfigError
-from airflow_provider_we360.sinks.base import WriteMode
+from airflow_provider_we360.sinks.base import Load, WriteMode
 from airflow_provider_we360.sinks.target import Target
+from airflow_provider_we360.types import Day
+
+
+def other_columns() -> SinkError:
+    """Two answers of one load differ in shape."""
+    return SinkError("the columns of the answer changed while it was read; nothing was changed, run the task again")
+
+
+def stray_day(load: Load, day: Day) -> SinkError:
+    """Rows came of a day that nobody asked for."""
+    first, last = load.window
+    return SinkError(f"We360 sent rows of {day}, outside of {first} to {last}; nothing was changed. Tell We360 support")
+
+
+def strangers(load: Load, count: int) -> SinkError:
+    """Rows came of people whom nobody asked for."""
+    return SinkError(
+        f"{count} row(s) are of people whom user_ids does not name; nothing was changed. Check that user_ids holds "
+        f"values of {load.person_column}; if it does, tell We360 support that the filter is ignored"
+    )
 
 
 def no_value(target: Target, column: str | None) -> SinkError:

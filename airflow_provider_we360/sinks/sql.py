@@ -8,6 +8,7 @@ from logging import getLogger
 
 from airflow_provider_we360.errors import SinkError, We360ConfigError, WindowOverlaps
 from airflow_provider_we360.rows.batch import RowBatch
+from airflow_provider_we360.sinks import refusals
 from airflow_provider_we360.sinks.base import TENANT, WINDOW_END, WINDOW_START, Load, LoadResult, OnEmpty, WriteMode
 from airflow_provider_we360.sinks.catalogue import StoredTable
 from airflow_provider_we360.sinks.emptiness import days_to_keep
@@ -57,7 +58,7 @@ class _Course:
     def _alike(self, batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
         for batch in batches:
             if batch.columns != self._load.columns:
-                raise SinkError("the columns of the answer changed while it was read; nothing was changed, run the task again")
+                raise refusals.other_columns()
             yield batch
 
     @contextmanager
@@ -182,14 +183,9 @@ class _Course:
         """Rows from outside of what is deleted would stand beside those that are there already."""
         first, last = self._load.window
         if strays := sorted(day for day in coming if not first <= day <= last):
-            raise SinkError(
-                f"We360 sent rows of {strays[0]}, outside of {first} to {last}; nothing was changed. Tell We360 support"
-            )
+            raise refusals.stray_day(self._load, strays[0])
         if self._load.user_ids and (count := self._warehouse.count(self._scope.strangers, staged=True)):
-            raise SinkError(
-                f"{count} row(s) are of people whom user_ids does not name; nothing was changed. Check that user_ids holds "
-                f"values of {self._load.person_column}; if it does, tell We360 support that the filter is ignored"
-            )
+            raise refusals.strangers(self._load, count)
 
     def _require_no_overlap(self) -> None:
         first, last = self._load.window

@@ -30,24 +30,11 @@ from support.loads import COLUMNS, LOADED_AT, SUMS, batch, day, load, row, rows,
 from support.stores import Store, read
 
 HAS_S3 = all(importlib.util.find_spec(name) for name in ("moto", "s3fs"))
-NASTY: dict[str, dict[str, Any]] = {
-    "nothing": {},
-    "empty text": {"note": ""},
-    "zeros": {"note": "0", "seconds": 0, "count": 0, "percent": 0.0},
-    "quotes": {"note": 'O\'Hara said "no"; -- DROP TABLE \\ \'\' ""'},
-    "lines": {"note": "a\nb\r\nc\td\r"},
+NASTY = loads.NASTY | {
     "commas": {"note": ',,",\n,'},
     "formula": {"note": "=1+1"},
-    "the word": {"note": "NULL"},
-    "spaces": {"note": "  x  "},
     "unicode": {"note": "नमस्ते 👩‍💻 ẞ é e\u0301 \u202e \ufeff \u2028 \x85"},
     "huge": {"note": "x'\"\n" * 750_000},
-    "most": {"seconds": 2**63 - 1, "count": 2**63 - 1, "percent": 1.7976931348623157e308},
-    "least": {"count": -(2**63), "percent": -5e-324},
-    "fine": {"percent": 0.1 + 0.2},
-    "moment": {"punch_in": dt.datetime(2026, 4, 1, 9, 0, 0)},
-    "fine moment": {"punch_in": dt.datetime(2026, 4, 1, 23, 59, 59, 999999)},
-    "long ago": {"punch_in": dt.datetime(1900, 1, 1)},
 }
 NAME = re.compile(r"attendance_date=2026-04-\d\d/we360-[0-9a-f]{8}\.(parquet|jsonl|csv)")
 

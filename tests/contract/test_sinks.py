@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Any
-
 import pytest
 
 from airflow_provider_we360.errors import EmptyDayRefused, SinkError, We360ConfigError
@@ -15,27 +12,14 @@ from support.engines import Engine
 from support.loads import COLUMNS, LOADED_AT, append, batch, day, load, merge, row, rows, summary
 
 MODES = list(WriteMode)
-NASTY: dict[str, dict[str, Any]] = {
-    "nothing": {},
-    "empty text": {"note": ""},
-    "zeros": {"note": "0", "seconds": 0, "count": 0, "percent": 0.0},
-    "quotes": {"note": 'O\'Hara said "no"; -- DROP TABLE \\ \'\' ""'},
-    "lines": {"note": "a\nb\r\nc\td\r"},
+NASTY = loads.NASTY | {
     "commas": {"note": ',,",\n,'},
     "end of copy": {"note": "\\."},
     "end of copy on a line": {"note": "a\n\\.\nb"},
     "backslash N": {"note": "\\N"},
-    "the word": {"note": "NULL"},
-    "spaces": {"note": "  x  "},
     "unicode": {"note": "नमस्ते 👩‍💻 ẞ é e\u0301 \u202e \ufeff"},
     "placeholders": {"note": "%s %(x)s ? :a $1 100%"},
     "huge": {"note": "x'\"\n" * 250_000},
-    "most": {"seconds": 2**63 - 1, "count": 2**63 - 1, "percent": 1.7976931348623157e308},
-    "least": {"count": -(2**63), "percent": -5e-324},
-    "fine": {"percent": 0.1 + 0.2},
-    "moment": {"punch_in": dt.datetime(2026, 4, 1, 9, 0, 0)},
-    "fine moment": {"punch_in": dt.datetime(2026, 4, 1, 23, 59, 59, 999999)},
-    "long ago": {"punch_in": dt.datetime(1900, 1, 1)},
 }
 
 

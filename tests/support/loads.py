@@ -16,6 +16,22 @@ from airflow_provider_we360.sinks.base import Load, WriteMode
 
 TENANT = "tenant-1"
 LOADED_AT = dt.datetime(2026, 5, 1, 3, 4, 5, 678901, dt.UTC)
+NASTY: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "empty text": {"note": ""},
+    "zeros": {"note": "0", "seconds": 0, "count": 0, "percent": 0.0},
+    "quotes": {"note": 'O\'Hara said "no"; -- DROP TABLE \\ \'\' ""'},
+    "lines": {"note": "a\nb\r\nc\td\r"},
+    "the word": {"note": "NULL"},
+    "spaces": {"note": "  x  "},
+    "most": {"seconds": 2**63 - 1, "count": 2**63 - 1, "percent": 1.7976931348623157e308},
+    "least": {"count": -(2**63), "percent": -5e-324},
+    "fine": {"percent": 0.1 + 0.2},
+    "moment": {"punch_in": dt.datetime(2026, 4, 1, 9, 0, 0)},
+    "fine moment": {"punch_in": dt.datetime(2026, 4, 1, 23, 59, 59, 999999)},
+    "long ago": {"punch_in": dt.datetime(1900, 1, 1)},
+}
+"""Values that every target has to hold as they are."""
 COLUMNS = (
     Column("attendance_date", Kind.DATE, "The local business day"),
     Column("identity_id", description="The person's key"),
