@@ -73,5 +73,5 @@ fmt: ## put the code into its one form
 	$(bin)/ruff check --fix .
 
 clean: ## remove all that the other targets made, .venv too
-	rm -rf .venv .uv .demo .cache dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clouds .uv .demo .cache dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find airflow_provider_we360 tests example_dags docs -name __pycache__ -type d -prune -exec rm -rf {} +
