@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import threading
 import time
-import zoneinfo
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,23 +14,20 @@ import httpx
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_we360.connection import TokenCache, parse_connection
-from airflow_provider_we360.errors import RetryableApiError, We360Error
+from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.hooks.failures import airflow_failures
 from airflow_provider_we360.provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
-from airflow_provider_we360.transport import connection_trouble
 from airflow_provider_we360.types import Clock, Sleep, Window
 
 if TYPE_CHECKING:
-    from airflow_provider_we360.auth.manager import TokenManager
     from airflow_provider_we360.auth.store import TokenStore
-    from airflow_provider_we360.auth.token import TokenSet
     from airflow_provider_we360.client.exchange import Tally
     from airflow_provider_we360.client.extract import Extract
     from airflow_provider_we360.connection import We360Settings
+    from airflow_provider_we360.hooks.session import Session
     from airflow_provider_we360.rows.batch import RowBatch
 
 DEFAULT_PARALLEL_REQUESTS = 4
-TEST_TIMEOUT_S = 10.0
 
 
 class We360Hook(BaseHook):
@@ -71,7 +65,7 @@ class We360Hook(BaseHook):
         self._store = store or self._configured_store
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._opened: _Session | None = None
+        self._opened: Session | None = None
 
     @cached_property
     def settings(self) -> We360Settings:
@@ -176,29 +170,25 @@ class We360Hook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Log in, ask for one row, log out; the token cache is not touched. For the Test button of the Connection form."""
-        from airflow_provider_we360.auth.store import TokenStore
+        from airflow_provider_we360.hooks.trial import Trial
 
         try:
-            settings = replace(self.settings, timeout_s=min(self.settings.timeout_s, TEST_TIMEOUT_S))
-            session = self._open(settings, TokenStore(), asks_twice=False)
-            with session.http:
-                try:
-                    self._ask_one_row(session.http)
-                finally:
-                    session.manager.close()
+            settings = self.settings
+            with Trial(settings, transport=self._transport, clock=self._clock, sleep=self._sleep) as trial:
+                trial.one_row()
         except We360Error as error:
             return False, str(error)
         return True, f"Logged in as {settings.customer_id}, and the Dynamic Report answers."
 
     @property
-    def _session(self) -> _Session:
+    def _session(self) -> Session:
         self._mind_fork()
         with self._lock:
             if self._opened is not None and self._opened.http.is_closed:
                 self._opened.manager.close()
                 self._opened = None
             if self._opened is None:
-                self._opened = self._open(self.settings, self._store(self.settings))
+                self._opened = self._open(self.settings)
             return self._opened
 
     def _mind_fork(self) -> None:
@@ -206,26 +196,10 @@ class We360Hook(BaseHook):
         if self._pid != os.getpid():
             self._pid, self._lock, self._opened = os.getpid(), threading.Lock(), None
 
-    def _open(self, settings: We360Settings, store: TokenStore, *, asks_twice: bool = True) -> _Session:
-        from airflow_provider_we360.auth.endpoint import DEADLINE_S
-        from airflow_provider_we360.auth.manager import TokenManager
-        from airflow_provider_we360.client.http import DEADLINE_FACTOR, build_http_client, send_whole
-        from airflow_provider_we360.hooks.auth import AirflowAuth
+    def _open(self, settings: We360Settings) -> Session:
+        from airflow_provider_we360.hooks.session import open_session
 
-        http = build_http_client(settings, transport=self._transport)
-
-        def send(request: httpx.Request) -> httpx.Response:
-            deadline_s = min(settings.timeout_s * DEADLINE_FACTOR, DEADLINE_S)
-            if not http.is_closed:
-                return send_whole(http, request, deadline_s=deadline_s, clock=self._clock)
-            with build_http_client(settings, transport=self._transport) as another:  # a logout after the last request
-                return send_whole(another, request, deadline_s=deadline_s, clock=self._clock)
-
-        manager = TokenManager(
-            settings, store, send, clock=self._clock, sleep=self._sleep, on_token=_mask, asks_twice=asks_twice
-        )
-        http.auth = AirflowAuth(manager, settings.api_url, settings.customer_id)
-        return _Session(http, manager)
+        return open_session(settings, self._store(settings), transport=self._transport, clock=self._clock, sleep=self._sleep)
 
     def _configured_store(self, settings: We360Settings) -> TokenStore:
         from airflow_provider_we360 import _compat
@@ -256,22 +230,6 @@ class We360Hook(BaseHook):
             )
         return token_store.memory_store(settings, variables, seal)
 
-    def _ask_one_row(self, http: httpx.Client) -> None:
-        from airflow_provider_we360.client import reports
-        from airflow_provider_we360.client.answer import parse_answer
-        from airflow_provider_we360.client.report import Query
-        from airflow_provider_we360.rows.decode import RowDecoder
-
-        report = reports.get("dynamic_report")
-        key = report.modes["detailed"].key
-        day = dt.datetime.fromtimestamp(self._clock(), zoneinfo.ZoneInfo(self.settings.timezone)).date() - dt.timedelta(days=1)
-        query = Query(first_day=day, last_day=day, mode="detailed", columns=key, page=1, limit=1)
-        try:
-            response = http.post(report.path, json=report.body(query))
-        except httpx.RequestError as error:
-            raise RetryableApiError(connection_trouble(error, http.base_url)) from None
-        parse_answer(response, RowDecoder([report.column(name) for name in key], self.settings.timezone))
-
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """The Connection form of Airflow 2.11 to 3.1; later ones read it from the provider's metadata."""
@@ -295,20 +253,3 @@ class We360Hook(BaseHook):
             return StringField(label, description=description, widget=BS3TextFieldWidget())
 
         return {name: field(spec) for name, spec in CONNECTION_FIELDS.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Session:
-    """A client and the manager of its token, which sends through it."""
-
-    http: httpx.Client
-    manager: TokenManager
-
-
-def _mask(token: TokenSet) -> None:
-    """Airflow blanks both tokens wherever a task prints them."""
-    from airflow_provider_we360._compat import mask_secret
-
-    mask_secret(token.access_token)
-    if token.refresh_token:
-        mask_secret(token.refresh_token)
