@@ -6,7 +6,18 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Variable, XCom, get_current_context, mask_secret
 
-__all__ = ["current_context", "delete_xcom", "get_fernet", "get_xcom", "mask_secret", "set_xcom", "variables"]
+from airflow_provider_we360.errors import We360ConfigError
+
+__all__ = [
+    "current_context",
+    "delete_xcom",
+    "find_connection",
+    "get_fernet",
+    "get_xcom",
+    "mask_secret",
+    "set_xcom",
+    "variables",
+]
 
 
 class _Variables:
@@ -72,3 +83,19 @@ def delete_xcom(key: str, where: dict[str, Any]) -> None:
         XCom.clear(**where)
     else:
         delete(key=key, **where)
+
+
+def find_connection(conn_id: str) -> Any:
+    """The Connection, from wherever this process may read it: environment, secrets backends, metadata database.
+
+    :raises We360ConfigError: it is nowhere.
+    """
+    from airflow.models.connection import Connection
+
+    try:
+        return Connection.get_connection_from_secrets(conn_id)
+    except Exception as error:  # noqa: BLE001 - each secrets backend has errors of its own
+        raise We360ConfigError(
+            f"Connection {conn_id!r} is not found from here ({type(error).__name__}); check its id, that this runs with "
+            "the deployment's own settings (AIRFLOW_HOME, secrets backend), or give it as AIRFLOW_CONN_" + conn_id.upper()
+        ) from None

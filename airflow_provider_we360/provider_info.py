@@ -86,6 +86,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": "airflow_provider_we360.transfers.we360_to_sql",
             }
         ],
+        "cli": ["airflow_provider_we360.cli.definition.get_we360_cli_commands"],
         "connection-types": [
             {
                 "hook-class-name": "airflow_provider_we360.hooks.we360.We360Hook",

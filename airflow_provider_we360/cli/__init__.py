@@ -1,0 +1,1 @@
+"""The command line: is this Connection good, from this machine, and how does this tenant's API answer?"""

@@ -1,0 +1,250 @@
+"""``check``: what a person, a script and a network team learn of a Connection, in each state that one can be in."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import ipaddress
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from airflow_provider_we360.cli.command import main
+from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
+from airflow_provider_we360.sandbox.server import serve
+
+Told = dict[str, Any]
+
+
+@pytest.fixture
+def told(capsys) -> Callable[..., tuple[int, Told]]:
+    """Runs ``check ... --json``: exit code and what it printed, the outcome of each step by its name."""
+
+    def run(*words: str) -> tuple[int, Told]:
+        code = main(["check", "we360_default", "--json", *words])
+        printed = json.loads(capsys.readouterr().out)
+        return code, printed | {step["name"]: step["outcome"] for step in printed["steps"]} | {"why": _why(printed)}
+
+    return run
+
+
+def _why(printed: Told) -> str:
+    return next((step["told"] for step in printed["steps"] if step["outcome"] == "failed"), "")
+
+
+def connect(monkeypatch, **changes: Any) -> None:
+    """Change the Connection of the sandbox."""
+    connection = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
+    extra = connection.pop("extra") | changes.pop("extra", {})
+    monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection | {"extra": extra} | changes))
+
+
+ALL = ("connection", "names", "API host", "login server", "login", "report", "logout")
+
+
+def test_a_good_connection_passes_every_step_and_leaves_no_session(sandbox, told):
+    code, printed = told()
+    assert code == 0
+    assert printed["passed"] is True
+    assert [printed[name] for name in ALL] == ["ok"] * len(ALL)
+    assert (sandbox.ledger.logins, sum(sandbox.ledger.live_sessions().values())) == (1, 0)
+
+
+def test_a_wrong_password_is_sent_once_and_named(sandbox, told, monkeypatch):
+    connect(monkeypatch, password="wrong-Passw0rd-55")
+    code, printed = told()
+    assert (code, printed["login server"], printed["login"], printed["report"], printed["logout"]) == (
+        1, "ok", "failed", "skipped", "skipped",
+    )  # fmt: skip
+    assert "Password" in printed["why"]
+    assert "wrong-Passw0rd-55" not in json.dumps(printed)
+    assert sandbox.ledger.counts["logins_refused"] == 1
+
+
+def test_a_wrong_customer_id_is_named(sandbox, told, monkeypatch):
+    connect(monkeypatch, extra={"customer_id": "acme-dmeo"})
+    code, printed = told()
+    assert (code, printed["login"]) == (1, "failed")
+    assert "customer_id" in printed["why"]
+
+
+def test_a_host_that_nobody_knows_is_for_the_network_team(sandbox, told, monkeypatch):
+    connect(monkeypatch, host="https://api.we360.invalid")
+    code, printed = told()
+    assert (code, printed["names"], printed["API host"], printed["login"]) == (1, "failed", "skipped", "skipped")
+    assert "api.we360.invalid has no address" in printed["why"]
+    assert "api.we360.invalid:443" in printed["hosts_to_allow"]
+    assert sandbox.ledger.logins == 0
+
+
+def test_a_port_that_nobody_serves_is_for_the_network_team(sandbox, monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    connect(monkeypatch, host="http://127.0.0.1", port=port)
+    assert main(["check", "we360_default"]) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED   API host" in printed
+    assert f"allow HTTPS from the Airflow workers to 127.0.0.1:{port}" in printed
+
+
+def test_a_certificate_that_nobody_vouches_for_leads_to_ca_bundle(sandbox, told, monkeypatch, tls_server):
+    connect(monkeypatch, host=tls_server[0])
+    code, printed = told()
+    assert (code, printed["API host"], printed["login"]) == (1, "failed", "skipped")
+    assert "ca_bundle" in printed["why"]
+
+
+def test_with_its_ca_bundle_that_host_is_reached_and_its_certificate_told(sandbox, told, monkeypatch, tls_server):
+    connect(monkeypatch, host=tls_server[0], extra={"ca_bundle": str(tls_server[1])})
+    _, printed = told()
+    step = next(step for step in printed["steps"] if step["name"] == "API host")
+    assert step["outcome"] == "warning"  # it ends in three days
+    assert "TLSv1.3, certificate of Acme Inspection, which ends" in step["told"]
+
+
+def test_a_role_that_sees_nobody_is_a_warning(other_sandbox, told):
+    other_sandbox(sees=())
+    code, printed = told()
+    assert (code, printed["report"], printed["logout"]) == (0, "warning", "ok")
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_an_unknown_connection_says_where_it_was_looked_for(told):
+    code, printed = told()
+    assert (code, printed["connection"], printed["logout"]) == (1, "failed", "skipped")
+    assert "'we360_default' is not found from here" in printed["why"]
+
+
+def test_a_failed_report_still_ends_the_session(sandbox, told):
+    sandbox.faults.add("report", "http_403", times="always")
+    code, printed = told()
+    assert (code, printed["report"], printed["logout"]) == (1, "failed", "ok")
+    assert sum(sandbox.ledger.live_sessions().values()) == 0
+
+
+def test_the_fingerprint_holds_forms_and_never_a_value(sandbox, told):
+    code, printed = told("--probe")
+    assert code == 0
+    found = printed["fingerprint"]
+    assert found["columns"]["online_duration"] == ["H:MM:SS", "nothing (U+002D)"]
+    assert found["columns"]["identity_id"] == ["UUID"]
+    assert found["limits"]["1"] == "as many"
+    assert found["errors"]["unknown column"]["names_the_column"] is True
+    assert found["rows"]["total_is_their_number"] == ["total_records"]
+    text = json.dumps(printed)
+    company = sandbox.company
+    names = {value for person in company.people for value in (person.identity_id, person.first_name, person.email)}
+    values = {value for value in names if value}
+    assert values
+    assert [value for value in values if value in text] == []
+    assert sandbox.config.password not in text
+    assert sandbox.config.login not in text
+    assert sum(sandbox.ledger.live_sessions().values()) == 0
+
+
+@pytest.mark.parametrize(
+    ("switches", "where", "says"),
+    [
+        ({"cap": 17, "cap_hidden": True}, ("limits", "100"), "capped at 17"),
+        ({"past_end": "clamped"}, ("past_the_end",), "rows: the last page is repeated"),
+        ({"past_end": "refused"}, ("past_the_end",), "refused (HTTP 200, without rows)"),
+        ({"order": "unstable"}, ("rows", "the_same_twice"), False),
+        ({"rotation": True}, ("token", "refresh_token", "works_once"), True),
+        ({"nothing": "null"}, ("columns", "punch_in"), ["YYYY-MM-DD HH:MM:SS", "null"]),
+        ({"durations": "seconds"}, ("columns", "online_duration"), ["nothing (U+002D)", "number"]),
+        ({"pagination": "absent"}, ("answer", "fields"), {"data": "list"}),
+    ],
+)
+def test_the_fingerprint_tells_apart_what_no_document_tells(other_sandbox, told, switches, where, says):
+    other_sandbox(employees=30, **switches)
+    _, printed = told("--probe")
+    found: Any = printed["fingerprint"]
+    for name in where:
+        found = found[name]
+    assert found == says
+
+
+def test_airflows_own_command_line_knows_it(sandbox):
+    command = [sys.executable, "-m", "airflow", "we360", "check", "we360_default"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "All that a load needs works from this machine." in done.stdout
+
+
+@pytest.fixture
+def other_sandbox(sandbox, monkeypatch) -> Iterator[Callable[..., None]]:
+    """Puts a sandbox with these switches in place of the usual one."""
+    with contextlib.ExitStack() as stack:
+
+        def put(**switches: Any) -> None:
+            server = stack.enter_context(serve(Sandbox(SandboxConfig(**switches))))
+            connect(monkeypatch, host=server.url, extra={"auth_url": server.url})
+
+        yield put
+
+
+@pytest.fixture
+def tls_server(tmp_path) -> Iterator[tuple[str, Path]]:
+    """An HTTPS server whose certificate an authority of its own vouches for: URL, and the authority's file."""
+    files = _authority_and_certificate(tmp_path)
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)  # answers 501 to whatever it is asked
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files["certificate"], files["key"])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_port}", files["authority"]
+    server.shutdown()
+    server.server_close()
+
+
+def _authority_and_certificate(folder: Path) -> dict[str, Path]:
+    now = dt.datetime.now(dt.UTC)
+    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Acme Inspection")])
+
+    def signed(name: x509.Name, public_key: Any, *extensions: x509.ExtensionType) -> x509.Certificate:
+        made = x509.CertificateBuilder().subject_name(name).issuer_name(authority).public_key(public_key)
+        made = made.serial_number(x509.random_serial_number())
+        made = made.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=3))
+        for extension in extensions:
+            made = made.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+        return made.sign(authority_key, hashes.SHA256())
+
+    of_authority = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
+    root = signed(
+        authority,
+        authority_key.public_key(),
+        x509.BasicConstraints(ca=True, path_length=0),
+        of_authority,
+        x509.KeyUsage(
+            digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+            key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+        ),
+    )  # fmt: skip
+    leaf = signed(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]),
+        key.public_key(),
+        x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(of_authority),
+    )
+    files = {name: folder / f"{name}.pem" for name in ("authority", "certificate", "key")}
+    files["authority"].write_bytes(root.public_bytes(serialization.Encoding.PEM))
+    files["certificate"].write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    files["key"].write_bytes(key.private_bytes(*plain))
+    return files
