@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
+if TYPE_CHECKING:
+    from airflow.cli.cli_config import Arg, CLICommand
 
 
 def get_we360_cli_commands() -> list[CLICommand]:
     """The commands of this provider."""
+    from airflow.cli.cli_config import ActionCommand, GroupCommand, lazy_load_command
+
     return [
         GroupCommand(
             name="we360",
@@ -26,7 +30,9 @@ def get_we360_cli_commands() -> list[CLICommand]:
 
 
 def _arguments() -> Iterator[Arg]:
-    arg: Callable[..., Arg] = Arg
+    from airflow.cli import cli_config
+
+    arg: Callable[..., Arg] = cli_config.Arg
     yield arg(("conn_id",), help="id of the Connection, of type we360")
     yield arg(("--json",), action="store_true", help="print one JSON object")
     yield arg(("--probe",), action="store_true", help="also print a fingerprint of the tenant's API; no value of a row")

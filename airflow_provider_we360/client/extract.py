@@ -93,6 +93,10 @@ def parse_extract(
     if unknown := sorted(set(report_params or {}) - chosen.params):
         known = ", ".join(sorted(chosen.params)) or "none"
         raise We360ConfigError(f"report_params: {', '.join(unknown)} is no parameter of report {report!r}; it has {known}")
+    filters = {"group_ids": group_ids, "user_ids": user_ids, "shift_ids": shift_ids}
+    ids = {argument: require_ids(given, argument) for argument, given in filters.items()}
+    if untaken := sorted(argument for argument, given in ids.items() if given and argument not in chosen.filters):
+        raise We360ConfigError(f"{', '.join(untaken)}: report {report!r} takes no such filter; leave it out")
     return Extract(
         report=chosen,
         mode=chosen_mode,
@@ -100,9 +104,7 @@ def parse_extract(
         window=(first, last),
         columns=_typed(chosen, names, column_types or {}, chosen_mode.key),
         optional=frozenset(names) - set(chosen_mode.key) if columns is None else frozenset(),
-        group_ids=require_ids(group_ids, "group_ids"),
-        user_ids=require_ids(user_ids, "user_ids"),
-        shift_ids=require_ids(shift_ids, "shift_ids"),
+        **ids,
         params=dict(report_params or {}),
     )
 

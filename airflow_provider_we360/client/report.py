@@ -10,6 +10,9 @@ from typing import Any
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.schema import Column
 
+FILTERS = frozenset({"group_ids", "user_ids", "shift_ids"})
+"""Arguments that narrow the rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -56,6 +59,7 @@ class Report:
     :param day_column: the column that holds a row's day.
     :param body: makes the JSON body of a request.
     :param params: names that ``report_params`` may hold.
+    :param filters: which of the filters it takes; of people, only where its rows tell them by the same ids.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Report:
     day_column: str
     body: Callable[[Query], dict[str, Any]]
     params: frozenset[str] = frozenset()
+    filters: frozenset[str] = FILTERS
 
     def mode(self, name: str) -> Mode:
         """The mode of that name.
