@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Variable, XCom, get_current_context, mask_secret
@@ -14,6 +15,7 @@ __all__ = [
     "find_connection",
     "get_fernet",
     "get_xcom",
+    "is_masked_by_name",
     "mask_secret",
     "set_xcom",
     "variables",
@@ -99,3 +101,18 @@ def find_connection(conn_id: str) -> Any:
             f"Connection {conn_id!r} is not found from here ({type(error).__name__}); check its id, that this runs with "
             "the deployment's own settings (AIRFLOW_HOME, secrets backend), or give it as AIRFLOW_CONN_" + conn_id.upper()
         ) from None
+
+
+def is_masked_by_name(name: str) -> bool:
+    """Whether Airflow blanks the value of a Variable of this name wherever it shows one."""
+    for place in (
+        "airflow.sdk._shared.secrets_masker",
+        "airflow.sdk.execution_time.secrets_masker",
+        "airflow.utils.log.secrets_masker",
+    ):
+        try:
+            module = importlib.import_module(place)
+        except ImportError:
+            continue
+        return bool(module.should_hide_value_for_key(name))
+    return False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from airflow_provider_we360.errors import We360ConfigError
@@ -56,6 +56,8 @@ class Load:
     :param columns: columns of every batch, in order.
     :param user_ids: only these people were asked for; empty: all.
     :param group_filtered: True where group or shift filters narrowed the rows, and others lie in the same place.
+    :param pseudonyms: what the pseudonyms of a column begin with, by column.
+    :param personal: names of the report's columns that name, reach or place a person in clear.
     :param filters: all that narrowed the rows, as one text, the same for the same filters; empty: nothing did.
     :param run_id: value of ``_we360_run_id``.
     :param loaded_at: value of ``_we360_loaded_at``, aware, UTC.
@@ -71,6 +73,8 @@ class Load:
     run_id: str
     loaded_at: dt.datetime
     user_ids: tuple[str, ...] = ()
+    pseudonyms: Mapping[str, str] = field(default_factory=dict)
+    personal: frozenset[str] = frozenset()
     group_filtered: bool = False
     filters: str = ""
     write_mode: WriteMode = WriteMode.REPLACE_WINDOW

@@ -27,6 +27,17 @@ def strangers(load: Load, count: int) -> SinkError:
     )
 
 
+def otherwise_named(load: Load, target: Target, count: int) -> We360ConfigError:
+    """Rows of the window tell people in clear where this load brings pseudonyms, the other way round, or by another key."""
+    person = load.person_column
+    ours = f"pseudonyms {load.pseudonyms[person]}..." if person in load.pseudonyms else "ids in clear"
+    return We360ConfigError(
+        f"pseudonymize: this load brings {ours} in {person}, and {count} row(s) of {target} in its window tell people "
+        "otherwise: each would be there twice. Nothing was changed. Load the window once with write_mode='replace_window' "
+        "and without user_ids, or name another table"
+    )
+
+
 def no_value(target: Target, column: str | None) -> SinkError:
     """A column that takes no NULL got one."""
     return SinkError(f"table: a row has no value for column {column} of {target}, which takes no NULL; nothing was changed")

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from airflow_provider_we360.rows.pseudonyms import SHORTEST
 from airflow_provider_we360.sinks.base import RUN_ID, TENANT, WINDOW_END, WINDOW_START, Load
 
 
@@ -49,13 +50,25 @@ class Scope:
     @property
     def replaced(self) -> Condition:
         """Rows that ``replace_window`` takes away: of this tenant, these days, and with ``user_ids`` only those people."""
-        condition = self.tenant & (self._own_edges if self.load.day_column is None else self._days(self.load.day_column))
-        return condition & self._people("IN") if self.load.user_ids else condition
+        return self.days & self._people("IN") if self.load.user_ids else self.days
 
     @property
     def merged(self) -> Condition:
         """Rows among which ``merge`` looks for its keys."""
         return self.tenant & self._own_edges if self.load.day_column is None else self.tenant
+
+    @property
+    def days(self) -> Condition:
+        """All rows of this tenant and window, whoever they are of."""
+        return self.tenant & (self._own_edges if self.load.day_column is None else self._days(self.load.day_column))
+
+    @property
+    def otherwise_named(self) -> Condition:
+        """Rows whose person is told in another way than this load tells people: in clear, or by pseudonyms of another key."""
+        person = self.quote(self.load.person_column)
+        if prefix := self.load.pseudonyms.get(self.load.person_column):
+            return Condition(f"substr({person}, 1, {len(prefix)}) <> {self.placeholder}", (prefix,))
+        return Condition(f"length({person}) >= {SHORTEST}")
 
     @property
     def overlapping(self) -> Condition:

@@ -49,7 +49,9 @@ class _Course:
 
     def take(self, batches: Iterable[RowBatch]) -> LoadResult:
         with self._explained(), self._warehouse.opened(self._alike(batches)) as to_stage:
-            self._require_adopted(self._shaped())
+            stored = self._shaped()
+            self._require_adopted(stored)
+            self._warn_of_personal(stored)
             self._warehouse.stage(to_stage)
             with self._transaction():
                 self._warehouse.lock()
@@ -120,6 +122,17 @@ class _Course:
             log.info("Added to table %s: %s", self._warehouse.target, ", ".join(column.name for column in new))
         return bool(new)
 
+    def _warn_of_personal(self, stored: StoredTable) -> None:
+        """What was once asked for in clear stays in other days' rows until somebody takes it out."""
+        asked = {column.name.lower() for column in self._load.columns}
+        if left := [name for name in sorted(self._load.personal) if name.lower() not in asked and stored.column(name)]:
+            log.warning(
+                "Table %s has personal column(s) that this task no longer asks for: %s. Rows of other days may still hold "
+                "them; to be rid of them, drop the column(s), or set them to NULL",
+                self._warehouse.target,
+                ", ".join(left),
+            )
+
     def _require_adopted(self, stored: StoredTable) -> None:
         """Rows without key, from before this provider, would neither be replaced nor counted."""
         orphans = {
@@ -158,6 +171,7 @@ class _Course:
     def _exchange(self) -> LoadResult:
         kept: tuple[Day, ...] = ()
         nothing_kept = self._scope.everything
+        self._require_people_told_alike()
         if self._load.write_mode is WriteMode.APPEND:
             removed = self._warehouse.delete(self._scope.run)
         elif self._load.write_mode is WriteMode.MERGE:
@@ -168,6 +182,14 @@ class _Course:
             removed = self._warehouse.delete(self._scope.replaced & nothing_kept)
         rows = self._warehouse.insert(nothing_kept)
         return LoadResult(rows=rows, rows_removed=removed, days_kept=kept, where=str(self._warehouse.target))
+
+    def _require_people_told_alike(self) -> None:
+        """A person who stays in the window under another name would be there twice."""
+        stays = self._load.write_mode is WriteMode.MERGE or (
+            self._load.write_mode is WriteMode.REPLACE_WINDOW and self._load.user_ids
+        )
+        if stays and (count := self._warehouse.count(self._scope.days & self._scope.otherwise_named)):
+            raise refusals.otherwise_named(self._load, self._warehouse.target, count)
 
     def _judged(self) -> tuple[Day, ...]:
         """Days to keep, once it is clear that the rows may take the place of those there."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_we360.client.exchange import Tally
     from airflow_provider_we360.client.extract import Extract
     from airflow_provider_we360.hooks.we360 import We360Hook
+    from airflow_provider_we360.rows.pseudonyms import PseudonymKey
     from airflow_provider_we360.sinks.base import Load, LoadResult, Sink
     from airflow_provider_we360.types import Window
 
@@ -51,8 +52,14 @@ class We360Transfer(BaseOperator):
         "lookback_days",
         "on_empty",
         "column_types",
+        "pseudonymize",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"columns": "json", "report_params": "json", "column_types": "json"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "columns": "json",
+        "report_params": "json",
+        "column_types": "json",
+        "pseudonymize": "json",
+    }
     ui_color = "#e8f1fb"
     filters_lie_apart: ClassVar[bool] = False
     """True where each filter set has a place of its own in the target, so that a replace leaves nobody's old rows behind."""
@@ -74,6 +81,7 @@ class We360Transfer(BaseOperator):
         lookback_days: int = 0,
         on_empty: str = "fail",
         column_types: Mapping[str, str] | None = None,
+        pseudonymize: Mapping[str, str] | None = None,
         max_parallel_requests: int = 4,
         **kwargs: Any,
     ) -> None:
@@ -92,6 +100,7 @@ class We360Transfer(BaseOperator):
         self.lookback_days = lookback_days
         self.on_empty = on_empty
         self.column_types = column_types
+        self.pseudonymize = pseudonymize
         self.max_parallel_requests = max_parallel_requests
 
     @abstractmethod
@@ -158,20 +167,36 @@ class We360Transfer(BaseOperator):
     def _move(self, hook: We360Hook, extract: Extract, context: Context) -> tuple[Progress, Tally, LoadResult]:
         from airflow_provider_we360.client.exchange import Tally
         from airflow_provider_we360.client.extract import require_parallel_requests
+        from airflow_provider_we360.rows.pseudonyms import pseudonymized
 
         parallel = require_parallel_requests(self.max_parallel_requests)
-        load, sink = self._describe(context, hook, extract), self._sink()
+        keys = self._keys(extract)
+        load, sink = self._describe(context, hook, extract, keys), self._sink()
         tally = Tally()
         progress = Progress(extract.slices, clock=time.monotonic, tell=self.log.info)
-        with closing(progress.watch(hook.read(extract, max_parallel_requests=parallel, tally=tally))) as batches:
+        rows = hook.read(extract, max_parallel_requests=parallel, tally=tally)
+        with closing(progress.watch(pseudonymized(batch, keys) for batch in rows)) as batches:
             # The first batch says which columns the server really gives.
             first = next(batches)
             result = sink.load(replace(load, columns=first.columns), chain([first], batches))
         return progress, tally, result
 
-    def _describe(self, context: Context, hook: We360Hook, extract: Extract) -> Load:
+    def _keys(self, extract: Extract) -> dict[str, PseudonymKey]:
+        """The key of each column that shall hold pseudonyms; tells the log which personal columns are loaded in clear."""
+        from airflow_provider_we360.hooks.pseudonym_keys import read_keys
+        from airflow_provider_we360.rows.pseudonyms import require_pseudonymizable
+
+        keys = read_keys(self.pseudonymize)
+        require_pseudonymizable(keys, extract.columns)
+        in_clear = [column.name for column in extract.columns if column.personal and column.name not in keys]
+        if in_clear:
+            self.log.info("Personal columns loaded in clear: %s", ", ".join(in_clear))
+        return keys
+
+    def _describe(self, context: Context, hook: We360Hook, extract: Extract, keys: Mapping[str, PseudonymKey]) -> Load:
         from airflow_provider_we360.sinks.base import Load
 
+        people = next((keys[name] for name in extract.mode.key if name in keys), None)
         return Load(
             report=extract.report.name,
             mode=extract.mode_name,
@@ -180,7 +205,9 @@ class We360Transfer(BaseOperator):
             day_column=extract.report.day_column if extract.mode.sliced_by_day else None,
             key=extract.mode.key,
             columns=extract.columns,
-            user_ids=extract.user_ids,
+            user_ids=tuple(map(people.pseudonym, extract.user_ids)) if people else extract.user_ids,
+            pseudonyms={name: key.prefix for name, key in keys.items()},
+            personal=frozenset(column.name for column in extract.report.columns.values() if column.personal),
             group_filtered=not self.filters_lie_apart and bool(extract.group_ids or extract.shift_ids),
             filters=_filter_set(extract),
             run_id=run_id(context),

@@ -42,6 +42,8 @@ class We360ToObjectStorageOperator(We360Transfer):
         nothing and fails, ``keep`` leaves that file as it is, ``replace`` writes or removes it. (templated)
     :param column_types: type of a column by name, where it shall not be the report's own: ``text``, ``bigint``, ``double``,
         ``date``, ``timestamp``, ``duration``. (templated)
+    :param pseudonymize: columns that shall hold pseudonyms, and where the key is: ``{"email": "conn:we360_pseudonyms"}``, the
+        password of that Connection, or ``"var:NAME"``, a Variable that Airflow masks (docs: "Privacy"). (templated)
     :param max_parallel_requests: days that are asked for at once, 1 to 32.
     :returns: ``{"report", "window", "rows", "slices", "requests", "path", "seconds"}``, never rows.
     """

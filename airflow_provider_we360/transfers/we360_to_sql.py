@@ -45,6 +45,8 @@ class We360ToSqlOperator(We360Transfer):
     :param evolve_schema: add columns that the table lacks; none is ever dropped or narrowed.
     :param column_types: type of a column by name, where it shall not be the report's own: ``text``, ``bigint``, ``double``,
         ``date``, ``timestamp``, ``duration``. (templated)
+    :param pseudonymize: columns that shall hold pseudonyms, and where the key is: ``{"email": "conn:we360_pseudonyms"}``, the
+        password of that Connection, or ``"var:NAME"``, a Variable that Airflow masks (docs: "Privacy"). (templated)
     :param max_parallel_requests: days that are asked for at once, 1 to 32.
     :returns: ``{"report", "window", "rows", "slices", "requests", "table", "seconds"}``, never rows.
     """

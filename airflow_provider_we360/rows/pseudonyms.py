@@ -1,0 +1,81 @@
+"""Pseudonyms: a person's id or e-mail becomes a name that only the holder of the key can make again (docs/adr/0013)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.rows.batch import RowBatch
+from airflow_provider_we360.rows.schema import Column, Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+HEX_DIGITS = hashlib.sha256().digest_size * 2
+SHORTEST = len("v") + len("_") + HEX_DIGITS
+"""So long is the shortest pseudonym. No id of We360's, a UUID, comes near."""
+
+
+@dataclass(frozen=True, slots=True)
+class PseudonymKey:
+    """A key. The same text under the same key is the same pseudonym, in every table, report and year.
+
+    :param secret: the key itself.
+    :param version: names it in each pseudonym, so that those of two keys are told apart.
+    """
+
+    secret: bytes = field(repr=False)
+    version: str
+
+    @property
+    def prefix(self) -> str:
+        """What all pseudonyms of this key begin with."""
+        return f"{self.version}_"
+
+    def pseudonym(self, text: str) -> str:
+        """``<version>_<64 hex digits>``: HMAC-SHA256 of the text in NFKC, without blanks around it, in lower case."""
+        plain = unicodedata.normalize("NFKC", text).strip().lower()
+        return self.prefix + hmac.new(self.secret, plain.encode(), hashlib.sha256).hexdigest()
+
+
+def require_pseudonymizable(keys: Mapping[str, PseudonymKey], columns: tuple[Column, ...]) -> None:
+    """Nothing, if each key is for a text column that is asked for.
+
+    :raises We360ConfigError: otherwise; names the column.
+    """
+    kinds = {column.name: column.kind for column in columns}
+    for name in keys:
+        if name not in kinds:
+            raise We360ConfigError(
+                f"pseudonymize: {name!r} is not among the columns that are asked for; name it in columns, or leave it out here"
+            )
+        if kinds[name] is not Kind.TEXT:
+            raise We360ConfigError(f"pseudonymize: {name!r} holds {kinds[name].value}, and only text has pseudonyms")
+
+
+def pseudonymized(batch: RowBatch, keys: Mapping[str, PseudonymKey]) -> RowBatch:
+    """The batch with pseudonyms in these columns; a missing value stays missing. Columns that it lacks are passed over."""
+    columns = tuple(_named(column) if column.name in keys else column for column in batch.columns)
+    rows = batch.to_arrow()
+    for number, column in enumerate(columns):
+        if column.name in keys:
+            rows = rows.set_column(number, column.name, _replaced(rows.column(number), keys[column.name]))
+    return RowBatch(columns, batch.window, rows)
+
+
+def _named(column: Column) -> Column:
+    return replace(column, description=f"Pseudonym (HMAC-SHA256) of: {column.description or column.name}", personal=False)
+
+
+def _replaced(texts: pa.Array, key: PseudonymKey) -> pa.Array:
+    """Each distinct text is worked out once."""
+    import pyarrow as pa
+
+    encoded = texts.dictionary_encode()
+    pseudonyms = pa.array([key.pseudonym(text) for text in encoded.dictionary.to_pylist()], pa.string())
+    return pseudonyms.take(encoded.indices)
