@@ -1,17 +1,24 @@
-"""Which file in ``warehouses/`` serves a Connection: the one named as its connection type. There is no list to edit."""
+"""Which file in ``warehouses/`` serves a Connection: the one named as its connection type. There is no list to edit.
+
+Any other SQL database is served by :mod:`airflow_provider_we360.sinks.generic`.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from logging import getLogger
 
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.sinks import warehouses
+from airflow_provider_we360.sinks.generic import GenericWarehouse
 from airflow_provider_we360.sinks.sql import SqlSink
 from airflow_provider_we360.sinks.table import parse_table
 from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
 from airflow_provider_we360.types import Clock, Sleep
+
+log = getLogger(__name__)
 
 
 def names() -> tuple[str, ...]:
@@ -41,12 +48,18 @@ def sink_for(hook: object, table: str, *, conn_id: str, sleep: Sleep, clock: Clo
     if not isinstance(hook, DbApiHook):
         kind = f"type {conn_type!r}" if isinstance(conn_type, str) else f"a kind that Airflow serves by {type(hook).__name__}"
         raise We360ConfigError(
-            f"sql_conn_id: {conn_id!r} is of {kind}, which is no SQL database; use a Connection of type {known}"
-        )
-    if conn_type not in names():
-        raise We360ConfigError(
-            f"sql_conn_id: {conn_id!r} is of type {conn_type!r}, into which this provider cannot load yet; "
-            f"use a Connection of type {known}"
+            f"sql_conn_id: {conn_id!r} is of {kind}, which is no SQL database; use a Connection of type {known}, or "
+            "of any other that Airflow serves by a DbApiHook"
         )
     target = Target(hook=hook, table=parse_table(table), conn_id=conn_id, sleep=sleep, clock=clock)
-    return SqlSink(get(conn_type), target)
+    if isinstance(conn_type, str) and conn_type in names():
+        return SqlSink(get(conn_type), target)
+    log.info(
+        "Connection %r is of type %r, for which there is no fast path: rows go by executemany, in standard SQL. There is no "
+        "lock: where the table enforces no primary key, two loads of the same rows at once can double them; an Airflow pool "
+        "of one slot keeps them apart. With a path of their own: %s",
+        conn_id,
+        conn_type,
+        known,
+    )
+    return SqlSink(GenericWarehouse, target)

@@ -16,6 +16,7 @@ import pytest
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="we360-tests-"))
 
 from airflow_provider_we360.sinks import registry
+from support.elsewhere import ELSEWHERE, ElsewherePostgres, ElsewhereSQLite
 from support.engines import MARIADBD, DuckDB, Engine, MariaDB, Postgres, SQLite, mariadb_server, warm_up
 
 PROCESSES = 2
@@ -68,10 +69,14 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-@pytest.fixture(params=registry.names())
+@pytest.fixture(params=[*registry.names(), *(f"elsewhere, {kind}" for kind in ELSEWHERE)])
 def engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
-    """A database of each type of Connection that there is a warehouse for."""
+    """A database of each type of Connection that there is a warehouse for, and some behind hooks that are not known."""
     name = request.param
+    if name == "elsewhere, SQLite":
+        return ElsewhereSQLite(folder)
+    if name == "elsewhere, PostgreSQL":
+        return ElsewherePostgres(request.getfixturevalue("postgres_server"))
     if name == "duckdb":
         return DuckDB(folder)
     if name == "sqlite":

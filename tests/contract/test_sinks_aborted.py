@@ -97,9 +97,8 @@ def test_rows_that_the_target_refuses_take_the_whole_load_back(engine: Engine, t
 
 def test_a_load_leaves_no_staging_behind(engine: Engine, table: str) -> None:
     engine.load(table, load(window=(day(1), day(2))), OLD)
-    catalogue = "sqlite_master" if engine.conn_type == "sqlite" else "information_schema.tables"
-    name = "name" if engine.conn_type == "sqlite" else "table_name"
-    assert engine.execute(f"SELECT {name} FROM {catalogue} WHERE {name} LIKE '%we360_stg%'") == []
+    name = engine.table_name
+    assert engine.execute(f"SELECT {name} FROM {engine.tables} WHERE {name} LIKE '%we360_stg%'") == []
 
 
 OLD_COMPLETE = batch(OLD).rows

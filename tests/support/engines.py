@@ -31,6 +31,11 @@ class Engine(ABC):
 
     conn_type: ClassVar[str]
     text = "VARCHAR"
+    tables, table_name = "information_schema.tables", "table_name"
+    longest_text: ClassVar[int] = 2**20
+    """In ASCII."""
+    has_lock: ClassVar[bool] = True
+    """False where nothing but a primary key keeps two loads of the same rows apart."""
 
     def __init__(self, connection: dict[str, Any]) -> None:
         self.connection = connection
@@ -118,6 +123,7 @@ class DuckDB(Engine):
 class SQLite(Engine):
     conn_type = "sqlite"
     text = "TEXT"
+    tables, table_name = "sqlite_master", "name"
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "warehouse.sqlite"
@@ -259,6 +265,8 @@ class _Watched:
         found = getattr(self._inner, name)
         if name == "cursor":
             return lambda *args, **kwargs: _Watched(found(*args, **kwargs), self._before)
+        if name == "commit":
+            return lambda: (self._before("COMMIT"), found())
         if name in ("execute", "executemany", "copy", "copy_expert"):
 
             def told(sql: str, *args: Any, **kwargs: Any) -> Any:

@@ -10,10 +10,12 @@ import pytest
 
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.sinks import registry, warehouses
+from airflow_provider_we360.sinks.generic import GenericWarehouse
+from airflow_provider_we360.sinks.sql import SqlSink
 from airflow_provider_we360.sinks.warehouse import Warehouse
 
 
-def sink_for(hook: object, table: str = "attendance") -> object:
+def sink_for(hook: object, table: str = "attendance") -> SqlSink:
     return registry.sink_for(hook, table, conn_id="target", sleep=time.sleep, clock=time.monotonic)
 
 
@@ -42,7 +44,7 @@ def test_a_file_more_is_a_warehouse_more(tmp_path: Path, monkeypatch: pytest.Mon
     )
     monkeypatch.setattr(warehouses, "__path__", [*warehouses.__path__, str(tmp_path)])
     assert "clickhouse" in registry.names()
-    assert sink_for(sql_hook("clickhouse"))
+    assert sink_for(sql_hook("clickhouse"))._warehouse is registry.get("clickhouse")
 
 
 def test_looking_imports_none_of_them() -> None:
@@ -68,11 +70,20 @@ def test_a_hook_without_type_is_refused_by_its_class() -> None:
         sink_for(object())
 
 
-def test_a_database_without_warehouse_is_refused_and_the_known_ones_named() -> None:
-    with pytest.raises(
-        We360ConfigError, match=r"sql_conn_id: 'target' is of type 'mssql', .* use .* duckdb, mysql, postgres, sqlite"
-    ):
-        sink_for(sql_hook("mssql"))
+def test_any_other_database_is_served_and_the_log_says_what_that_means(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", registry.__name__):
+        sink = sink_for(sql_hook("mssql"))
+    assert isinstance(sink, SqlSink)
+    assert sink._warehouse is GenericWarehouse
+    (said,) = [record.getMessage() for record in caplog.records if record.name == registry.__name__]
+    assert "'target' is of type 'mssql'" in said
+    assert "no lock" in said
+
+
+def test_a_database_with_a_file_of_its_own_goes_by_that(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", registry.__name__):
+        assert sink_for(sql_hook("sqlite"))._warehouse is registry.get("sqlite")
+    assert not caplog.records
 
 
 def test_the_tables_name_is_looked_at_before_anything_is_opened() -> None:
