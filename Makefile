@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-scheduler test-keycloak test-fleet test-celery check docs diagrams bench bench-tokens build fmt clean
+.PHONY: help demo test test-clouds test-scheduler test-keycloak test-fleet test-celery check docs diagrams bench bench-tokens build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
@@ -19,6 +19,10 @@ demo: ## real Airflow loads thirty days of a made-up company into DuckDB, and sh
 test: ## unit, property, contract, Airflow and architecture tests
 	$(ready) test check
 	@$(bin)/python -m pytest -q -n 2 --dist loadfile --durations=10 -m "not keycloak" $(tests)
+
+test-clouds: ## object stores and cloud warehouses, each on its test server (minutes)
+	$(ready) clouds
+	@WE360_REQUIRE_CLOUDS=1 .venv-clouds/bin/python -m pytest -q -n 2 --dist loadfile tests/contract -m clouds
 
 test-scheduler: ## one Dag file under a real scheduler, all kinds of runs (minutes)
 	$(ready) test

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import logging
 import multiprocessing
 import os
@@ -18,8 +20,24 @@ os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="we360-tests-"))
 from airflow_provider_we360.sinks import registry
 from support.elsewhere import ELSEWHERE, ElsewherePostgres, ElsewhereSQLite
 from support.engines import MARIADBD, DuckDB, Engine, MariaDB, Postgres, SQLite, mariadb_server, warm_up
+from support.redshift_engine import BUCKET, Redshift, redshift_port
 
 PROCESSES = 2
+
+
+def require_clouds(*packages: str) -> None:
+    """Skip where the clouds' clients are not installed; fail there if they are said to be."""
+    if missing := [package for package in packages if not _is_installed(package)]:
+        if os.environ.get("WE360_REQUIRE_CLOUDS"):
+            pytest.fail(f"{', '.join(missing)} not installed, and WE360_REQUIRE_CLOUDS is set: .ci/bootstrap clouds")
+        pytest.skip(f"{', '.join(missing)} not installed: make test-clouds")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +67,27 @@ def mariadb_port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
+def redshift_server(postgres_server: str) -> Iterator[int]:
+    """Port of the stand-in for Redshift."""
+    require_clouds("moto", "s3fs", "redshift_connector", "airflow.providers.amazon")
+    with redshift_port(postgres_server) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def redshift_s3() -> Iterator[str]:
+    """An S3 of this machine, and the bucket in which loads are staged."""
+    require_clouds("moto", "s3fs")
+    server = importlib.import_module("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    Redshift(0, url).client.create_bucket(Bucket=BUCKET)
+    yield url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
 def processes() -> Iterator[ProcessPoolExecutor]:
     """Processes of their own, Airflow loaded."""
     context = multiprocessing.get_context("spawn")
@@ -69,7 +108,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-@pytest.fixture(params=[*registry.names(), *(f"elsewhere, {kind}" for kind in ELSEWHERE)])
+CLOUDS = frozenset({"bigquery", "redshift", "snowflake"})
+"""Targets whose clients are in a venv of their own."""
+TARGETS = [pytest.param(name, marks=pytest.mark.clouds if name in CLOUDS else ()) for name in registry.names()]
+
+
+@pytest.fixture(params=[*TARGETS, *(f"elsewhere, {kind}" for kind in ELSEWHERE)])
 def engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
     """A database of each type of Connection that there is a warehouse for, and some behind hooks that are not known."""
     name = request.param
@@ -85,6 +129,8 @@ def engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
         return Postgres(request.getfixturevalue("postgres_server"))
     if name == "mysql":
         return MariaDB(request.getfixturevalue("mariadb_port"))
+    if name == "redshift":
+        return Redshift(request.getfixturevalue("redshift_server"), request.getfixturevalue("redshift_s3"))
     raise AssertionError(f"warehouses/{name}.py has no database to be tried on: add one here")
 
 

@@ -36,6 +36,8 @@ class Engine(ABC):
     """In ASCII."""
     has_lock: ClassVar[bool] = True
     """False where nothing but a primary key keeps two loads of the same rows apart."""
+    enforces_keys: ClassVar[bool] = True
+    """False where a primary key is a promise to the planner."""
 
     def __init__(self, connection: dict[str, Any]) -> None:
         self.connection = connection
