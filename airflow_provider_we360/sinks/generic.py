@@ -106,7 +106,8 @@ class GenericWarehouse(Warehouse):
         try:
             if hook.supports_autocommit:
                 self._told("SET AUTOCOMMIT", lambda: hook.set_autocommit(connection, False))
-            self._connection, self._cursor = connection, connection.cursor()
+            self._cursor = self._told("opening a cursor", connection.cursor)
+            self._connection = connection
             self._spell = speller(connection, hook.placeholder)
             yield batches
         finally:
@@ -388,10 +389,10 @@ def _engine_of(hook: Any) -> Any:
         from sqlalchemy.pool import NullPool
 
         engine = hook.get_sqlalchemy_engine({"poolclass": NullPool})
-        assert engine.dialect.name
+        engine.connect().close()  # what a hook says its URI is need not work
     except Exception as error:  # noqa: BLE001 - no dialect, no driver of it, no URI: each hook says it its own way
         log.info(
-            "SQLAlchemy does not know this database (%s): types of existing columns are not looked at", type(error).__name__
+            "SQLAlchemy does not reach this database (%s): types of existing columns are not looked at", type(error).__name__
         )
         return None
     return engine

@@ -326,3 +326,10 @@ def test_a_table_that_may_not_be_made_fails_at_once_and_names_the_step(
 ) -> None:
     with pytest.raises(SinkError, match=r"at CREATE \(InsufficientPrivilege\); nothing was changed"):
         without_temporary_tables.load(f"pg_catalog.{table}", load(), rows(1, 1))
+
+
+def test_a_uri_that_does_not_work_is_no_reason_to_fail(postgres_server: str, table: str) -> None:
+    pg = ElsewherePostgres(postgres_server)
+    pg.uri = "sqlite:////no/such/folder/at/all.db"
+    assert pg.load(table, load(), rows(1, 2)).rows == 2
+    assert pg.load(table, load(), rows(1, 2)).rows_removed == 2
