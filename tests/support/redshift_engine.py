@@ -15,7 +15,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cache
 from typing import Any, ClassVar
 
 from support.engines import Engine, _Watched
@@ -73,17 +73,22 @@ class Redshift(Engine):
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in super().execute(*statements)]
 
-    @cached_property
+    @property
     def client(self) -> Any:
-        import boto3
-
-        login = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-        return boto3.client("s3", endpoint_url=self.s3_url, **login)
+        return _s3(self.s3_url)
 
     def files(self, bucket: str = BUCKET, prefix: str = "") -> dict[str, bytes]:
         """All objects whose name begins so."""
         found = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())
         return {one["Key"]: self.client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in found}
+
+
+@cache
+def _s3(url: str) -> Any:
+    import boto3
+
+    login = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    return boto3.client("s3", endpoint_url=url, **login)
 
 
 class _Connection:
