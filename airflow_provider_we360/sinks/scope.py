@@ -68,7 +68,8 @@ class Scope:
         person = self.quote(self.load.person_column)
         if prefix := self.load.pseudonyms.get(self.load.person_column):
             return Condition(f"substr({person}, 1, {len(prefix)}) <> {self.placeholder}", (prefix,))
-        return Condition(f"length({person}) >= {SHORTEST}")
+        # Not every database has a length().
+        return Condition(f"{person} LIKE {self.placeholder}", ("_" * SHORTEST + "%",))
 
     @property
     def overlapping(self) -> Condition:

@@ -30,8 +30,9 @@ _COPY = re.compile(
     r"IAM_ROLE (?:default|'arn:aws:iam::\d{12}:role/[^']+') FORMAT AS PARQUET"
 )
 _GRAMMAR = re.compile(
-    r"(BEGIN|COMMIT|ROLLBACK)|CREATE (TEMPORARY )?TABLE .*|ALTER TABLE \S+ ADD COLUMN \S+ [^,]+|COMMENT ON (TABLE|COLUMN) .*"
-    r'|DROP TABLE \S+|LOCK ("\w+"\.)?"\w+"|(RESET|SET) statement_timeout( TO \d+)?|(SELECT|DELETE FROM|INSERT INTO|UPDATE) .*',
+    r"(BEGIN|COMMIT|ROLLBACK)|CREATE (TEMPORARY )?TABLE .*|COMMENT ON (TABLE|COLUMN) .*|DROP TABLE \S+"
+    r"|ALTER TABLE \S+ (ADD COLUMN \S+ [^,]+|DROP COLUMN \S+)|(RESET|SET) statement_timeout( TO \d+)?"
+    r'|LOCK ("\w+"\.)?"\w+"|(SELECT|DELETE FROM|INSERT INTO|UPDATE)\s.*',
     re.DOTALL,
 )
 _UNKNOWN = re.compile(r"to_regclass|ON CONFLICT|\blongtext\b|\bRETURNING\b|lock_timeout")
@@ -118,7 +119,7 @@ class _Cursor:
     def execute(self, sql: str, parameters: Any = None) -> Any:
         if sql.startswith("COPY"):
             return self._copy(sql)
-        if not _GRAMMAR.fullmatch(sql) or _UNKNOWN.search(sql):
+        if not _GRAMMAR.fullmatch(sql.strip()) or _UNKNOWN.search(sql):
             raise AssertionError(f"Redshift knows no such statement: {sql}")
         # A primary key is noted there and not enforced: here it is noted as a check that lets all pass.
         sql = re.sub(r"PRIMARY KEY \([^)]*\)", "CONSTRAINT noted_key CHECK (true)", sql)
