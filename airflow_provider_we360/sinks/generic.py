@@ -21,6 +21,7 @@ from airflow_provider_we360.sinks import refusals
 from airflow_provider_we360.sinks.base import TENANT, Load, WriteMode
 from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
 from airflow_provider_we360.sinks.paramstyle import speller
+from airflow_provider_we360.sinks.reflection import engine_of, stored_column
 from airflow_provider_we360.sinks.scope import Condition
 from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
@@ -100,7 +101,7 @@ class GenericWarehouse(Warehouse):
     @contextmanager
     def opened(self, batches: Iterable[RowBatch]) -> Iterator[Iterable[RowBatch]]:
         hook = self.target.hook
-        self._engine = _engine_of(hook)
+        self._engine = engine_of(hook)
         self.staging = self.quote(self._staging_name)
         connection = self._told("connecting", hook.get_conn)
         try:
@@ -331,7 +332,7 @@ class GenericWarehouse(Warehouse):
         inspector, name = self._inspector(), self.target.table.table.lower()
         if not inspector.has_table(name, schema=self._schema):
             return []
-        return [_stored(column, self._engine.dialect) for column in inspector.get_columns(name, schema=self._schema)]
+        return [stored_column(column, self._engine.dialect) for column in inspector.get_columns(name, schema=self._schema)]
 
     def _described(self) -> list[StoredColumn]:
         """Names only: what an empty answer says of itself, in numbers that only the driver knows."""
@@ -381,27 +382,3 @@ class GenericWarehouse(Warehouse):
             f"table: the database refused the load into {self.target} at {error.step} ({kind}); nothing was changed.{lost} "
             "Its text may hold values and is not shown: see the database's own log"
         )
-
-
-def _engine_of(hook: Any) -> Any:
-    """SQLAlchemy's engine, for types, names and catalogue; None where it does not know the database."""
-    try:
-        from sqlalchemy.pool import NullPool
-
-        engine = hook.get_sqlalchemy_engine({"poolclass": NullPool})
-        engine.connect().close()  # what a hook says its URI is need not work
-    except Exception as error:  # noqa: BLE001 - no dialect, no driver of it, no URI: each hook says it its own way
-        log.info(
-            "SQLAlchemy does not reach this database (%s): types of existing columns are not looked at", type(error).__name__
-        )
-        return None
-    return engine
-
-
-def _stored(column: Mapping[str, Any], dialect: Any) -> StoredColumn:
-    try:
-        kind = re.split(r"\s+(?:COLLATE|CHARACTER SET)\s", str(column["type"].compile(dialect=dialect)))[0]
-    except Exception:  # noqa: BLE001 - a type of the database's own, which SQLAlchemy cannot spell
-        kind = ""
-    filled = any(column.get(word) for word in ("default", "identity", "computed")) or column.get("autoincrement") is True
-    return StoredColumn(str(column["name"]), kind, not column.get("nullable", True), filled)
