@@ -109,6 +109,12 @@ class Load:
         return person
 
     @property
+    def about(self) -> str:
+        """What the table holds, as its comment says it."""
+        unit = "day" if self.day_column else "window"
+        return f"We360 report {self.report}, mode {self.mode}: a row per person and {unit}; durations in seconds"
+
+    @property
     def table_key(self) -> tuple[str, ...]:
         """Names of the key columns in the target, ours first."""
         edges = (WINDOW_START.name, WINDOW_END.name) if self.day_column is None else ()

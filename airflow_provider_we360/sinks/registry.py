@@ -12,6 +12,7 @@ from logging import getLogger
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.sinks import warehouses
 from airflow_provider_we360.sinks.generic import GenericWarehouse
+from airflow_provider_we360.sinks.load_log import log_target
 from airflow_provider_we360.sinks.sql import SqlSink
 from airflow_provider_we360.sinks.table import parse_table
 from airflow_provider_we360.sinks.target import Target
@@ -33,13 +34,16 @@ def get(conn_type: str) -> type[Warehouse]:
     return found
 
 
-def sink_for(hook: object, table: str, *, conn_id: str, sleep: Sleep, clock: Clock) -> SqlSink:
+def sink_for(
+    hook: object, table: str, *, conn_id: str, sleep: Sleep, clock: Clock, load_log_table: str | None = None
+) -> SqlSink:
     """The sink that loads into ``table`` through this hook. Nothing is opened yet.
 
     :param hook: what Airflow made of the Connection.
     :param conn_id: the Connection's id, for messages.
     :param clock: any clock that only goes forward, in seconds; with ``sleep`` it bounds the wait for a locked target.
-    :raises We360ConfigError: where the Connection is of no such kind, or ``table`` is no table name.
+    :param load_log_table: where each load writes down what it did; None: nowhere.
+    :raises We360ConfigError: where the Connection is of no such kind, or a table's name is none.
     """
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
@@ -52,8 +56,9 @@ def sink_for(hook: object, table: str, *, conn_id: str, sleep: Sleep, clock: Clo
             "of any other that Airflow serves by a DbApiHook"
         )
     target = Target(hook=hook, table=parse_table(table), conn_id=conn_id, sleep=sleep, clock=clock)
+    book = None if load_log_table is None else log_target(target, load_log_table)
     if isinstance(conn_type, str) and conn_type in names():
-        return SqlSink(get(conn_type), target)
+        return SqlSink(get(conn_type), target, book)
     log.info(
         "Connection %r is of type %r, for which there is no fast path: rows go by executemany, in standard SQL. There is no "
         "lock: where the table enforces no primary key, two loads of the same rows at once can double them; an Airflow pool "
@@ -62,4 +67,4 @@ def sink_for(hook: object, table: str, *, conn_id: str, sleep: Sleep, clock: Clo
         conn_type,
         known,
     )
-    return SqlSink(GenericWarehouse, target)
+    return SqlSink(GenericWarehouse, target, book)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from logging import getLogger
 
-from airflow_provider_we360.errors import SinkError, We360ConfigError, WindowOverlaps
+from airflow_provider_we360.errors import SinkError, We360ConfigError, We360Error, WindowOverlaps
 from airflow_provider_we360.rows.batch import RowBatch
-from airflow_provider_we360.sinks import refusals
+from airflow_provider_we360.sinks import load_log, refusals
 from airflow_provider_we360.sinks.base import TENANT, WINDOW_END, WINDOW_START, Load, LoadResult, OnEmpty, WriteMode
 from airflow_provider_we360.sinks.catalogue import StoredTable
 from airflow_provider_we360.sinks.emptiness import days_to_keep
-from airflow_provider_we360.sinks.scope import Scope
+from airflow_provider_we360.sinks.scope import Condition, Scope
 from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse, literal
 from airflow_provider_we360.types import Day
@@ -27,24 +27,44 @@ class SqlSink:
     """Loads into one table of one database.
 
     :param warehouse: how this kind of database does each step.
+    :param log: the table where each load writes down what it did; None: none.
     """
 
-    def __init__(self, warehouse: type[Warehouse], target: Target) -> None:
+    def __init__(self, warehouse: type[Warehouse], target: Target, log: Target | None = None) -> None:
         warehouse.require_usable(target)
+        if log is not None:
+            with _about_the_log():
+                warehouse.require_usable(log)
         self._warehouse = warehouse
         self._target = target
+        self._log = log
 
     def load(self, load: Load, batches: Iterable[RowBatch]) -> LoadResult:
         """Table, staging, then one transaction; see :class:`airflow_provider_we360.sinks.base.Sink`."""
-        return _Course(self._warehouse(self._target, load), load).take(batches)
+        return _Course(self._warehouse(self._target, load), load, self._log).take(batches)
+
+
+@contextmanager
+def _about_the_log() -> Iterator[None]:
+    """Inside it, whatever is refused is refused of the log: the error names that argument."""
+    try:
+        yield
+    except (SinkError, We360ConfigError) as error:
+        raise _of_the_log(error) from None
+
+
+def _of_the_log(error: We360Error) -> We360Error:
+    return type(error)(f"{load_log.ARGUMENT}: {str(error).removeprefix('table: ')}")
 
 
 class _Course:
     """One load on its way."""
 
-    def __init__(self, warehouse: Warehouse, load: Load) -> None:
+    def __init__(self, warehouse: Warehouse, load: Load, log: Target | None = None) -> None:
         self._warehouse = warehouse
         self._load = load
+        self._log = log
+        self._explain = warehouse.explain
         self._scope = Scope(load, warehouse.quote, warehouse.adapt, warehouse.placeholder)
 
     def take(self, batches: Iterable[RowBatch]) -> LoadResult:
@@ -52,10 +72,15 @@ class _Course:
             stored = self._shaped()
             self._require_adopted(stored)
             self._warn_of_personal(stored)
+            log = self._log_course()
             self._warehouse.stage(to_stage)
             with self._transaction():
                 self._warehouse.lock()
-                return self._exchange()
+                result = self._exchange()
+                if log is not None:
+                    with self._spoken_for_by(log):
+                        log.note(self._load, self._warehouse.staged_per_day(), result)
+            return result
 
     def _alike(self, batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
         for batch in batches:
@@ -68,7 +93,7 @@ class _Course:
         try:
             yield
         except self._warehouse.driver_error as error:
-            raise self._warehouse.explain(error) from None
+            raise self._explain(error) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -80,6 +105,37 @@ class _Course:
             with suppress(Exception):
                 self._warehouse.rollback()
             raise
+
+    # The load log: a course of its own on the same session
+
+    def _log_course(self) -> _Course | None:
+        """The log, made or widened where that is allowed."""
+        if self._log is None:
+            return None
+        with _about_the_log():
+            load = load_log.log_load(self._load)
+            course = _Course(self._warehouse.beside(self._log, load), load)
+            with course._explained():
+                course._shaped()
+            return course
+
+    @contextmanager
+    def _spoken_for_by(self, log: _Course) -> Iterator[None]:
+        """What the driver raises inside it is of the log. It is explained where all is: whoever begins anew must see it."""
+        self._explain = lambda error: _of_the_log(log._warehouse.explain(error))
+        yield
+        self._explain = self._warehouse.explain
+
+    def note(self, load: Load, coming: Mapping[Day, int], result: LoadResult) -> None:
+        """Write down a load, as the last step of its transaction; what an earlier try of it wrote is replaced."""
+        earlier = self._scope.tenant & Condition(
+            f"{self._warehouse.quote(load_log.LOAD_ID.name)} = {self._warehouse.placeholder}", (load_log.load_id(load),)
+        )
+        if self._warehouse.count(earlier):
+            self._warehouse.lock()
+            self._warehouse.delete(earlier)
+        rows = load_log.entries(load, result.where, coming, result.days_kept)
+        self._warehouse.insert_values(self._load.all_columns, rows)
 
     # Table and columns
 

@@ -25,15 +25,16 @@ class TableName:
         return tuple(part for part in (self.database, self.schema, self.table) if part is not None)
 
 
-def parse_table(text: str) -> TableName:
+def parse_table(text: str, argument: str = "table") -> TableName:
     """The name in its parts.
 
+    :param argument: what the user calls it, for the error.
     :raises We360ConfigError: where it is not one to three plain identifiers with dots between.
     """
     parts = str(text).split(".")
     if not 1 <= len(parts) <= 3 or not all(COLUMN_NAME.fullmatch(part) for part in parts):
         raise We360ConfigError(
-            f"table: {text!r} is no table name; write table, schema.table or database.schema.table without quotes, "
+            f"{argument}: {text!r} is no table name; write table, schema.table or database.schema.table without quotes, "
             "each part a letter or underscore, then letters, digits, underscores, 63 at most"
         )
     return TableName(*reversed(parts))

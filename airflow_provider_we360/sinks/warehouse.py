@@ -5,13 +5,15 @@ Whatever most SQL databases do alike has its text here and may be overridden; wh
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import re
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from itertools import islice
+from typing import Any, ClassVar, Self
 
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.rows.batch import RowBatch
@@ -21,6 +23,9 @@ from airflow_provider_we360.sinks.base import WINDOW_END, WINDOW_START, Load, Wr
 from airflow_provider_we360.sinks.catalogue import StoredTable
 from airflow_provider_we360.sinks.scope import Condition
 from airflow_provider_we360.sinks.target import Target
+
+VALUES_ROWS = 50
+"""So many rows stand behind one VALUES: databases bound how many parameters a statement has, the smallest at 999."""
 
 
 class Warehouse(ABC):
@@ -123,6 +128,15 @@ class Warehouse(ABC):
     def typed_placeholder(self, kind: Kind) -> str:
         return f"CAST({self.placeholder} AS {self.type_names[kind]})"
 
+    def beside(self, target: Target, load: Load) -> Self:
+        """The same session, and so the same transaction, on another table. Nothing is staged there.
+
+        :raises We360ConfigError: where the session does not reach that table.
+        """
+        other = copy.copy(self)
+        other.target, other.load = target, load
+        return other
+
     # Table and columns
 
     def create_table(self) -> None:
@@ -135,9 +149,7 @@ class Warehouse(ABC):
             parts.append(f"PRIMARY KEY ({', '.join(keys)})")
         self.run(f"CREATE TABLE {self.table} ({', '.join(parts)})")
         if self.has_comments:
-            unit = "day" if self.load.day_column else "window"
-            about = f"We360 report {self.load.report}, mode {self.load.mode}: a row per person and {unit}; durations in seconds"
-            self.run(f"COMMENT ON TABLE {self.table} IS {literal(about)}")
+            self.run(f"COMMENT ON TABLE {self.table} IS {literal(self.load.about)}")
         self._comment(self.load.all_columns)
 
     def add_columns(self, columns: Iterable[Column]) -> None:
@@ -193,6 +205,17 @@ class Warehouse(ABC):
             f"INSERT INTO {self.table} ({names}) SELECT {', '.join(values)} FROM {self.staged()} WHERE {condition.sql}",
             [*map(self.adapt, constants.values()), *condition.parameters],
         )
+
+    def insert_values(self, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> int:
+        """Insert a few rows that are at hand as values, in the order of the columns; some tens to a statement."""
+        names = ", ".join(self.quote(column.name) for column in columns)
+        marks = f"({', '.join(self.typed_placeholder(column.kind) for column in columns)})"
+        left, inserted = iter(rows), 0
+        while chunk := list(islice(left, VALUES_ROWS)):
+            values = [self.adapt(value) for row in chunk for value in row]
+            self.run(f"INSERT INTO {self.table} ({names}) VALUES {', '.join([marks] * len(chunk))}", values)
+            inserted += len(chunk)
+        return inserted
 
     def count(self, condition: Condition, *, staged: bool = False) -> int:
         source = self.staged() if staged else self.table

@@ -47,11 +47,13 @@ class We360ToSqlOperator(We360Transfer):
         ``date``, ``timestamp``, ``duration``. (templated)
     :param pseudonymize: columns that shall hold pseudonyms, and where the key is: ``{"email": "conn:we360_pseudonyms"}``, the
         password of that Connection, or ``"var:NAME"``, a Variable that Airflow masks (docs: "Privacy"). (templated)
+    :param load_log_table: a table in the same database in which each load writes down, with the rows and in one transaction,
+        what it did: a row per day, empty days too. Named like ``table``. (templated)
     :param max_parallel_requests: days that are asked for at once, 1 to 32.
     :returns: ``{"report", "window", "rows", "slices", "requests", "table", "seconds"}``, never rows.
     """
 
-    template_fields: Sequence[str] = (*We360Transfer.template_fields, "sql_conn_id", "table", "write_mode")
+    template_fields: Sequence[str] = (*We360Transfer.template_fields, "sql_conn_id", "table", "write_mode", "load_log_table")
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class We360ToSqlOperator(We360Transfer):
         write_mode: str = "replace_window",
         create_table: bool = True,
         evolve_schema: bool = True,
+        load_log_table: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -69,11 +72,21 @@ class We360ToSqlOperator(We360Transfer):
         self.write_mode = write_mode
         self.create_table = create_table
         self.evolve_schema = evolve_schema
+        self.load_log_table = load_log_table
 
     def _sink(self) -> Sink:
         from airflow_provider_we360.sinks.registry import sink_for
 
-        return sink_for(self._sql_hook(), self.table, conn_id=self.sql_conn_id, clock=time.monotonic, sleep=time.sleep)
+        # A template may render to nothing.
+        log = str(self.load_log_table or "").strip()
+        return sink_for(
+            self._sql_hook(),
+            self.table,
+            conn_id=self.sql_conn_id,
+            clock=time.monotonic,
+            sleep=time.sleep,
+            load_log_table=log if log not in ("", "None") else None,
+        )
 
     def _write(self) -> dict[str, Any]:
         from airflow_provider_we360.sinks.base import WriteMode

@@ -51,11 +51,12 @@ class Engine(ABC):
     @abstractmethod
     def hook(self) -> Any: ...
 
-    def sink(self, table: str, hook: Any = None) -> SqlSink:
-        return sink_for(hook or self.hook(), table, conn_id=self.conn_id, sleep=time.sleep, clock=time.monotonic)
+    def sink(self, table: str, hook: Any = None, log: str | None = None) -> SqlSink:
+        patient = {"sleep": time.sleep, "clock": time.monotonic}
+        return sink_for(hook or self.hook(), table, conn_id=self.conn_id, load_log_table=log, **patient)
 
-    def load(self, table: str, load: Load, content: Iterable[loads.Row]) -> LoadResult:
-        return self.sink(table).load(load, loads.batches(content, load.columns))
+    def load(self, table: str, load: Load, content: Iterable[loads.Row], log: str | None = None) -> LoadResult:
+        return self.sink(table, log=log).load(load, loads.batches(content, load.columns))
 
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
         """Run the statements as any other user of the database; what the last one answers."""

@@ -9,16 +9,16 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError, We360Error, foreign_text
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import OWN_PREFIX, Column, Kind
 from airflow_provider_we360.sinks import refusals
-from airflow_provider_we360.sinks.base import WriteMode
+from airflow_provider_we360.sinks.base import Load, WriteMode
 from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
 from airflow_provider_we360.sinks.scope import Condition
+from airflow_provider_we360.sinks.spelled import Form, spelled
 from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse, literal
 
@@ -55,21 +55,8 @@ _ADVICE = {
 """Errors whose text is about names and the server, and what helps. All others may quote a row, or a trigger's words."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """How rows are spelled for one way of bulk loading."""
-
-    escapes: tuple[tuple[str, str], ...]
-    quote: str
-    between_cells: str
-    between_rows: str
-    null: str
-    chunk: int
-    """So many characters go at once: few round trips, bounded memory."""
-
-
-_INSERT = _Form((("\\", "\\\\"), ("'", "''")), "'", ",", "),(", "NULL", 2**18)  # below what the smallest server takes at once
-_FILE = _Form((("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n")), "", "\t", "\n", "\\N", 2**23)
+_INSERT = Form((("\\", "\\\\"), ("'", "''")), "'", ",", "),(", "NULL", 2**18)  # below what the smallest server takes at once
+_FILE = Form((("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n")), "", "\t", "\n", "\\N", 2**23)
 
 
 class MySqlWarehouse(Warehouse):
@@ -100,6 +87,8 @@ class MySqlWarehouse(Warehouse):
     _connection: Any = None
     _cursor: Any = None
     _user = "the user"
+    _opened = ""
+    """The database that the Connection opens."""
     _database = ""
     _name = ""
 
@@ -137,12 +126,12 @@ class MySqlWarehouse(Warehouse):
         if self._may_send_files:
             self._send_files(batches, names)
             return
-        for rows in _spelled(batches, _INSERT):
+        for rows in spelled(batches, _INSERT):
             self.run(f"INSERT INTO {self.staging} ({names}) VALUES ({rows})")
 
     def _send_files(self, batches: Iterable[RowBatch], names: str) -> None:
         with tempfile.TemporaryFile(prefix="we360-") as file:  # has no name; the driver opens it by its number
-            for rows in _spelled(batches, _FILE):
+            for rows in spelled(batches, _FILE):
                 file.seek(0)
                 file.truncate()
                 file.write(f"{rows}\n".encode())
@@ -169,6 +158,11 @@ class MySqlWarehouse(Warehouse):
     def quote(self, name: str) -> str:
         return f"`{name}`"
 
+    def beside(self, target: Target, load: Load) -> Self:
+        other = super().beside(target, load)
+        other._settle_on_table()  # noqa: SLF001 - it is of our own kind
+        return other
+
     @property
     def table(self) -> str:
         return f"{self.quote(self._database)}.{self.quote(self._name)}"
@@ -186,9 +180,7 @@ class MySqlWarehouse(Warehouse):
         parts = [self._declared(column, is_ours=True) for column in self.load.all_columns]
         if self.load.write_mode is not WriteMode.APPEND:
             parts.append(f"PRIMARY KEY ({', '.join(map(self.quote, self.load.table_key))})")
-        unit = "day" if self.load.day_column else "window"
-        about = f"We360 report {self.load.report}, mode {self.load.mode}: a row per person and {unit}; durations in seconds"
-        self.run(f"CREATE TABLE {self.table} ({', '.join(parts)}) ENGINE = InnoDB COMMENT = {_literal(about)}")
+        self.run(f"CREATE TABLE {self.table} ({', '.join(parts)}) ENGINE = InnoDB COMMENT = {_literal(self.load.about)}")
 
     def add_columns(self, columns: Iterable[Column]) -> None:
         """All in one statement, which commits by itself: a sibling finds either none of them or all."""
@@ -341,43 +333,16 @@ class MySqlWarehouse(Warehouse):
         # The other driver sends no file that has no name, and one with a name would outlive a killed task.
         self._may_send_files = bool(self.target.hook.local_infile and taken) and self._is_mysqlclient
         self._user, self._exact = _text(user), _text(exact or "utf8mb4_bin")
-        self._database, self._name = self.target.table.schema or _text(database or ""), self.target.table.table
+        self._opened = _text(database or "")
+        self._settle_on_table()
+        self.staging = f"{self.quote(self._database)}.{self.staging}"
+
+    def _settle_on_table(self) -> None:
+        self._database, self._name = self.target.table.schema or self._opened, self.target.table.table
         if not self._database:
             raise We360ConfigError(
                 f"table: Connection {self.target.conn_id!r} opens no database; set its Schema, or write database.{self.target}"
             )
-        self.staging = f"{self.quote(self._database)}.{self.staging}"
-
-
-def _spelled(batches: Iterable[RowBatch], form: _Form) -> Iterator[str]:
-    """All rows, about ``form.chunk`` characters at a time."""
-    for batch in batches:
-        rows = _rows(batch, form)
-        first = length = 0
-        for number, row in enumerate(rows):
-            length += len(row)
-            if length >= form.chunk:
-                yield form.between_rows.join(rows[first : number + 1])
-                first, length = number + 1, 0
-        if first < len(rows):
-            yield form.between_rows.join(rows[first:])
-
-
-def _rows(batch: RowBatch, form: _Form) -> list[str]:
-    """Each row as text. Made by the column: a driver would format cell by cell."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    cells = []
-    for column, array in zip(batch.columns, batch.to_arrow().columns, strict=True):
-        text = array.cast(pa.string())
-        if column.kind is Kind.TEXT:
-            for plain, escaped in form.escapes:
-                text = pc.replace_substring(text, plain, escaped)
-        cells.append(pc.binary_join_element_wise(form.quote, text, form.quote, ""))
-    joined = pc.binary_join_element_wise(*cells, form.between_cells, null_handling="replace", null_replacement=form.null)
-    rows: list[str] = joined.to_pylist()
-    return rows
 
 
 def _stored(name: object, kind: object, nullable: object, defaulted: object, extra: object) -> StoredColumn:

@@ -6,13 +6,15 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360Error, foreign_text
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import refusals
+from airflow_provider_we360.sinks.base import Load
 from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
+from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
 
 CHUNK_BYTES = 4 * 2**20
@@ -114,6 +116,10 @@ class PostgresWarehouse(Warehouse):
 
     def quote(self, name: str) -> str:
         return f'"{name.lower()}"'
+
+    def beside(self, target: Target, load: Load) -> Self:
+        refusals.require_database(target, self._database)
+        return super().beside(target, load)
 
     @property
     def table(self) -> str:
