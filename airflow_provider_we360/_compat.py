@@ -6,10 +6,13 @@ import importlib
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Variable, XCom, get_current_context, mask_secret
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_we360.errors import We360ConfigError
 
 __all__ = [
+    "BaseTrigger",
+    "TriggerEvent",
     "current_context",
     "delete_xcom",
     "find_connection",

@@ -79,12 +79,20 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "We360", "external-doc-url": "https://docs.we360.ai/", "tags": ["service"]},
         ],
         "hooks": [{"integration-name": "We360", "python-modules": ["airflow_provider_we360.hooks.we360"]}],
+        "operators": [{"integration-name": "We360", "python-modules": ["airflow_provider_we360.operators.session"]}],
+        "sensors": [{"integration-name": "We360", "python-modules": ["airflow_provider_we360.sensors.report"]}],
+        "triggers": [{"integration-name": "We360", "python-modules": ["airflow_provider_we360.triggers.report"]}],
         "transfers": [
             {
                 "source-integration-name": "We360",
                 "target-integration-name": "Common SQL",
                 "python-module": "airflow_provider_we360.transfers.we360_to_sql",
-            }
+            },
+            {
+                "source-integration-name": "We360",
+                "target-integration-name": "Common IO",
+                "python-module": "airflow_provider_we360.transfers.we360_to_object_storage",
+            },
         ],
         "cli": ["airflow_provider_we360.cli.definition.get_we360_cli_commands"],
         "connection-types": [

@@ -89,6 +89,14 @@ def is_running(window: Window, *, now: dt.datetime, timezone: str) -> bool:
     return window[1] >= _unended_day(_utc(now, "now"), _zone(timezone))
 
 
+def day_end(day: dt.date, timezone: str) -> dt.datetime:
+    """The instant, in UTC, at which a local day ends: the first one of the next local date.
+
+    :raises We360ConfigError: where ``timezone`` is none.
+    """
+    return dt.datetime.combine(day + _ONE_DAY, dt.time.min, _zone(timezone)).astimezone(dt.UTC)
+
+
 def _explicit(window_start: object, window_end: object, zone: ZoneInfo) -> Window | None:
     """What the arguments say; None where neither is given."""
     start, end = _given(window_start, "window_start"), _given(window_end, "window_end")

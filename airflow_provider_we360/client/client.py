@@ -78,6 +78,12 @@ class We360Client:
             gate.stop()
             pool.shutdown(wait=False, cancel_futures=True)
 
+    def has_rows(self, extract: Extract) -> bool:
+        """Whether the first slice holds a row: one request, for one row of the key columns alone."""
+        _, exchange = self._reader(extract, Gate(1, clock=self._clock, sleep=self._sleep), Tally())
+        answer = exchange.ask(replace(next(extract.queries()), columns=extract.mode.key, limit=1))
+        return bool(answer.rows.num_rows or answer.total)
+
     def _first_slice(self, extract: Extract, gate: Gate, tally: Tally) -> tuple[Extract, pa.RecordBatch, SliceReader]:
         """Rows of the first slice, and the extract without the default columns that this server refuses."""
         while True:

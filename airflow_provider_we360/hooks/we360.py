@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import threading
 import time
@@ -14,13 +15,14 @@ import httpx
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_we360.connection import TokenCache, parse_connection
-from airflow_provider_we360.errors import We360Error
+from airflow_provider_we360.errors import We360ConfigError, We360Error
 from airflow_provider_we360.hooks.failures import airflow_failures
 from airflow_provider_we360.provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
 from airflow_provider_we360.types import Clock, Sleep, Window
 
 if TYPE_CHECKING:
     from airflow_provider_we360.auth.store import TokenStore
+    from airflow_provider_we360.client.client import We360Client
     from airflow_provider_we360.client.exchange import Tally
     from airflow_provider_we360.client.extract import Extract
     from airflow_provider_we360.connection import We360Settings
@@ -134,14 +136,49 @@ class We360Hook(BaseHook):
 
         :param tally: counts requests and dropped duplicates.
         """
-        from airflow_provider_we360.client.client import We360Client
+        with airflow_failures():
+            yield from self._client().batches(extract, max_parallel_requests=max_parallel_requests, tally=tally)
+
+    def has_rows(
+        self,
+        report: str = "dynamic_report",
+        *,
+        day: dt.date,
+        group_ids: Iterable[str] = (),
+        user_ids: Iterable[str] = (),
+        shift_ids: Iterable[str] = (),
+        report_params: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Whether the report of a local day holds any row: one request, for one row of the key columns alone.
+
+        :raises We360ConfigError: an argument is wrong; the message names it.
+        :raises We360Error: as :meth:`iter_batches`.
+        """
+        from airflow_provider_we360.client import reports
+        from airflow_provider_we360.client.extract import parse_extract
 
         with airflow_failures():
-            settings = self.settings
-            client = We360Client(
-                self.get_conn(), timezone=settings.timezone, timeout_s=settings.timeout_s, clock=self._clock, sleep=self._sleep
+            by_day = [name for name, mode in reports.get(report).modes.items() if mode.sliced_by_day]
+            if not by_day:
+                raise We360ConfigError(f"report: {report!r} has no rows by day")
+            extract = parse_extract(
+                report,
+                window=(day, day),
+                mode=by_day[0],
+                group_ids=group_ids,
+                user_ids=user_ids,
+                shift_ids=shift_ids,
+                report_params=report_params,
             )
-            yield from client.batches(extract, max_parallel_requests=max_parallel_requests, tally=tally)
+            return self._client().has_rows(extract)
+
+    def _client(self) -> We360Client:
+        from airflow_provider_we360.client.client import We360Client
+
+        settings = self.settings
+        return We360Client(
+            self.get_conn(), timezone=settings.timezone, timeout_s=settings.timeout_s, clock=self._clock, sleep=self._sleep
+        )
 
     def login(self) -> bool:
         """Make sure of a session now, not at the first request. True where other tasks can use it as well.

@@ -16,8 +16,8 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_we360.errors import NoDayInInterval, We360ConfigError
 from airflow_provider_we360.hooks.failures import airflow_failures
+from airflow_provider_we360.hooks.run_facts import run_facts, run_id
 from airflow_provider_we360.transfers.progress import Progress
-from airflow_provider_we360.transfers.run_facts import run_facts, run_id
 from airflow_provider_we360.window import is_running, resolve_window
 
 if TYPE_CHECKING:

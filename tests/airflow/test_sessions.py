@@ -5,12 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import tempfile
-from pathlib import Path
 
 import pytest
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from airflow.sdk import DAG, task
@@ -19,6 +15,7 @@ from airflow.utils.session import create_session
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.operators.session import We360LoginOperator, We360LogoutOperator
+from support.dag_runs import run_here
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
 
@@ -63,13 +60,7 @@ def xcoms():
 
 
 def run(dag):
-    """The state a run ends in. A Dag that stands in no file has to be made known by hand."""
-    with tempfile.TemporaryDirectory() as empty:
-        bag = BundleDagBag(dag_folder=empty, bundle_path=Path(empty), bundle_name="dags-folder")
-        bag.bag_dag(dag)
-        DagBundlesManager().sync_bundles_to_db()
-        sync_bag_to_db(bag, "dags-folder", None)
-    return dag.test().state
+    return run_here(dag).state
 
 
 def test_the_tasks_between_share_one_session_that_is_ended_and_forgotten(xcom_mode):

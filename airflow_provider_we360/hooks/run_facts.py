@@ -16,7 +16,7 @@ def run_facts(context: Mapping[str, Any]) -> RunFacts:
         partition_date=context.get("partition_date"),
         partition_key=context.get("partition_key"),
         data_interval=(start, end) if start is not None and end is not None else None,
-        event_windows=tuple(_event_windows(context.get("triggering_asset_events") or {})),
+        event_windows=tuple(_event_windows(_triggering_events(context))),
         logical_date=context.get("logical_date"),
         run_after=getattr(dag_run, "run_after", None),
         started_at=getattr(dag_run, "start_date", None),
@@ -29,6 +29,11 @@ def run_id(context: Mapping[str, Any]) -> str:
     map_index = getattr(ti, "map_index", None)
     parts = [ti.dag_id, ti.run_id, ti.task_id, *([] if map_index in (None, -1) else [str(map_index)])]
     return "|".join(parts)
+
+
+def _triggering_events(context: Mapping[str, Any]) -> Any:
+    """The events by asset; Airflow 2.11 calls assets datasets."""
+    return context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
 
 
 def _event_windows(events: Any) -> Iterator[object]:
