@@ -10,7 +10,7 @@ Other days by hand: ``airflow dags trigger we360_to_duckdb --conf '{"window_star
 from __future__ import annotations
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.providers.common.compat.sdk import DAG, Asset, Param
 
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 
@@ -34,4 +34,6 @@ with DAG(
         window_start="{{ params.window_start or '' }}",
         window_end="{{ params.window_end or '' }}",
         lookback_days="{{ 0 if params.window_start else 7 }}",
+        # Dags scheduled by this asset run after each load, and read from its event which days came: we360_downstream.py.
+        outlets=[Asset(uri="duckdb://warehouse/we360_days")],
     )
