@@ -32,12 +32,11 @@ with DAG(
         last_day = pendulum.instance(moment).in_timezone("Asia/Kolkata").start_of("month").subtract(days=1)
         return {"first": last_day.start_of("month").to_date_string(), "last": last_day.to_date_string()}
 
-    days = month_before()
-    We360ToSqlOperator(
+    month_before() >> We360ToSqlOperator(
         task_id="load",
         sql_conn_id="duckdb_default",
         table="we360_days",
-        window_start=days["first"],
-        window_end=days["last"],
+        window_start="{{ ti.xcom_pull('month_before')['first'] }}",
+        window_end="{{ ti.xcom_pull('month_before')['last'] }}",
         load_log_table="we360_load_log",
     )
