@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-clouds test-scheduler test-keycloak test-fleet test-celery check docs diagrams bench bench-tokens build fmt clean
+.PHONY: help demo test test-clouds test-scheduler test-history test-keycloak test-fleet test-celery check docs diagrams bench bench-tokens build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
@@ -24,9 +24,13 @@ test-clouds: ## object stores and cloud warehouses, each on its test server (min
 	$(ready) clouds
 	@WE360_REQUIRE_CLOUDS=1 .venv-clouds/bin/python -m pytest -q -n 2 --dist loadfile tests/contract -m clouds
 
-test-scheduler: ## one Dag file under a real scheduler, all kinds of runs (minutes)
+test-scheduler: ## all kinds of runs under a real scheduler (minutes)
 	$(ready) test
-	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_scheduler.py
+	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_scheduler.py tests/e2e/test_any_run.py
+
+test-history: ## five years of days with the example Dag under a real scheduler (minutes)
+	$(ready) test
+	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_history.py
 
 test-keycloak: ## the sandbox and a real Keycloak are asked the same questions; needs Java 17 (minutes)
 	$(ready) test

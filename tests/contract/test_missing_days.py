@@ -1,4 +1,4 @@
-"""The SQL of "Watch the loads" as it stands there: which days are missing, which stale."""
+"""The SQL of "Watch the loads" as it stands there: which days are missing, which stale, which hold few rows."""
 
 from __future__ import annotations
 
@@ -79,3 +79,16 @@ def test_a_day_that_was_only_kept_is_missing(engine: Engine, table: str, query: 
     engine.load(table, load(window=days, loaded_at=now), people)
     engine.load(table, load(window=days, loaded_at=now, on_empty=OnEmpty.KEEP), people[:-1], f"{table}_log")
     assert [(str(day)[:10], trouble) for day, _, trouble in engine.execute(query)] == [(str(days[1]), "missing")]
+
+
+def test_a_day_of_few_rows_is_measured_by_the_same_weekday(engine: Engine, table: str) -> None:
+    if engine.conn_type not in ("postgres", "duckdb"):
+        pytest.skip("days are not counted by numbers there")
+    for weeks_ago, people in ((3, 20), (2, 30), (1, 20), (0, 11)):
+        for weekday, count in ((0, people), (6, 1)):
+            of_day = dt.date(2026, 6, 1) + (weekday - 7 * weeks_ago) * DAY
+            content = [{"attendance_date": of_day, "identity_id": f"p{number}"} for number in range(count)]
+            engine.load(table, load(window=(of_day, of_day), run_id=str(of_day)), content, f"{table}_log")
+    text = (FOLDER / "few-rows.sql").read_text().rstrip().rstrip(";").replace("we360_load_log", f"{table}_log")
+    query = f"SELECT * FROM ({text.partition(chr(10))[2]}) AS found"
+    assert [(day, count, float(usual)) for day, count, usual in engine.execute(query)] == [(dt.date(2026, 6, 1), 11, 70 / 3)]
