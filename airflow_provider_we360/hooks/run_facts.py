@@ -32,8 +32,10 @@ def run_id(context: Mapping[str, Any]) -> str:
 
 
 def _triggering_events(context: Mapping[str, Any]) -> Any:
-    """The events by asset; Airflow 2.11 calls assets datasets."""
-    return context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
+    """The events by asset. Airflow 2.11 calls assets datasets, and each look asks its database: only where one woke the run."""
+    if getattr(context.get("dag_run"), "run_type", None) == "dataset_triggered":
+        return context.get("triggering_dataset_events") or {}
+    return context.get("triggering_asset_events") or {}
 
 
 def _event_windows(events: Any) -> Iterator[object]:

@@ -1,0 +1,46 @@
+"""A task's context, read into plain facts, whichever Airflow made it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_we360.hooks.run_facts import run_facts, run_id
+
+EVENTS = {
+    "one": [SimpleNamespace(extra={"window": ["2026-04-01", "2026-04-02"], "rows": 3})],
+    "two": [SimpleNamespace(extra={"window": ["2026-04-05", "2026-04-05"]}), SimpleNamespace(extra=None)],
+}
+
+
+WINDOWS = (["2026-04-01", "2026-04-02"], ["2026-04-05", "2026-04-05"], None)
+
+
+def test_the_windows_of_all_triggering_events_are_found():
+    assert run_facts({"triggering_asset_events": EVENTS}).event_windows == WINDOWS
+
+
+def test_airflow_2_calls_them_datasets_and_is_asked_only_where_one_woke_the_run():
+    """There the context is lazy: to look is to ask the database."""
+
+    class Lazy(dict):
+        def get(self, name, default=None):
+            assert name != "triggering_dataset_events" or self["dag_run"].run_type == "dataset_triggered"
+            return super().get(name, default)
+
+    def facts(run_type):
+        return run_facts(Lazy(dag_run=SimpleNamespace(run_type=run_type), triggering_dataset_events=EVENTS))
+
+    assert facts("dataset_triggered").event_windows == WINDOWS
+    assert facts("scheduled").event_windows == ()
+
+
+def test_a_run_without_events_has_no_windows():
+    assert run_facts({}).event_windows == ()
+
+
+@pytest.mark.parametrize(("map_index", "name"), [(-1, "dag|run|task"), (None, "dag|run|task"), (7, "dag|run|task|7")])
+def test_a_load_is_named_the_same_for_every_try(map_index, name):
+    ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="task", map_index=map_index)
+    assert run_id({"ti": ti}) == name
