@@ -72,14 +72,14 @@ class _Course:
             stored = self._shaped()
             self._require_adopted(stored)
             self._warn_of_personal(stored)
-            log = self._log_course()
+            log_course = self._log_course()
             self._warehouse.stage(to_stage)
             with self._transaction():
                 self._warehouse.lock()
                 result = self._exchange()
-                if log is not None:
-                    with self._spoken_for_by(log):
-                        log.note(self._load, self._warehouse.staged_per_day(), result)
+                if log_course is not None:
+                    with self._spoken_for_by(log_course):
+                        log_course.note(self._load, self._warehouse.staged_per_day(), result)
             return result
 
     def _alike(self, batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
@@ -97,6 +97,7 @@ class _Course:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self._explain = self._warehouse.explain
         self._warehouse.begin()
         try:
             yield
@@ -120,9 +121,9 @@ class _Course:
             return course
 
     @contextmanager
-    def _spoken_for_by(self, log: _Course) -> Iterator[None]:
+    def _spoken_for_by(self, log_course: _Course) -> Iterator[None]:
         """What the driver raises inside it is of the log. It is explained where all is: whoever begins anew must see it."""
-        self._explain = lambda error: _of_the_log(log._warehouse.explain(error))
+        self._explain = lambda error: _of_the_log(log_course._warehouse.explain(error))
         yield
         self._explain = self._warehouse.explain
 
