@@ -270,6 +270,9 @@ class GenericWarehouse(Warehouse):
             return str(self._engine.dialect.identifier_preparer.quote(real))
         return str(self.target.hook.dialect.escape_word(real))
 
+    def typed_placeholder(self, kind: Kind) -> str:  # noqa: ARG002 - a constant takes the type of the column it goes to
+        return self.placeholder
+
     def adapt(self, value: object) -> object:
         return value.astimezone(dt.UTC).replace(tzinfo=None) if isinstance(value, dt.datetime) else value
 

@@ -15,12 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from logging import getLogger
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError, We360Error, foreign_text
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import refusals
+from airflow_provider_we360.sinks.base import Load
 from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
 from airflow_provider_we360.sinks.scope import Condition
 from airflow_provider_we360.sinks.target import Target
@@ -230,6 +231,12 @@ class RedshiftWarehouse(Warehouse):
             )
         )
 
+    def beside(self, target: Target, load: Load) -> Self:
+        refusals.require_database(target, self._database)
+        other = super().beside(target, load)
+        other._schema = target.table.schema or self._usual_schema  # noqa: SLF001 - it is of our own kind
+        return other
+
     def quote(self, name: str) -> str:
         return f'"{name.lower()}"'
 
@@ -306,7 +313,8 @@ class RedshiftWarehouse(Warehouse):
     def _settle_in(self) -> None:
         self._database, self._user, schema = self.query("SELECT current_database(), current_user, current_schema()")[0]
         refusals.require_database(self.target, self._database)
-        self._schema = self.target.table.schema or schema or "public"
+        self._usual_schema = schema or "public"
+        self._schema = self.target.table.schema or self._usual_schema
 
 
 def _staging_of(target: Target, day: dt.date) -> _Staging:
