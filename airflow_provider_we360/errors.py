@@ -141,8 +141,11 @@ class We360ApiError(We360Error):
         self.status = status
         self.request_id = request_id
 
+    def _facts(self) -> dict[str, object]:
+        return {"report": self.report, "slice": self.slice_name, "status": self.status, "request id": self.request_id}
+
     def __str__(self) -> str:
-        facts = {"report": self.report, "slice": self.slice_name, "status": self.status, "request id": self.request_id}
+        facts = self._facts()
         known = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
         return f"{self.reason} ({known})" if known else self.reason
 
@@ -162,6 +165,10 @@ class RetryableApiError(We360ApiError):
     ) -> None:
         super().__init__(reason, report=report, slice_name=slice_name, status=status, request_id=request_id)
         self.retry_after_s = retry_after_s
+
+    def _facts(self) -> dict[str, object]:
+        asked = f"{self.retry_after_s:.0f} s" if self.retry_after_s else None
+        return super()._facts() | {"retry after": asked}
 
 
 class RequestRejected(We360ApiError):

@@ -66,19 +66,24 @@ def patiently(
     longest_jitter_s: float,
     least_wait_s: float = 0.0,
     patience_s: float = 3600.0,
+    clock: Clock = time.monotonic,
 ) -> tenacity.Retrying:
     """Tries again what may pass: full jitter that grows, never sooner than the server asked.
 
     :param may_pass: whether an error may pass at all; one that asks for too long a wait never does.
-    :param patience_s: no try begins later than so many seconds after the first.
+    :param patience_s: no try begins later than so many seconds after this call.
     """
+    end = clock() + patience_s
     jitter = tenacity.wait_random_exponential(multiplier=1, max=longest_jitter_s)
 
     def error_of(state: tenacity.RetryCallState) -> BaseException | None:
         return state.outcome.exception() if state.outcome is not None else None
 
+    def is_too_late(state: tenacity.RetryCallState) -> bool:
+        return clock() + state.upcoming_sleep > end
+
     return tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(tries) | tenacity.stop_after_delay(patience_s),
+        stop=tenacity.stop_any(tenacity.stop_after_attempt(tries), is_too_late),
         retry=tenacity.retry_if_exception(lambda error: may_pass(error) and asked_wait_s(error) <= LONGEST_WAIT_S),
         wait=lambda state: max(least_wait_s + jitter(state), asked_wait_s(error_of(state))),
         sleep=sleep,
@@ -117,6 +122,6 @@ def _number(text: str) -> float | None:
 def _http_date(text: str) -> dt.datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _PASSING_WORDS = re.compile(
 )
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _CODES = ("status", "code", "statusCode", "status_code", "error_code", "errorCode")
+_LONGEST_ROW = 65_536
 _REQUEST_IDS = ("x-request-id", "x-correlation-id", "x-amzn-requestid", "cf-ray")
 
 
@@ -41,11 +43,13 @@ class Answer:
     :param rows: the rows, typed.
     :param total: how many rows there are in all, as the server says; None where it does not.
     :param has_next: whether it says that another page follows; None where it does not.
+    :param given: columns that the rows came with; None where there are no rows to tell it.
     """
 
     rows: pa.RecordBatch
     total: int | None
     has_next: bool | None
+    given: frozenset[str] | None = None
 
 
 class Refused(RequestRejected):
@@ -83,7 +87,20 @@ def parse_answer(response: httpx.Response, decoder: RowDecoder) -> Answer:
         rows = decoder.decode(b"[]" if data == b"null" else data)
     except NotJson as error:
         raise RetryableApiError(str(error), **facts) from None
-    return Answer(rows, total, _first(metadata, _HAS_NEXT, _truth))
+    return Answer(rows, total, _first(metadata, _HAS_NEXT, _truth), _given(rows, data))
+
+
+def _given(rows: pa.RecordBatch, data: bytes) -> frozenset[str] | None:
+    """The columns of the first row, and those asked for that any row has: a server may leave out what is null."""
+    if rows.num_rows == 0:
+        return None
+    first = data[data.find(b"{") :][:_LONGEST_ROW]
+    try:
+        names = frozenset(json.JSONDecoder().raw_decode(first.decode(errors="replace"))[0])
+    except (ValueError, RecursionError):
+        names = frozenset()
+    is_null = {name: rows.column(name).null_count == rows.num_rows for name in rows.schema.names}
+    return names | {name for name, nothing in is_null.items() if not nothing or f'"{name}"'.encode() in data}
 
 
 def _request_id(response: httpx.Response) -> str | None:
@@ -95,7 +112,21 @@ def _fields(content: bytes) -> Mapping[str, msgspec.Raw] | None:
     """The top-level fields, unread; None where the body is no JSON object."""
     try:
         return msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _fields_of_a_dialect(content)
+
+
+def _fields_of_a_dialect(content: bytes) -> Mapping[str, msgspec.Raw] | None:
+    """As ``_fields``, of what is whole but not by the letter: NaN, lone surrogates, UTF-16, a mark of the byte order.
+
+    So the decoder can name the column and row of a NaN, where all else would say that the answer was cut off.
+    """
+    try:
+        fields = json.loads(content)
+        if not isinstance(fields, dict):
+            return None
+        return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in fields.items()}
+    except (ValueError, RecursionError):
         return None
 
 
@@ -176,7 +207,7 @@ def _message(fields: Mapping[str, msgspec.Raw]) -> str | None:
 def _value(raw: msgspec.Raw) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -12,7 +12,7 @@ from airflow_provider_we360.client.answer import Answer, parse_answer
 from airflow_provider_we360.client.gate import Gate
 from airflow_provider_we360.client.http import DEADLINE_FACTOR, send_whole
 from airflow_provider_we360.client.report import Query, Report
-from airflow_provider_we360.errors import RetryableApiError, ValueDoesNotFit, We360ApiError
+from airflow_provider_we360.errors import RetryableApiError, ValueDoesNotFit, We360ApiError, foreign_text
 from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.rows.schema import Column
 from airflow_provider_we360.transport import connection_trouble, patiently
@@ -71,6 +71,8 @@ class Exchange:
         self._tally = tally
         self._clock = clock
         self._decoders: dict[tuple[str, ...], RowDecoder] = {}
+        self._told: set[str] = set()
+        self._lock = threading.Lock()
 
     def decoder(self, names: tuple[str, ...]) -> RowDecoder:
         """The decoder of these columns."""
@@ -94,6 +96,7 @@ class Exchange:
             sleep=self._gate.pause,
             longest_jitter_s=30.0,
             patience_s=PATIENCE_S,
+            clock=self._clock,
         )
         try:
             return retrying(self._ask_once, query)
@@ -101,21 +104,41 @@ class Exchange:
             error.report = self._report.name
             error.slice_name = slice_name(query)
             raise
-        except ValueDoesNotFit as error:
-            raise ValueDoesNotFit(f"slice {slice_name(query)}: {error}") from None
 
     def _ask_once(self, query: Query) -> Answer:
         with self._gate:
             self._tally.add(requests=1)
             response = self._post(query)
         try:
-            return parse_answer(response, self.decoder(query.columns))
+            answer = parse_answer(response, self.decoder(query.columns))
+        except ValueDoesNotFit as error:
+            raise ValueDoesNotFit(f"report {self._report.name}, slice {slice_name(query)}: {error}") from None
         except RetryableApiError as error:
             if error.status in (429, 503):
                 self._gate.narrow(error.retry_after_s)
-            if error.status == httpx.codes.GATEWAY_TIMEOUT:
+            if error.status == httpx.codes.GATEWAY_TIMEOUT and error.retry_after_s is None:
                 raise TimedOut(error.reason, status=error.status, request_id=error.request_id) from None
             raise
+        self._tell_strange_columns(answer, query)
+        return answer
+
+    def _tell_strange_columns(self, answer: Answer, query: Query) -> None:
+        """Says, once an extract, which columns came unasked and which were asked for and did not come."""
+        if answer.given is None:
+            return
+        asked = set(query.columns)
+        with self._lock:
+            missing, unasked = (asked - answer.given) - self._told, (answer.given - asked) - self._told
+            self._told |= missing | unasked
+        if missing:
+            log.warning(
+                "slice %s: the answer lacks column %s, which was asked for: it lands as NULL",
+                slice_name(query),
+                ", ".join(sorted(missing)),
+            )
+        if unasked:
+            names = ", ".join(foreign_text(name, 63) for name in sorted(unasked))
+            log.info("slice %s: the answer holds column %s, which nobody asked for: passed over", slice_name(query), names)
 
     def _post(self, query: Query) -> httpx.Response:
         request = self._http.build_request("POST", self._report.path, json=self._report.body(query))

@@ -51,6 +51,7 @@ class SliceReader:
         self._ask_api = ask
         self._keys = keys
         self._pages = PageReader(self._ask, keys)
+        self._doubting_pages = PageReader(self._ask_without_belief, keys)
         self._on_duplicates = on_duplicates
         # Learnt from the first slice that shows it: this server does not give all rows at once, but so many.
         self._page_rows: int | None = None
@@ -94,6 +95,9 @@ class SliceReader:
         answer = self._ask_api(query)
         return answer if self._believes else replace(answer, total=None, has_next=None)
 
+    def _ask_without_belief(self, query: Query) -> Answer:
+        return replace(self._ask_api(query), total=None, has_next=None)
+
     def _is_whole(self, answer: Answer, rows: pa.RecordBatch, query: Query) -> bool:
         received = answer.rows.num_rows
         if answer.total is None and answer.has_next is None:
@@ -121,10 +125,13 @@ class SliceReader:
         return stands
 
     def _small_pages_agree(self, rows: pa.RecordBatch, query: Query) -> bool:
-        """Whether one walk over small pages brings the same keys; true as well where the server gives no pages at all."""
+        """Whether one walk over small pages brings the same keys; true as well where the server gives no pages at all.
+
+        What the server says of its pages is what is being tried here: the walk goes on until nothing new comes.
+        """
         for size in SMALLER_PAGES:
             try:
-                walk = self._pages.walk(query, size)
+                walk = self._doubting_pages.walk(query, size)
             except Refused:
                 continue
             return not walk.is_contradicted and self._keys.of(walk.rows) == self._keys.of(rows)

@@ -83,7 +83,7 @@ class RowDecoder:
         text = bytes(rows)
         try:
             return self._decode_fast(text)
-        except (_Unusual, msgspec.DecodeError, UnicodeDecodeError, pa.ArrowInvalid):
+        except (_Unusual, msgspec.DecodeError, UnicodeDecodeError, RecursionError, pa.ArrowInvalid):
             return self._decode_patiently(text)
 
     def _decode_fast(self, rows: bytes) -> pa.RecordBatch:

@@ -37,14 +37,22 @@ class Sandbox:
 
     :param clock: epoch seconds; also tells today, unless the configuration does.
     :param sleep: waits, where something takes time.
+    :param company: whose rows are told; None: the one that the configuration describes.
     """
 
-    def __init__(self, config: SandboxConfig | None = None, *, clock: Clock = time.time, sleep: Sleep = time.sleep) -> None:
+    def __init__(
+        self,
+        config: SandboxConfig | None = None,
+        *,
+        clock: Clock = time.time,
+        sleep: Sleep = time.sleep,
+        company: Company | None = None,
+    ) -> None:
         self.config = config = config or SandboxConfig()
         self.clock = clock
         self.sleep = sleep
         self.fixed_today = config.today
-        self.company = Company(
+        self.company = company or Company(
             seed=config.seed,
             employees=config.employees,
             today=lambda: self.today,

@@ -247,3 +247,18 @@ def test_smaller_pages_are_tried_where_larger_ones_are_refused(largest):
 
     api = Small(rows_of(*range(330)))
     assert read(api) == truth(api)
+
+
+def test_a_hidden_cap_is_found_though_the_page_that_would_show_it_is_refused_once():
+    def refuse_the_proof(api, number):
+        if number == 2:
+            raise Refused("We360 refused the request: not now")
+
+    server = PagedApi(rows_of(*range(20)), cap=7, before_each=refuse_the_proof)
+
+    def ask(query):
+        answer = server.ask(query)
+        return replace(answer, total=answer.rows.num_rows, has_next=False)
+
+    slices = SliceReader(ask, Keys(("attendance_date", "identity_id"), "attendance_date"))
+    assert slices.read(QUERY).num_rows == 20
