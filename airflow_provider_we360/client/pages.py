@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from airflow_provider_we360.client.answer import Answer, Refused
+from airflow_provider_we360.client.answer import Answer, Refused, TooLarge
 from airflow_provider_we360.client.exchange import slice_name
 from airflow_provider_we360.client.keys import Differing, Keys
 from airflow_provider_we360.client.report import Query
@@ -96,7 +96,7 @@ class PageReader:
         first_total, received, pages, seen = answer.total, answer.rows.num_rows, [answer.rows], self._keys.of(answer.rows)
         is_contradicted = False
         while _goes_on(answer, received):
-            following = self._following(replace(query, page=len(pages) + 1, limit=page_rows))
+            following = self.following(replace(query, page=len(pages) + 1, limit=page_rows))
             new = self._keys.of(following.rows) - seen if following else None
             if following is None or not new or len(pages) >= MOST_PAGES:
                 is_contradicted = answer.has_next is True
@@ -109,10 +109,23 @@ class PageReader:
         whole = self._keys.distinct(rows[0] if rows else pages[0], query)
         return Walk(whole, received, first_total, answer.total, is_contradicted)
 
-    def _following(self, query: Query) -> Answer | None:
-        """A page after the first; None where the server refuses it, as some do past the end."""
+    def following(self, query: Query) -> Answer | None:
+        """A page after the first; None where the server refuses it, as some do past the end.
+
+        A refusal that passes must not look like the end: the page before is asked for again, and then this one.
+
+        :raises Refused: where the page before is refused, too; :class:`TooLarge` where the page is.
+        """
         try:
             return self._ask(query)
+        except TooLarge:
+            raise
+        except Refused:
+            self._ask(replace(query, page=query.page - 1))
+        try:
+            return self._ask(query)
+        except TooLarge:
+            raise
         except Refused:
             return None
 

@@ -103,21 +103,25 @@ class SliceReader:
         if answer.total is None and answer.has_next is None:
             return self._nothing_follows(rows, received, query)
         counted = answer.total is None or answer.total in (received, rows.num_rows)
-        said = counted and answer.has_next is not True
+        return counted and answer.has_next is not True and not self._hides_a_cap(rows, received, query)
+
+    def _hides_a_cap(self, rows: pa.RecordBatch, received: int, query: Query) -> bool:
+        """Whether rows that the server calls all are not; from then on nothing that it says of pages is used."""
         could_be_a_cap = received > self._proven_rows or (received == self._proven_rows and self._proofs < PROOFS)
-        if not said or not could_be_a_cap or self._nothing_follows(rows, received, query):
-            return said
+        if not self._believes or not could_be_a_cap or self._nothing_follows(rows, received, query):
+            return False
         log.warning("the server cuts answers off at %d rows and calls that all; what it says of pages is not used", received)
         self._believes = False
-        return False
+        return True
 
     def _nothing_follows(self, rows: pa.RecordBatch, received: int, query: Query) -> bool:
         """Whether a second page of as many rows brings none that is new."""
         try:
-            second = self._ask(replace(query, page=2, limit=received)).rows
-            stands = self._keys.of(second) <= self._keys.of(rows)
+            second = self._pages.following(replace(query, page=2, limit=received))
+            stands = second is not None and self._keys.of(second.rows) <= self._keys.of(rows)
         except Refused:
-            stands = self._small_pages_agree(rows, query)
+            second, stands = None, False
+        stands = stands or (second is None and self._small_pages_agree(rows, query))
         if stands:
             with self._lock:
                 self._proofs = 1 if received > self._proven_rows else self._proofs + (received == self._proven_rows)
@@ -151,6 +155,8 @@ class SliceReader:
         for size in (largest, *(smaller for smaller in SMALLER_PAGES if smaller < largest)):
             try:
                 rows = self._pages.read(query, size)
+                if rows.num_rows and self._hides_a_cap(rows, rows.num_rows, query):
+                    rows = self._pages.read(query, size)
             except Refused as error:
                 refusal = refusal or error
                 continue

@@ -123,7 +123,7 @@ class Sandbox:
             self._note_refusal(kind, answer)
             return answer
         answer = self._carried_out(request, identity_call, replace(self.config, **effect.variant))
-        return effect.after(answer, self.identity) if effect.after else answer
+        return effect.after(answer.unpacked(), self.identity) if effect.after else answer
 
     def _carried_out(self, request: Request, identity_call: re.Match[str] | None, config: SandboxConfig) -> Answer:
         if identity_call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import urllib.parse
 from collections.abc import Iterable, Mapping
@@ -68,6 +69,13 @@ class Answer:
         new = tuple(headers)
         names = {name.lower() for name, _ in new}
         return replace(self, headers=(*(pair for pair in self.headers if pair[0].lower() not in names), *new))
+
+    def unpacked(self) -> Answer:
+        """The same, not compressed: most faults change what stands in a body."""
+        if ("Content-Encoding", "gzip") not in self.headers:
+            return self
+        headers = tuple(pair for pair in self.headers if pair[0] != "Content-Encoding")
+        return replace(self, body=gzip.decompress(self.body), headers=headers)
 
     def json(self) -> Any:
         return json.loads(self.body)

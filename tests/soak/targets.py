@@ -21,6 +21,7 @@ class Target(Protocol):
     filters_lie_apart: bool
 
     def operator(self, before: Callable[[str], None] | None, **arguments: Any) -> We360Transfer: ...
+    def exists(self) -> bool: ...
     def rows(self) -> list[Row]: ...
     def left_over(self) -> list[str]: ...
 
@@ -38,8 +39,11 @@ class Table:
     def operator(self, before: Callable[[str], None] | None, **arguments: Any) -> We360Transfer:
         return to_engine(self._engine, self._name, before, **arguments)
 
+    def exists(self) -> bool:
+        return self._engine.has_table(self._name)
+
     def rows(self) -> list[Row]:
-        if not self._engine.has_table(self._name):
+        if not self.exists():
             return []
         found = self._engine.rows(self._name, COLUMNS, extra=(RUN,))
         return [{"run" if name == RUN else name: value for name, value in row.items()} for row in found]
@@ -65,8 +69,11 @@ class Files:
     def operator(self, before: Callable[[str], None] | None, **arguments: Any) -> We360Transfer:
         return to_files(str(self._path), **{name: value for name, value in arguments.items() if name != "write_mode"})
 
+    def exists(self) -> bool:
+        return self._path.exists()
+
     def rows(self) -> list[Row]:
-        if not self._path.exists():
+        if not self.exists():
             return []
         found = self._store.rows((*COLUMNS, Column(RUN)))
         return [{"run" if name == RUN else name: value for name, value in row.items()} for row in found]

@@ -262,3 +262,24 @@ def test_a_hidden_cap_is_found_though_the_page_that_would_show_it_is_refused_onc
 
     slices = SliceReader(ask, Keys(("attendance_date", "identity_id"), "attendance_date"))
     assert slices.read(QUERY).num_rows == 20
+
+
+@pytest.mark.parametrize("whole", ["refuses", "times out"])
+def test_a_hidden_cap_is_found_too_where_the_day_is_read_in_pages_from_the_start(whole):
+    server = PagedApi(rows_of(*range(20)), cap=7, whole=whole)
+
+    def ask(query):
+        answer = server.ask(query)
+        return replace(answer, total=answer.rows.num_rows, has_next=False)
+
+    slices = SliceReader(ask, Keys(("attendance_date", "identity_id"), "attendance_date"))
+    assert [slices.read(QUERY).num_rows for _ in range(3)] == [20, 20, 20]
+
+
+def test_a_refusal_that_passes_is_not_taken_for_the_end_of_the_pages():
+    def refuse_twice(api, number):
+        if number in (2, 6):
+            raise Refused("We360 refused the request: not now")
+
+    server = PagedApi(rows_of(*range(20)), total=None, says_next=False, cap=7, before_each=refuse_twice)
+    assert read(server) == truth(server)
