@@ -3,11 +3,11 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-clouds test-scheduler test-history test-keycloak test-fleet test-celery check docs diagrams bench bench-tokens build fmt clean
+.PHONY: help demo test test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery check docs diagrams bench bench-tokens build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
-tests := $(wildcard $(addprefix tests/,unit property contract airflow architecture keycloak))
+tests := $(wildcard $(addprefix tests/,unit property contract airflow architecture keycloak soak))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -24,7 +24,19 @@ test-clouds: ## object stores and cloud warehouses, each on its test server (min
 	$(ready) clouds
 	@WE360_REQUIRE_CLOUDS=1 .venv-clouds/bin/python -m pytest -q -n 2 --dist loadfile tests/contract -m clouds
 
-test-scheduler: ## all kinds of runs under a real scheduler (minutes)
+test-kills: ## the task's process is killed at random moments of a load, and run again (minutes)
+	$(ready) test
+	@$(bin)/python -m pytest -q -s tests/kills
+
+soak: ## random mixes of faults, drift and aborted tasks from a seed; ARGS='--minutes 10 --seed 1'
+	$(ready) test
+	@cd tests && ../$(bin)/python -m soak $(ARGS)
+
+fuzz: ## the answer's decoder, led by coverage; ARGS='-max_total_time=600'
+	$(ready) test fuzz
+	@cd tests && ../$(bin)/python -m fuzz $(or $(ARGS),-max_total_time=120)
+
+test-scheduler: ## one Dag file under a real scheduler, all kinds of runs (minutes)
 	$(ready) test
 	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_scheduler.py tests/e2e/test_any_run.py
 

@@ -144,7 +144,14 @@ class SliceReader:
     def _confirm_empty(self, query: Query, empty: pa.RecordBatch) -> pa.RecordBatch:
         """An empty answer is asked once more before it counts: a scope that vanished for a moment must not empty a table."""
         again = self._ask(replace(query, page=1, limit=1))
-        return self._pages.read(query, PAGE_ROWS) if again.rows.num_rows or again.total else empty
+        return self._walked(query, PAGE_ROWS) if again.rows.num_rows or again.total else empty
+
+    def _walked(self, query: Query, page_rows: int) -> pa.RecordBatch:
+        """The slice in pages of that size."""
+        rows = self._pages.read(query, page_rows)
+        if rows.num_rows and self._hides_a_cap(rows, rows.num_rows, query):
+            rows = self._pages.read(query, page_rows)
+        return rows
 
     def _read_pages(self, query: Query, largest: int, *, learn: bool) -> pa.RecordBatch:
         """The slice in pages of the largest size that the server gives; ``learn``: read the next ones so from the start.
@@ -154,9 +161,7 @@ class SliceReader:
         refusal: Refused | None = None
         for size in (largest, *(smaller for smaller in SMALLER_PAGES if smaller < largest)):
             try:
-                rows = self._pages.read(query, size)
-                if rows.num_rows and self._hides_a_cap(rows, rows.num_rows, query):
-                    rows = self._pages.read(query, size)
+                rows = self._walked(query, size)
             except Refused as error:
                 refusal = refusal or error
                 continue

@@ -32,10 +32,6 @@ def run_task(told: dict[str, Any]) -> None:
 
 def warm_up() -> None:
     """What a worker has loaded before it forks: nothing but code, no thread, no connection."""
-    import airflow.providers.duckdb.hooks.duckdb
-    import airflow.providers.postgres.hooks.postgres
-    import airflow.providers.sqlite.hooks.sqlite
-    import duckdb
     import pyarrow.parquet  # noqa: F401
 
     import airflow_provider_we360.client.client

@@ -23,7 +23,7 @@ from support.foreign_server import CUSTOMER_ID, PASSWORD, USERNAME, ForeignServe
 from support.proof import COLUMNS, Row, trimmed
 from support.stores import Store
 
-KILLS = int(os.environ.get("WE360_KILLS", "15"))
+KILLS = int(os.environ.get("WE360_KILLS", "8"))
 SEED = int(os.environ.get("WE360_SEED", "5"))
 DAYS = 10
 RUN = Column("_we360_run_id")

@@ -71,7 +71,9 @@ field_names = st.sampled_from(
     ["data", "status", "success", "ok", "code", "message", "error", "errors", "detail", "total", "has_next", "pagination", "x"]
 )
 rows = st.lists(st.dictionaries(st.sampled_from(NAMES), json_values, max_size=5), max_size=4)
-objects = st.builds(lambda fields, data: {**fields, "data": data}, st.dictionaries(field_names, json_values), rows | json_values)
+objects = st.builds(
+    lambda fields, data: {**fields, "data": data}, st.dictionaries(field_names, json_values), rows | json_values
+)
 
 
 @st.composite
@@ -80,7 +82,9 @@ def damaged(draw: st.DrawFn) -> bytes:
     body = bytearray(REAL)
     for _ in range(draw(st.integers(1, 6))):
         at, length = draw(st.integers(0, max(0, len(body) - 1))), draw(st.integers(0, 12))
-        piece = draw(st.sampled_from([b"", bytes(body[at : at + length]), b'"', b"{", b"]", b"\\u", b"\0", b"\xff", b"1e9", b","]))
+        piece = draw(
+            st.sampled_from([b"", bytes(body[at : at + length]), b'"', b"{", b"]", b"\\u", b"\0", b"\xff", b"1e9", b","])
+        )
         body[at : at + length] = piece
     return bytes(body)
 

@@ -38,9 +38,9 @@ def main() -> int:
     given = parser.parse_args()
     kinds = tuple(given.targets.split(","))
 
-    from soak.mix import Count, Wrong, play
-
     import structlog
+
+    from soak.mix import Count, Wrong, play
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.CRITICAL)

@@ -29,7 +29,9 @@ class DriftingCompany(Company):
             if key in self.withheld:
                 continue
             more = self.restated.get(key)
-            yield entry if more is None else replace(entry, row={**entry.row, "active_duration": more, "group_name": f"g{more}"})
+            yield (
+                entry if more is None else replace(entry, row={**entry.row, "active_duration": more, "group_name": f"g{more}"})
+            )
 
     def drift(self, dice: Random, first: dt.date, last: dt.date) -> str:
         """Changes something of these days; what, in a word."""

@@ -80,8 +80,8 @@ class Count:
 
     def told(self) -> str:
         return (
-            f"{self.mixes} mixes, {self.faults} faults played, {self.loads} loads ({self.landed} landed, {self.failed} failed by "
-            f"faults, {self.aborted} aborted, {self.refused} refused by rule), {self.rows} rows compared"
+            f"{self.mixes} mixes, {self.faults} faults played, {self.loads} loads ({self.landed} landed, {self.failed} failed "
+            f"by faults, {self.aborted} aborted, {self.refused} refused by rule), {self.rows} rows compared"
         )
 
 
@@ -114,13 +114,16 @@ class _Mix:
         self.count = count
         self.kind, self.server = dice.choice(kinds), dice.choice(SERVERS)
         config = SandboxConfig(employees=dice.choice((3, 12, 26)), seed=seed, today=TODAY, **self.server)
-        self.company = DriftingCompany(seed=seed, employees=config.employees, today=lambda: self.stage.sandbox.today)
-        self.stage = Stage(config, company=self.company)
+        self.company = DriftingCompany(seed=seed, employees=config.employees, today=self._today)
+        self.stage: Stage = Stage(config, company=self.company)
         self.stage.connect()
         self.target = targets.make(self.kind, folder, postgres)
         self.people = sorted(person.identity_id for person in self.company.people)
         self.model = Model(unique=True)
         self._told: list[str] = []
+
+    def _today(self) -> dt.date:
+        return self.stage.sandbox.today
 
     def story(self) -> str:
         return "\n".join(self._told)
@@ -228,7 +231,9 @@ class _Mix:
         runs = {f"dag|{row['run']}|load" for row in expected}
         assert {row["run"] for row in held} <= runs, "rows of a load that failed"
         found = sorted(({name: row[name] for name in columns} for row in held), key=repr)
-        wanted = sorted(({**{name: row[name] for name in columns}, "run": f"dag|{row['run']}|load"} for row in expected), key=repr)
+        wanted = sorted(
+            ({**{name: row[name] for name in columns}, "run": f"dag|{row['run']}|load"} for row in expected), key=repr
+        )
         if found != wanted:
             lost = [row for row in wanted if row not in found]
             strange = [row for row in found if row not in wanted]

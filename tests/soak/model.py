@@ -75,9 +75,7 @@ class Model:
             raise Empties
         kept = suspect if order.on_empty == "keep" else set()
         goes = {id(row) for row in in_scope if row["attendance_date"] not in kept}
-        return [row for row in self.held if id(row) not in goes] + [
-            row for row in coming if row["attendance_date"] not in kept
-        ]
+        return [row for row in self.held if id(row) not in goes] + [row for row in coming if row["attendance_date"] not in kept]
 
 
 def _key(row: Row) -> tuple[object, object]:

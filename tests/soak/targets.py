@@ -29,7 +29,7 @@ class Target(Protocol):
 class Table:
     """A table of its own in a database."""
 
-    modes = ("replace_window", "replace_window", "merge", "append")
+    modes: tuple[str, ...] = ("replace_window", "replace_window", "merge", "append")
     filters_lie_apart = False
 
     def __init__(self, engine: Engine) -> None:
@@ -59,7 +59,7 @@ class Table:
 class Files:
     """A folder of Parquet files."""
 
-    modes = ("replace_window",)
+    modes: tuple[str, ...] = ("replace_window",)
     filters_lie_apart = True
 
     def __init__(self, folder: Path) -> None:
