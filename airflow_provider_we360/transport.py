@@ -79,11 +79,11 @@ def patiently(
     def error_of(state: tenacity.RetryCallState) -> BaseException | None:
         return state.outcome.exception() if state.outcome is not None else None
 
-    def is_too_late(state: tenacity.RetryCallState) -> bool:
-        return clock() + state.upcoming_sleep > end
+    def is_over(state: tenacity.RetryCallState) -> bool:
+        return state.attempt_number >= tries or clock() + state.upcoming_sleep > end
 
     return tenacity.Retrying(
-        stop=tenacity.stop_any(tenacity.stop_after_attempt(tries), is_too_late),
+        stop=is_over,
         retry=tenacity.retry_if_exception(lambda error: may_pass(error) and asked_wait_s(error) <= LONGEST_WAIT_S),
         wait=lambda state: max(least_wait_s + jitter(state), asked_wait_s(error_of(state))),
         sleep=sleep,

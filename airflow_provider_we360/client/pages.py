@@ -17,7 +17,7 @@ from airflow_provider_we360.client.answer import Answer, Refused, TooLarge
 from airflow_provider_we360.client.exchange import slice_name
 from airflow_provider_we360.client.keys import Differing, Keys
 from airflow_provider_we360.client.report import Query
-from airflow_provider_we360.errors import PaginationInconsistent
+from airflow_provider_we360.errors import PaginationInconsistent, RequestRejected
 
 log = logging.getLogger(__name__)
 
@@ -118,21 +118,25 @@ class PageReader:
         """
         try:
             return self._ask(query)
-        except TooLarge:
-            raise
-        except Refused:
+        except RequestRejected as error:
+            _require_end(error)
             self._ask(replace(query, page=query.page - 1))
         try:
             return self._ask(query)
-        except TooLarge:
-            raise
-        except Refused:
+        except RequestRejected as error:
+            _require_end(error)
             return None
 
     def _confirms(self, earlier: Walk | None, walk: Walk) -> bool:
         if earlier is None or earlier.is_contradicted or walk.is_contradicted:
             return False
         return self._keys.of(earlier.rows) == self._keys.of(walk.rows)
+
+
+def _require_end(error: RequestRejected) -> None:
+    """Nothing, if a page that is not there may be refused so: by the server's own words, or as not found."""
+    if isinstance(error, TooLarge) or not (isinstance(error, Refused) or error.status == 404):
+        raise error
 
 
 def _goes_on(answer: Answer, received: int) -> bool:

@@ -108,7 +108,8 @@ class SliceReader:
     def _hides_a_cap(self, rows: pa.RecordBatch, received: int, query: Query) -> bool:
         """Whether rows that the server calls all are not; from then on nothing that it says of pages is used."""
         could_be_a_cap = received > self._proven_rows or (received == self._proven_rows and self._proofs < PROOFS)
-        if not self._believes or not could_be_a_cap or self._nothing_follows(rows, received, query):
+        # Asked also where another thread has just ceased to believe: these rows may have been read before.
+        if not could_be_a_cap or self._nothing_follows(rows, received, query):
             return False
         log.warning("the server cuts answers off at %d rows and calls that all; what it says of pages is not used", received)
         self._believes = False

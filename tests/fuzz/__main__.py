@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import atheris  # type: ignore[import-not-found]
+import atheris  # type: ignore[import-not-found, import-untyped]
 
 with atheris.instrument_imports(include=["airflow_provider_we360"]):
     from airflow_provider_we360.client.answer import parse_answer

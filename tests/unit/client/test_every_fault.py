@@ -54,6 +54,7 @@ BROKE = Ends(RetryableApiError, "the connection broke")
 NO_JSON = Ends(RetryableApiError, "the answer is no JSON")
 NOT_EQUAL = Ends(PaginationInconsistent, "3 walks over its pages never added up")
 LONG_WAIT = Ends(RetryableApiError, "retry after 86400 s")
+NO_FIT = Ends(ValueDoesNotFit, "column 'active_duration', row 1 ")
 DENIED = Ends(AccessDenied, "the account may not read this report")
 
 
@@ -136,10 +137,7 @@ CASES = [
     Case("rows_updated", WHOLE, Ends(but="as each was when asked"), {}, SMALL),
     Case("column_missing", Ends(but="active_duration"), Ends(but="active_duration")),
     Case("column_new", WHOLE, WHOLE),
-    *(
-        Case("type_flip", *[Ends(ValueDoesNotFit, "column 'active_duration', row 1 ")] * 2, {"to": to})
-        for to in ("garbage", "object", "list", "boolean", "negative", "nan")
-    ),
+    *(Case("type_flip", NO_FIT, NO_FIT, {"to": to}) for to in ("garbage", "object", "list", "boolean", "negative", "nan")),
     Case("type_flip", WHOLE, WHOLE, {"to": "number"}),
     Case("not_a_number", *[Ends(ValueDoesNotFit, "column 'active_percent', row 1 ")] * 2),
 ]
