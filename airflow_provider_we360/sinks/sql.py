@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from logging import getLogger
 
 from airflow_provider_we360.errors import SinkError, We360ConfigError, We360Error, WindowOverlaps
@@ -140,6 +140,10 @@ class _Course:
 
     # Table and columns
 
+    def _ddl(self) -> AbstractContextManager[None]:
+        """All or nothing, where the target can do that."""
+        return nullcontext() if self._warehouse.ddl_commits else self._transaction()
+
     def _shaped(self) -> StoredTable:
         """The table, made or widened where that is allowed. A sibling that was first has done our work."""
         for _ in range(MOST_SIBLINGS):
@@ -160,7 +164,7 @@ class _Course:
                 f"table: {self._warehouse.target} does not exist and create_table is False; "
                 "create it, or let create_table be True"
             )
-        with self._transaction():
+        with self._ddl():
             self._warehouse.create_table()
         log.info("Created table %s", self._warehouse.target)
 
@@ -174,7 +178,7 @@ class _Course:
                 "add the column(s), leave them out of columns, or let evolve_schema be True"
             )
         if new:
-            with self._transaction():
+            with self._ddl():
                 self._warehouse.add_columns(new)
             log.info("Added to table %s: %s", self._warehouse.target, ", ".join(column.name for column in new))
         return bool(new)

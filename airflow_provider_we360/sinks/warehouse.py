@@ -37,6 +37,8 @@ class Warehouse(ABC):
     """Types, lower case and without length, that hold the values of a kind."""
     placeholder: ClassVar[str] = "?"
     has_comments: ClassVar[bool] = True
+    ddl_commits: ClassVar[bool] = False
+    """True where a statement that makes or widens a table ends the transaction that it stands in."""
 
     def __init__(self, target: Target, load: Load) -> None:
         self.target = target
