@@ -52,6 +52,54 @@ def test_the_decoder_reads_what_the_rules_say_and_refuses_what_they_refuse(rows)
     assert DECODER.decode(text).to_pylist() == expected
 
 
+clock = st.builds("{}:{:02d}:{:02d}".format, st.integers(0, 99), st.integers(0, 59), st.integers(0, 59))
+nearly = st.builds(
+    lambda text, place, other: text[: place % len(text)] + other + text[place % len(text) + 1 :],
+    st.one_of(clock, clock.map(lambda text: text.zfill(8))),
+    st.integers(0, 7),
+    st.one_of(st.sampled_from("0569:;/ .-+aØ٣"), st.characters(codec="utf-8"), st.just("")),
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    values=st.lists(clock | st.sampled_from(["-", "–", "—", "", None]), max_size=6),
+    odd=st.none() | nearly,
+    at=st.integers(0, 5),
+)
+def test_a_column_of_clock_texts_is_read_as_its_values_are_and_one_odd_one_is_never_guessed(values, odd, at):
+    if odd is not None:
+        values.insert(at, odd)
+    rows = [{"c_duration": value} for value in values]
+    text = json.dumps(rows).encode("utf-8", "surrogatepass")
+    try:
+        expected = [row["c_duration"] for row in patiently(rows)]
+    except ValueError:
+        with pytest.raises(ValueDoesNotFit):
+            DECODER.decode(text)
+        return
+    assert DECODER.decode(text).column("c_duration").to_pylist() == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(kinds=st.lists(st.sampled_from([c.kind for c in COLUMNS]), min_size=1, max_size=7), data=st.data())
+def test_columns_of_one_kind_are_read_together_and_land_each_in_its_place(kinds, data):
+    usual = {
+        Kind.TEXT: st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
+        Kind.DURATION: clock,
+        Kind.BIGINT: st.integers(-9, 9),
+        Kind.DOUBLE: st.floats(0, 100) | st.just("-"),
+        Kind.TIMESTAMP: st.sampled_from(["2026-06-01 11:55:39", "2026-06-01T18:00:00", "-"]),
+        Kind.DATE: st.sampled_from(["2026-06-01", "2026-06-02", "-"]),
+    }
+    columns = [Column(f"c{number}", kind) for number, kind in enumerate(kinds)]
+    rows = data.draw(st.lists(st.fixed_dictionaries({c.name: usual[c.kind] | st.none() for c in columns}), max_size=4))
+    read = {column.name: converter(column.kind, "Asia/Kolkata") for column in columns}
+    decoder = RowDecoder(columns, "Asia/Kolkata")
+    expected = [{name: convert(row[name]) for name, convert in read.items()} for row in rows]
+    assert decoder.decode(json.dumps(rows).encode()).to_pylist() == expected
+
+
 @settings(max_examples=300, deadline=None)
 @given(seconds=st.integers(0, 10**9))
 def test_a_duration_written_as_hours_minutes_seconds_comes_back_as_its_seconds(seconds):
