@@ -73,6 +73,8 @@ class Exchange:
         self._decoders: dict[tuple[str, ...], RowDecoder] = {}
         self._told: set[str] = set()
         self._lock = threading.Lock()
+        # Python runs one thread at a time: answers that are read by several at once take longer than one after the other.
+        self._reading = threading.Lock()
 
     def decoder(self, names: tuple[str, ...]) -> RowDecoder:
         """The decoder of these columns."""
@@ -110,7 +112,8 @@ class Exchange:
             self._tally.add(requests=1)
             response = self._post(query)
         try:
-            answer = parse_answer(response, self.decoder(query.columns))
+            with self._reading:
+                answer = parse_answer(response, self.decoder(query.columns))
         except ValueDoesNotFit as error:
             raise ValueDoesNotFit(f"report {self._report.name}, slice {slice_name(query)}: {error}") from None
         except RetryableApiError as error:

@@ -79,6 +79,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("/logout"):
+            self.wfile.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            return
         if "openid-connect" in self.path:
             answer = b'{"access_token": "bench", "refresh_token": "bench", "expires_in": 36000, "token_type": "Bearer"}'
         else:

@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, Any, ClassVar, Self
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError, We360Error, foreign_text
 from airflow_provider_we360.rows.batch import RowBatch
@@ -16,8 +16,12 @@ from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import refusals
 from airflow_provider_we360.sinks.base import Load
 from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
+from airflow_provider_we360.sinks.glue import glued
 from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _INTEGERS = frozenset({"bigint", "integer", "hugeint"})
 _FILES: dict[str, threading.Lock] = {}
@@ -158,19 +162,23 @@ class DuckDBWarehouse(Warehouse):
         return str(self.target.hook.get_database())
 
     def _fill_spool(self, batches: Iterable[RowBatch]) -> None:
-        import pyarrow as pa
+        """The batches as an Arrow stream: its schema, then a message a batch.
 
+        A stream writer of Arrow would call the file once a buffer, and each call would wait for the threads that fetch.
+        """
         from airflow_provider_we360.rows.arrow import arrow_schema
 
-        with pa.ipc.new_stream(self._spool, arrow_schema(self.load.columns)) as writer:
-            for batch in batches:
-                try:
-                    writer.write_batch(batch.to_arrow())
-                except OSError as error:
-                    raise SinkError(
-                        f"no room for the rows in {tempfile.gettempdir()} ({error.strerror}); "
-                        "free some, or set TMPDIR to another folder"
-                    ) from None
+        self._add_to_spool(arrow_schema(self.load.columns).serialize())
+        for batch in glued(batches):
+            self._add_to_spool(batch.serialize())
+
+    def _add_to_spool(self, message: pa.Buffer) -> None:
+        try:
+            self._spool.write(message)
+        except OSError as error:
+            raise SinkError(
+                f"no room for the rows in {tempfile.gettempdir()} ({error.strerror}); free some, or set TMPDIR to another folder"
+            ) from None
 
     @contextmanager
     def _file_to_ourselves(self) -> Iterator[None]:
