@@ -18,9 +18,20 @@ import pytest
 
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="we360-tests-"))
 
-from airflow_provider_we360.sinks import registry
+from airflow_provider_we360.sinks import adbc, registry
 from support.elsewhere import ELSEWHERE, ElsewherePostgres, ElsewhereSQLite
-from support.engines import MARIADBD, DuckDB, Engine, MariaDB, Postgres, SQLite, mariadb_server, warm_up
+from support.engines import (
+    MARIADBD,
+    DuckDB,
+    Engine,
+    MariaDB,
+    Postgres,
+    PostgresOverAdbc,
+    SQLite,
+    mariadb_server,
+    warm_up,
+    watched_adbc,
+)
 from support.redshift_engine import BUCKET, Redshift, redshift_port
 from support.snowflake_engine import Snowflake, snowflake_server
 
@@ -123,7 +134,14 @@ CLOUDS = frozenset({"bigquery", "redshift", "snowflake"})
 TARGETS = [pytest.param(name, marks=pytest.mark.clouds if name in CLOUDS else ()) for name in registry.names()]
 
 
-@pytest.fixture(params=[*TARGETS, *(f"elsewhere, {kind}" for kind in ELSEWHERE)])
+@pytest.fixture(autouse=True)
+def _watched_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ADBC's sessions can be watched as the hooks' connections are."""
+    connect = adbc.connect
+    monkeypatch.setattr(adbc, "connect", lambda hook: watched_adbc(hook, connect))
+
+
+@pytest.fixture(params=[*TARGETS, "postgres over adbc", *(f"elsewhere, {kind}" for kind in ELSEWHERE)])
 def engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
     """A database of each type of Connection that there is a warehouse for, and some behind hooks that are not known."""
     made = _engine(request, folder)
@@ -146,6 +164,8 @@ def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
         return Postgres(request.getfixturevalue("postgres_server"))
     if name == "snowflake":
         return Snowflake(request.getfixturevalue("snowflake_service"))
+    if name == "postgres over adbc":
+        return PostgresOverAdbc(request.getfixturevalue("postgres_server"))
     if name == "mysql":
         return MariaDB(request.getfixturevalue("mariadb_port"))
     if name == "redshift":

@@ -170,6 +170,10 @@ class Postgres(Engine):
 
         return PostgresHook(postgres_conn_id=self.conn_id)
 
+    def sink(self, table: str, hook: Any = None) -> SqlSink:
+        """Over psycopg: a hook of a class of its own is left to connect by itself."""
+        return super().sink(table, hook or self.hook_with(lambda statement: None))
+
     def hook_with(self, before: Callable[[str], None]) -> Any:
         from airflow.providers.postgres.hooks.postgres import PostgresHook
 
@@ -178,6 +182,38 @@ class Postgres(Engine):
                 return _Watched(super().get_conn(), before)
 
         return Watched(postgres_conn_id=self.conn_id)
+
+
+class PostgresOverAdbc(Postgres):
+    """The same server, loaded into over the driver that Airflow knows nothing of."""
+
+    def sink(self, table: str, hook: Any = None) -> SqlSink:
+        return Engine.sink(self, table, hook or self.hook())
+
+    def hook_with(self, before: Callable[[str], None]) -> Any:
+        hook = self.hook()
+        hook.told_before = before
+        return hook
+
+
+def watched_adbc(hook: Any, connect: Callable[[Any], Any]) -> Any:
+    """A session that tells the hook's watcher each statement, and each batch as the COPY that it becomes."""
+    session = connect(hook)
+    before = getattr(hook, "told_before", None)
+    if before is None:
+        return session
+    execute, ingest = session.execute, session.ingest
+
+    def told(sql: str, parameters: Sequence[object] | None = None) -> None:
+        before(sql)
+        execute(sql, parameters)
+
+    def told_ingest(table: str, rows: Any) -> None:
+        before(f"COPY {table}")
+        ingest(table, rows)
+
+    session.execute, session.ingest = told, told_ingest
+    return session
 
 
 HAS_MYSQLCLIENT = importlib.util.find_spec("MySQLdb") is not None

@@ -177,7 +177,8 @@ class DuckDBWarehouse(Warehouse):
             self._spool.write(message)
         except OSError as error:
             raise SinkError(
-                f"no room for the rows in {tempfile.gettempdir()} ({error.strerror}); free some, or set TMPDIR to another folder"
+                f"no room for the rows in {tempfile.gettempdir()} ({error.strerror}); "
+                "free some, or set TMPDIR to another folder"
             ) from None
 
     @contextmanager

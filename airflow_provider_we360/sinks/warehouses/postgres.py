@@ -1,4 +1,4 @@
-"""PostgreSQL: COPY into a temporary table, then one transaction under a lock on the table."""
+"""PostgreSQL: COPY into a temporary table, over ADBC if it is there; then one transaction under a lock on the table."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360Error, foreign_text
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Kind
-from airflow_provider_we360.sinks import refusals
+from airflow_provider_we360.sinks import adbc, refusals
 from airflow_provider_we360.sinks.base import Load
 from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
+from airflow_provider_we360.sinks.glue import glued
 from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
 
@@ -37,11 +39,13 @@ _ADVICE = {
     "57014": "the statement was cancelled, perhaps by statement_timeout of the role; raise it",
     "57P": "the server is going down or starting; run the task again",
 }
+_DRIVERS = ("psycopg", "psycopg2", "adbc_driver_manager")
+_MISUSE = frozenset({2, 5, 7})  # ADBC: not implemented, invalid argument, invalid data, and not from the server
 _BUSY = frozenset({"40001", "40P01", "55P03"})  # could not serialise, deadlock, lock not available
 
 
 class PostgresWarehouse(Warehouse):
-    """A load into PostgreSQL, over psycopg 3 or psycopg2, whichever the hook uses."""
+    """A load into PostgreSQL, over ADBC, or else over psycopg 3 or psycopg2, whichever the hook uses."""
 
     placeholder: ClassVar[str] = "%s"
     type_names: ClassVar[Mapping[Kind, str]] = {
@@ -70,13 +74,12 @@ class PostgresWarehouse(Warehouse):
     @property
     def driver_error(self) -> tuple[type[Exception], ...]:
         """Of whichever driver is loaded: an error of one that is not cannot come."""
-        return tuple(sys.modules[driver].Error for driver in ("psycopg", "psycopg2") if driver in sys.modules)
+        return tuple(sys.modules[driver].Error for driver in _DRIVERS if driver in sys.modules)
 
     @contextmanager
     def opened(self, batches: Iterable[RowBatch]) -> Iterator[Iterable[RowBatch]]:
-        connection = self.target.hook.get_conn()
+        connection = self._connect()
         try:
-            connection.autocommit = True  # transactions are begun and ended in SQL, as everywhere
             self._connection = connection
             self._cursor = self._plain_cursor()
             self._settle_in()
@@ -85,12 +88,27 @@ class PostgresWarehouse(Warehouse):
             with suppress(Exception):
                 connection.close()
 
+    def _connect(self) -> Any:
+        if adbc.is_usable(self.target.hook):
+            return adbc.connect(self.target.hook)
+        connection = self.target.hook.get_conn()
+        connection.autocommit = True  # transactions are begun and ended in SQL, as everywhere
+        return connection
+
     def stage(self, batches: Iterable[RowBatch]) -> None:
+        columns = [f"{self.quote(c.name)} {self.type_names[c.kind]}" for c in self.load.columns]
+        self.run(f"CREATE TEMPORARY TABLE {self.staging} ({', '.join(columns)})")
+        if isinstance(self._connection, adbc.AdbcSession):
+            names = [column.name.lower() for column in self.load.columns]
+            for rows in glued(batches):
+                self._connection.ingest(self.staging.strip('"'), rows.rename_columns(names))
+        else:
+            self._stage_as_csv(batches)
+
+    def _stage_as_csv(self, batches: Iterable[RowBatch]) -> None:
         import pyarrow as pa
         from pyarrow import csv
 
-        columns = [f"{self.quote(c.name)} {self.type_names[c.kind]}" for c in self.load.columns]
-        self.run(f"CREATE TEMPORARY TABLE {self.staging} ({', '.join(columns)})")
         # Text is always quoted, so that empty text ("") and NULL (nothing) are told apart.
         options = csv.WriteOptions(include_header=False, quoting_style="needed")
         chunk = pa.BufferOutputStream()
@@ -156,6 +174,8 @@ class PostgresWarehouse(Warehouse):
                 f"sql_conn_id: no connection to PostgreSQL through {self.target.conn_id!r} ({foreign_text(error)}); "
                 "check Host, Port, Schema (the database), Login and Password"
             )
+        if not state and getattr(error, "status_code", None) in _MISUSE:
+            return SinkError(f"ADBC's driver cannot load into {self.target}; nothing was changed. Uninstall it: COPY will do")
         if not state or state.startswith("08"):
             return SinkError(f"the connection to PostgreSQL was lost before {self.target} was changed; run the task again")
         if state in _BUSY:
@@ -199,6 +219,8 @@ class PostgresWarehouse(Warehouse):
 
     def _plain_cursor(self) -> Any:
         """A cursor that hands out tuples, whatever kind the Connection asks for."""
+        if isinstance(self._connection, adbc.AdbcSession):
+            return self._connection
         if self._is_psycopg3:
             from psycopg.rows import tuple_row
 
@@ -222,7 +244,15 @@ def _sqlstate(error: Exception) -> str:
 
 
 def _diagnosis(error: Exception) -> Any:
-    return getattr(error, "diag", None)
+    details = getattr(error, "details", None)
+    if not isinstance(details, list):
+        return getattr(error, "diag", None)
+    fields = {_text(name).removeprefix("PG_DIAG_").lower(): _text(value) for name, value in details}
+    return SimpleNamespace(**fields)
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode(errors="replace")
 
 
 WAREHOUSE = PostgresWarehouse
