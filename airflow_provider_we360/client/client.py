@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
 
 import httpx
 import pyarrow as pa
@@ -23,6 +22,11 @@ from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.types import Clock, Sleep
 
 log = logging.getLogger(__name__)
+
+MOST_WAITING_BYTES = 64 * 2**20
+"""So many bytes of rows may wait or be under way; a slice under way counts as much as the largest that came."""
+WAITING_PER_REQUEST = 6
+"""So many slices may wait or be under way for each request in parallel, as long as their bytes allow it."""
 
 
 class We360Client:
@@ -44,7 +48,8 @@ class We360Client:
         """The rows, one batch a slice, in order of days; all batches have the same columns.
 
         The first slice is read alone: there the server says which columns it knows. Then at most
-        ``max_parallel_requests`` requests are under way, and at most twice as many slices wait to be taken.
+        ``max_parallel_requests`` requests are under way, and as many slices wait to be taken as 64 MiB hold: few large ones,
+        or many small ones while the target is busy.
 
         :param tally: counts requests and dropped duplicates.
         :raises We360Error: whatever a slice raises; slices under way are given up.
@@ -54,6 +59,7 @@ class We360Client:
         gate = Gate(max_parallel_requests, clock=self._clock, sleep=self._sleep)
         extract, rows, reader = self._first_slice(extract, gate, tally)
         queries = extract.queries()
+        ahead = _Ahead(WAITING_PER_REQUEST * max_parallel_requests, rows)
         yield _batch(extract, next(queries), rows)
         pool = ThreadPoolExecutor(max_parallel_requests, thread_name_prefix="we360")
         failures: list[BaseException] = []
@@ -64,14 +70,18 @@ class We360Client:
             return query, future
 
         try:
-            waiting = deque(submit(query) for query in islice(queries, 2 * max_parallel_requests))
-            while waiting:
+            waiting: deque[tuple[Query, Future[pa.RecordBatch]]] = deque()
+            while True:
+                while ahead.has_room_for([future for _, future in waiting]) and (following := next(queries, None)):
+                    waiting.append(submit(following))
+                if not waiting:
+                    return
                 query, future = waiting.popleft()
                 try:
                     rows = future.result()
                 except Stopped:
                     raise failures[0] from None
-                waiting.extend(submit(following) for following in islice(queries, 1))
+                ahead.learn(rows)
                 yield _batch(extract, query, rows)
         finally:
             # Nobody waits for threads that are no longer needed: a task that timed out must end now.
@@ -116,6 +126,26 @@ class We360Client:
             on_duplicates=lambda count: tally.add(duplicates=count),
         )
         return reader, exchange
+
+
+class _Ahead:
+    """How far the requests may run ahead of whoever takes the rows."""
+
+    def __init__(self, most: int, rows: pa.RecordBatch) -> None:
+        self._most = most
+        self._largest_bytes = 0
+        self.learn(rows)
+
+    def learn(self, rows: pa.RecordBatch) -> None:
+        """What a slice may weigh, from one that came."""
+        self._largest_bytes = max(self._largest_bytes, rows.nbytes)
+
+    def has_room_for(self, others: list[Future[pa.RecordBatch]]) -> bool:
+        """Whether another slice may be asked for beside these; always where there is none."""
+        for other in others:
+            if other.done() and not other.cancelled() and other.exception() is None:
+                self.learn(other.result())
+        return not others or (len(others) < self._most and (len(others) + 1) * self._largest_bytes <= MOST_WAITING_BYTES)
 
 
 def _refused_alone(extract: Extract, suspects: tuple[str, ...], exchange: Exchange) -> list[str]:

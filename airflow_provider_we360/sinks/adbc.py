@@ -47,7 +47,7 @@ class AdbcSession:
             self._cursor.execute(_numbered(sql), parameters or None)
 
     def _end_or_begin(self, sql: str) -> None:
-        """The driver must know of the transaction: one that it does not know of it would end after each statement with values."""
+        """Told to the driver: a transaction that it does not know of it ends after each statement with values."""
         driver = self._connection.adbc_connection
         if sql == "BEGIN":
             driver.set_autocommit(False)

@@ -11,14 +11,21 @@ import pytest
 
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError
 from airflow_provider_we360.rows.batch import RowBatch
+from airflow_provider_we360.sinks import adbc
 from support import loads
-from support.engines import Postgres
+from support.engines import Postgres, PostgresOverAdbc
 from support.loads import append, batch, batches, day, load, merge, row, rows
 
 
+@pytest.fixture(params=[Postgres, PostgresOverAdbc])
+def way(request: pytest.FixtureRequest) -> type[Postgres]:
+    """Over psycopg, or over ADBC."""
+    return request.param
+
+
 @pytest.fixture
-def pg(postgres_server: str) -> Postgres:
-    return Postgres(postgres_server)
+def pg(way: type[Postgres], postgres_server: str) -> Postgres:
+    return way(postgres_server)
 
 
 @pytest.fixture
@@ -30,7 +37,8 @@ def with_psycopg2(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("with_psycopg2")
-def test_psycopg2_loads_the_same(pg: Postgres, table: str) -> None:
+def test_psycopg2_loads_the_same(postgres_server: str, table: str) -> None:
+    pg = Postgres(postgres_server)
     assert type(pg.hook().get_conn()).__module__.startswith("psycopg2")
     nasty = 'a "b", %s\n\\.\nनम O\'H'
     content = [row(1, "a", note=nasty, seconds=1), row(1, "b", note=""), row(1, "c")]
@@ -43,8 +51,10 @@ def test_psycopg2_loads_the_same(pg: Postgres, table: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dictcursor", "namedtuplecursor"])
-def test_the_cursor_that_a_connection_asks_for_is_none_of_our_business(postgres_server: str, table: str, kind: str) -> None:
-    pg = Postgres(postgres_server, cursor=kind)
+def test_the_cursor_that_a_connection_asks_for_is_none_of_our_business(
+    way: type[Postgres], postgres_server: str, table: str, kind: str
+) -> None:
+    pg = way(postgres_server, cursor=kind)
     assert pg.load(table, load(), rows(1, 2)).rows == 2
     assert pg.load(table, load(), rows(1, 2)).rows_removed == 2
 
@@ -58,10 +68,10 @@ def test_a_load_larger_than_one_chunk_arrives_whole(pg: Postgres, table: str) ->
     assert pg.execute(f"SELECT count(*), min(length(note)) FROM {table}") == [(3000, 2000)]
 
 
-def test_a_bare_name_follows_the_search_path(postgres_server: str, table: str) -> None:
+def test_a_bare_name_follows_the_search_path(way: type[Postgres], postgres_server: str, table: str) -> None:
     schema = f"s_{uuid.uuid4().hex[:8]}"
-    pg = Postgres(postgres_server, options=f"-c search_path={schema},public")
-    Postgres(postgres_server).execute(f"CREATE SCHEMA {schema}")
+    pg = way(postgres_server, options=f"-c search_path={schema},public")
+    way(postgres_server).execute(f"CREATE SCHEMA {schema}")
     pg.load(table, load(), rows(1, 1))
     assert pg.load(f"{schema}.{table}", load(), rows(1, 1)).rows_removed == 1
     assert pg.load(f"postgres.{schema}.{table}", load(), rows(1, 1)).rows_removed == 1
@@ -87,25 +97,29 @@ def test_table_and_columns_are_commented(pg: Postgres, table: str) -> None:
     assert "dynamic_report" in pg.execute(f"SELECT obj_description('{table}'::regclass)")[0][0]
 
 
-def test_a_role_that_may_not_is_told_the_grants_it_needs(pg: Postgres, postgres_server: str, table: str) -> None:
+def test_a_role_that_may_not_is_told_the_grants_it_needs(
+    way: type[Postgres], pg: Postgres, postgres_server: str, table: str
+) -> None:
     role = f"role_{uuid.uuid4().hex[:8]}"
     pg.load(table, load(), rows(1, 1))
     pg.execute(f"CREATE ROLE {role} LOGIN", f"GRANT SELECT ON {table} TO {role}")
-    poor = Postgres(postgres_server, login=role)
+    poor = way(postgres_server, login=role)
     with pytest.raises(SinkError, match=rf'GRANT SELECT, INSERT, DELETE ON "{table}" TO "{role}"'):
         poor.load(table, load(), rows(1, 1))
     pg.execute(f"GRANT INSERT, DELETE ON {table} TO {role}")
     assert poor.load(table, load(), rows(1, 1)).rows_removed == 1
 
 
-def test_a_server_that_cannot_be_reached_is_named_without_the_password(postgres_server: str, table: str) -> None:
-    pg = Postgres(f"{postgres_server}/absent")
+def test_a_server_that_cannot_be_reached_is_named_without_the_password(
+    way: type[Postgres], postgres_server: str, table: str
+) -> None:
+    pg = way(f"{postgres_server}/absent")
     with pytest.raises(SinkError, match="sql_conn_id: no connection to PostgreSQL"):
         pg.load(table, load(), rows(1, 1))
 
 
-def test_a_lock_that_is_never_given_back_ends_as_busy(postgres_server: str, table: str) -> None:
-    pg = Postgres(postgres_server, options="-c lock_timeout=200")
+def test_a_lock_that_is_never_given_back_ends_as_busy(way: type[Postgres], postgres_server: str, table: str) -> None:
+    pg = way(postgres_server, options="-c lock_timeout=200")
     pg.load(table, load(), rows(1, 1))
     with closing(pg.hook().get_conn()) as other:
         other.cursor().execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE")
@@ -114,8 +128,8 @@ def test_a_lock_that_is_never_given_back_ends_as_busy(postgres_server: str, tabl
     assert len(pg.rows(table)) == 1
 
 
-def test_readers_are_never_kept_waiting(postgres_server: str, table: str) -> None:
-    pg = Postgres(postgres_server)
+def test_readers_are_never_kept_waiting(way: type[Postgres], postgres_server: str, table: str) -> None:
+    pg = way(postgres_server)
     pg.load(table, load(), rows(1, 1))
     with closing(pg.hook().get_conn()) as reader:
         reader.cursor().execute(f"SELECT * FROM {table}")  # leaves its transaction open
@@ -194,7 +208,8 @@ def test_a_timestamp_with_zone_would_move_punches_and_is_refused(pg: Postgres, t
 
 
 @pytest.mark.usefixtures("with_psycopg2")
-def test_a_task_killed_over_psycopg2_leaves_the_table_as_it_was(pg: Postgres, table: str) -> None:
+def test_a_task_killed_over_psycopg2_leaves_the_table_as_it_was(postgres_server: str, table: str) -> None:
+    pg = Postgres(postgres_server)
     pg.load(table, load(), rows(1, 2, note="old"))
     for survived in itertools.count():
         statements = itertools.count()
@@ -210,3 +225,30 @@ def test_a_task_killed_over_psycopg2_leaves_the_table_as_it_was(pg: Postgres, ta
         else:
             break
     assert {one["note"] for one in pg.rows(table)} == {"new"}
+
+
+def test_adbc_serves_where_it_can_be_told_all_that_the_hook_tells(postgres_server: str) -> None:
+    plain = PostgresOverAdbc(postgres_server, application_name="we360", connect_timeout=5, cursor="dictcursor")
+    assert adbc.is_usable(plain.hook())
+    assert not adbc.is_usable(Postgres(postgres_server).hook_with(lambda statement: None)), (
+        "a class of its own may log in by itself"
+    )
+    assert not adbc.is_usable(PostgresOverAdbc(postgres_server, prepare_threshold=0).hook()), "libpq does not know it"
+
+
+def test_adbc_is_told_what_the_connection_says(postgres_server: str) -> None:
+    pg = PostgresOverAdbc(postgres_server, application_name="a we360 & load", options="-c search_path=pg_temp")
+    with closing(adbc.connect(pg.hook())) as session:
+        session.execute("SELECT current_setting('application_name'), current_setting('search_path'), %s", ["100%"])
+        assert session.fetchall() == [("a we360 & load", "pg_temp", "100%")]
+
+
+def test_a_session_over_adbc_that_is_refused_tells_no_password(table: str) -> None:
+    pg = PostgresOverAdbc("127.0.0.1")
+    pg.connection |= {"port": 1, "password": "hunter2 & more"}
+    pg.connect_by_environment()
+    with pytest.raises(SinkError, match="no connection to PostgreSQL") as caught:
+        pg.load(table, load(), rows(1, 1))
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__

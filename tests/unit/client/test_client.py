@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from airflow_provider_we360.client.client import We360Client
+from airflow_provider_we360.client.client import MOST_WAITING_BYTES, WAITING_PER_REQUEST, We360Client
 from airflow_provider_we360.client.extract import parse_extract
 from airflow_provider_we360.errors import AccessDenied, RetryableApiError, We360ConfigError
 from support.mini_api import api
@@ -139,3 +139,32 @@ def test_a_window_that_is_not_two_dates_is_named(window):
 def test_key_columns_keep_the_reports_own_spelling():
     extract = parse_extract("dynamic_report", window=(FIRST, LAST), columns=["Identity_ID", "ATTENDANCE_DATE", "group_name"])
     assert [column.name for column in extract.columns] == ["attendance_date", "identity_id", "group_name"]
+
+
+def _asked_ahead(size_bytes, taken, *, parallel=2):
+    """How many days were asked for beyond those taken, once the requests have come to rest."""
+    days = set()
+
+    def answer(asked):
+        days.add(asked["start_date"][:10])
+        day = {"attendance_date": asked["start_date"][:10], "identity_id": "a", "group_name": "x" * size_bytes}
+        return httpx.Response(200, json={"data": [day] if asked["page"] == 1 else [], "total": 1, "has_next": False})
+
+    slices = batches(answer, parallel=parallel, columns=["group_name"])
+    for _ in range(taken):
+        next(slices)
+    before = -1
+    while before != len(days):
+        before = len(days)
+        time.sleep(0.4)
+    slices.close()
+    return len(days) - taken
+
+
+def test_large_days_wait_only_as_far_as_their_bytes_allow():
+    assert _asked_ahead(size_bytes=20 * 2**20, taken=2) == MOST_WAITING_BYTES // (20 * 2**20) - 1
+    assert _asked_ahead(size_bytes=MOST_WAITING_BYTES, taken=2) == 0, "one is under way when it is waited for, never two"
+
+
+def test_small_days_wait_in_a_bounded_number():
+    assert _asked_ahead(size_bytes=10, taken=2) == WAITING_PER_REQUEST * 2 - 1
