@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery check docs diagrams bench bench-tokens build fmt clean
+.PHONY: help demo test test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery check docs diagrams bench bench-full bench-tokens build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
@@ -73,9 +73,13 @@ diagrams: ## draw the diagrams of the documentation anew; needs Graphviz
 	$(ready) docs
 	@$(bin)/python docs/diagrams.py
 
-bench: ## speed and memory of a load, beside a hand-written pipeline (about five minutes)
-	$(ready) test
-	@cd tests && ../$(bin)/python -m benchmarks
+bench: ## speed and memory of a load, beside a hand-written pipeline and other tools (ARGS="postgres --repeats 1"; a quarter of an hour)
+	$(ready) bench
+	@cd tests && ../.venv-bench/bin/python -m benchmarks $(ARGS)
+
+bench-full: ## the same, and two million rows
+	$(ready) bench
+	@cd tests && ../.venv-bench/bin/python -m benchmarks --full $(ARGS)
 
 bench-tokens: ## how many logins a fleet of tasks costs in a month, for every mix (seconds)
 	$(ready) test
@@ -93,5 +97,5 @@ fmt: ## put the code into its one form
 	$(bin)/ruff check --fix .
 
 clean: ## remove all that the other targets made, .venv too
-	rm -rf .venv .venv-clouds .uv .demo .cache dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-clouds .uv .demo .cache dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find airflow_provider_we360 tests example_dags docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -76,6 +76,13 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     by_day: dict[str, bytes]
     latency_s: float
+    requests = 0
+
+    def do_GET(self) -> None:
+        """How many data requests came since the last such question."""
+        answer = json.dumps(Handler.requests).encode()
+        Handler.requests = 0
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -85,6 +92,7 @@ class Handler(BaseHTTPRequestHandler):
         if "openid-connect" in self.path:
             answer = b'{"access_token": "bench", "refresh_token": "bench", "expires_in": 36000, "token_type": "Bearer"}'
         else:
+            Handler.requests += 1
             time.sleep(self.latency_s)
             asked = json.loads(body)
             empty = b'{"data": [], "pagination": {"total_records": 0, "has_next": false}}'
