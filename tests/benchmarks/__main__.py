@@ -169,9 +169,11 @@ def main() -> None:
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
                 url = f"http://127.0.0.1:{(server.stdout.readline() if server.stdout else '').strip()}"
                 repeats = 1 if rows == 2_000_000 else arguments.repeats
-                for target in arguments.targets or CONTENDERS:
-                    lines += compared(Scene(rows, latency_ms, target), repeats, url, postgres)
-                server.terminate()
+                try:
+                    for target in arguments.targets or CONTENDERS:
+                        lines += compared(Scene(rows, latency_ms, target), repeats, url, postgres)
+                finally:
+                    server.terminate()
         postgres.cleanup()
     if arguments.write:
         page.write(lines, about)

@@ -97,7 +97,7 @@ def landed(target: str) -> list[int]:
     else:
         import duckdb
 
-        place = TABLE if target == "duckdb" else f"read_parquet('{FOLDER}/{TABLE}*/**/*.parquet')"
+        place = TABLE if target == "duckdb" else f"read_parquet('{FOLDER}/{TABLE}/**/*.parquet')"
         if Path(FOLDER, f"{TABLE}.parquet").exists():
             place = f"read_parquet('{FOLDER}/{TABLE}.parquet')"
         with duckdb.connect(DUCKDB if target == "duckdb" else ":memory:") as database:
