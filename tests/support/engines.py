@@ -170,9 +170,9 @@ class Postgres(Engine):
 
         return PostgresHook(postgres_conn_id=self.conn_id)
 
-    def sink(self, table: str, hook: Any = None) -> SqlSink:
+    def sink(self, table: str, hook: Any = None, log: str | None = None) -> SqlSink:
         """Over psycopg: a hook of a class of its own is left to connect by itself."""
-        return super().sink(table, hook or self.hook_with(lambda statement: None))
+        return super().sink(table, hook or self.hook_with(lambda statement: None), log)
 
     def hook_with(self, before: Callable[[str], None]) -> Any:
         from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -187,8 +187,8 @@ class Postgres(Engine):
 class PostgresOverAdbc(Postgres):
     """The same server, loaded into over the driver that Airflow knows nothing of."""
 
-    def sink(self, table: str, hook: Any = None) -> SqlSink:
-        return Engine.sink(self, table, hook or self.hook())
+    def sink(self, table: str, hook: Any = None, log: str | None = None) -> SqlSink:
+        return Engine.sink(self, table, hook or self.hook(), log)
 
     def hook_with(self, before: Callable[[str], None]) -> Any:
         hook = self.hook()
