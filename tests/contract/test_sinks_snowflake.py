@@ -111,14 +111,3 @@ def test_its_errors_become_words_that_help_and_hold_no_value(
     assert type(told) is kind
     assert words in str(told)
     assert "meera" not in str(told)
-
-
-def test_a_doubled_key_takes_the_whole_load_back(snow: Snowflake) -> None:
-    """Of two rows of one key that would meet, none comes in: Snowflake itself would take both."""
-    snow.load("attendance", load(), rows(1, 2))
-    before = snow.rows("attendance")
-    doubling = snow.sink("attendance")
-    twice = [batch(rows(2, 1)), batch(rows(2, 1))]
-    with pytest.raises(SinkError):
-        doubling.load(load(), twice)
-    assert snow.rows("attendance") == before

@@ -216,7 +216,8 @@ class SnowflakeWarehouse(Warehouse):
         return SinkError(
             f"table: {role} may not do what a load into {self.target} needs; nothing was changed. "
             f"GRANT SELECT, INSERT, DELETE ON TABLE {self.table} TO ROLE {role}; to stage rows and to lock: GRANT USAGE, "
-            f"CREATE TABLE, CREATE STAGE ON SCHEMA {schema} TO ROLE {role}; columns can be added by the table's owner only"
+            f"CREATE TABLE, CREATE STAGE ON SCHEMA {schema} TO ROLE {role}, and SELECT, INSERT, UPDATE ON TABLE "
+            f"{self._lock_table} TO ROLE {role}; columns can be added by the table's owner only"
         )
 
     @property
