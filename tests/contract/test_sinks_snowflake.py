@@ -16,6 +16,7 @@ from airflow_provider_we360.errors import SinkBusy, SinkError, We360Error
 from airflow_provider_we360.sinks.registry import sink_for
 from airflow_provider_we360.sinks.warehouses import snowflake as plug_in
 from airflow_provider_we360.sinks.warehouses.snowflake import SnowflakeWarehouse
+from support import loads
 from support.loads import batch, load, merge, rows
 from support.snowflake_engine import Snowflake
 
@@ -75,7 +76,9 @@ def test_no_file_stays_on_the_worker_and_what_a_killed_load_left_is_swept(snow: 
     for folder in (old, young):
         folder.mkdir()
         (folder / "00001.parquet").write_bytes(b"rows")
-    os.utime(old, (0, time.time() - 2 * 86400))
+    at = loads.LOADED_AT.timestamp()
+    os.utime(old, (0, at - 2 * 86400))
+    os.utime(young, (0, at - 3600))
     snow.load("attendance", load(), rows(1, 2))
     assert [path.name for path in tmp_path.iterdir()] == ["we360-snowflake-young"]
 

@@ -13,7 +13,6 @@ import secrets
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -99,7 +98,7 @@ class SnowflakeWarehouse(Warehouse):
         stage = f"_we360_stage_{secrets.token_hex(6)}"  # a plain name, in the session's schema: PUT is particular about names
         self.run(f"CREATE TEMPORARY STAGE {stage}")
         parts = 0
-        with _folder() as folder:
+        with _folder(self.load.loaded_at.timestamp()) as folder:
             for rows in self._parts(batches):
                 parts += 1
                 file = folder / f"{parts:05}.parquet"
@@ -273,11 +272,14 @@ class SnowflakeWarehouse(Warehouse):
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder that only this user reads. PUT wants a name, so what a killed load leaves is swept by the next one."""
+def _folder(now: float) -> Iterator[Path]:
+    """A folder that only this user reads. PUT wants a name, so what a killed load leaves is swept by a later one.
+
+    :param now: seconds since the epoch.
+    """
     for old in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
         with suppress(OSError):
-            if old.stat().st_uid == os.getuid() and old.stat().st_mtime < time.time() - STALE_S:
+            if old.stat().st_uid == os.getuid() and old.stat().st_mtime < now - STALE_S:
                 shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as made:
         yield Path(made)
