@@ -39,7 +39,8 @@ class Storage(ABC):
     def require_folder(self) -> None:
         """Look at the folder before any row is pulled. It may be absent: it is made with the first file.
 
-        :raises We360ConfigError: where it, or a folder above it, is a file.
+        :raises We360ConfigError: where it, or a folder above it, is a file, or where its bucket does not exist.
+        :raises SinkError: where the storage does not let us look.
         """
 
     @abstractmethod
@@ -76,7 +77,7 @@ class Storage(ABC):
             ) from None
         except Exception as error:  # noqa: BLE001 - each store has errors of its own, whose text may hold a signed URL
             raise SinkError(
-                f"path: cannot {doing} in {self.root} ({type(error).__name__}). Check the Connection and its rights there, "
+                f"path: cannot {doing} in {self.root} ({_kind(error)}). Check the Connection and its rights there, "
                 "then run the task again: each file is whole, old or new"
             ) from None
 
@@ -168,9 +169,26 @@ class RemoteStorage(Storage):
         with self.explained("look"):
             # What the file system remembers from an earlier task of this process may be gone.
             self._fs.invalidate_cache()
-            is_file = "/" in self._folder and self._fs.isfile(self._folder)
-        if is_file:
+            try:
+                found = self._fs.info(self._folder)
+            except FileNotFoundError:
+                self._require_bucket()
+                return
+        if found["type"] == "file":
             raise We360ConfigError(f"path: {self.root} is a file; name a folder, which may be absent")
+
+    def _require_bucket(self) -> None:
+        """A store tells a missing bucket from a missing folder only when it is asked for the bucket itself."""
+        bucket = self._folder.partition("/")[0]
+        try:
+            self._fs.info(bucket)
+        except FileNotFoundError:
+            raise We360ConfigError(
+                f"path: there is no bucket or container {bucket!r} for this Connection, and none is made up; create it, or "
+                "name another"
+            ) from None
+        except Exception:  # noqa: BLE001 - who may write objects need not be allowed to look at their bucket
+            return
 
     def open(self, name: str) -> IO[bytes] | None:
         with self.explained(f"read {name}"):
@@ -208,19 +226,10 @@ def storage_for(path: str, conn_id: str | None) -> Storage:
     :param conn_id: Connection of the store; None where the URL names it, or none is needed.
     :raises We360ConfigError: where it cannot be reached as asked; names the argument, or the pip extra that is missing.
     """
-    from airflow.providers.common.compat.sdk import AirflowException, ObjectStoragePath
-
     scheme = path.partition("://")[0] if "://" in path else "file"
     if ":" in urlsplit(path).netloc.rpartition("@")[0]:
         raise We360ConfigError("path: holds a password before its @; put it into a Connection and name that one there")
-    try:
-        place = ObjectStoragePath(path, conn_id=conn_id)
-        _require_connection(place.conn_id, ObjectStoragePath(path).conn_id, conn_id)
-        fs = place.fs
-    except We360ConfigError:
-        raise
-    except (AirflowException, ImportError, ValueError) as error:
-        raise _unreachable(path, scheme, error) from None
+    place, fs = _reached(path, scheme, conn_id)
     if scheme not in ("file", "local"):
         return RemoteStorage(path, fs, place.path)
     if not path.removeprefix(f"{scheme}://").startswith("/"):
@@ -229,6 +238,31 @@ def storage_for(path: str, conn_id: str | None) -> Storage:
             "(file:///data/we360, s3://bucket/we360)"
         )
     return LocalStorage(path, Path(place.path))
+
+
+def _reached(path: str, scheme: str, conn_id: str | None) -> tuple[Any, Any]:
+    """The place, and the file system that it lies in."""
+    from airflow.providers.common.compat.sdk import AirflowException, ObjectStoragePath
+
+    argument = "path" if conn_id is None and "@" in urlsplit(path).netloc else "object_storage_conn_id"
+    try:
+        place = ObjectStoragePath(path, conn_id=conn_id)
+        _require_connection(place.conn_id, ObjectStoragePath(path).conn_id, conn_id)
+        return place, place.fs
+    except We360Error:
+        raise
+    except (AirflowException, ImportError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, ImportError) or not _is_served(scheme):
+            raise _not_installed(path, scheme, error) from None
+        raise We360ConfigError(
+            f"{argument}: what it gives does not open {scheme}:// ({_kind(error)}); name a Connection of that store, and look "
+            "at its fields"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - a login may go over the wire, and the error's text may hold a secret
+        raise SinkError(
+            f"{argument}: no login to {scheme}:// ({_kind(error)}); nothing was changed. Look at the Connection's fields and "
+            "rights, then run the task again"
+        ) from None
 
 
 def _require_connection(effective: str | None, in_url: str | None, argument: str | None) -> None:
@@ -248,7 +282,14 @@ def _require_connection(effective: str | None, in_url: str | None, argument: str
             ) from None
 
 
-def _unreachable(path: str, scheme: str, error: Exception) -> We360ConfigError:
+def _is_served(scheme: str) -> bool:
+    """Whether an installed Airflow provider serves such URLs."""
+    from airflow.providers.common.compat.sdk import io  # type: ignore[attr-defined]
+
+    return bool(io.has_fs(scheme))
+
+
+def _not_installed(path: str, scheme: str, error: Exception) -> We360ConfigError:
     reason = f"path: {path} cannot be reached ({type(error).__name__})"
     if extra := EXTRAS.get(scheme):
         return We360ConfigError(f'{reason}: install what {scheme}:// needs: pip install "airflow-provider-we360[{extra}]"')
@@ -256,3 +297,9 @@ def _unreachable(path: str, scheme: str, error: Exception) -> We360ConfigError:
         f"{reason}: no installed Airflow provider knows {scheme}://; install the one that does, or use one of "
         f"file, {', '.join(EXTRAS)}"
     )
+
+
+def _kind(error: Exception) -> str:
+    """The error's name, with the HTTP status where it has one: never its text."""
+    status = next((value for name in ("status_code", "code") if isinstance(value := getattr(error, name, None), int)), "")
+    return f"{type(error).__name__} {status}".rstrip()

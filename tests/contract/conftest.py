@@ -34,6 +34,8 @@ from support.engines import (
 )
 from support.redshift_engine import BUCKET, Redshift, redshift_port
 from support.snowflake_engine import Snowflake, snowflake_server
+from support import cloud_stores
+from support.cloud_stores import Cloud
 
 PROCESSES = 2
 
@@ -106,6 +108,27 @@ def snowflake_service() -> Iterator[dict[str, Any]]:
     require_clouds("fakesnow", "airflow.providers.snowflake")
     with snowflake_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Cloud]:
+    """An S3 that lives as long as the session."""
+    with cloud_stores.s3() as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Cloud]:
+    """The same of Google Cloud Storage."""
+    with cloud_stores.gcs() as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[Cloud]:
+    """The same of Azure Blob Storage."""
+    with cloud_stores.azure() as cloud:
+        yield cloud
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,12 @@
-"""What every folder of files must do, in every format: rows, names, scope, wholeness. S3 is tried where moto is installed."""
+"""What every folder of files must do, on disk and in every object store, in every format: rows, names, scope, wholeness."""
 
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
-import json
-import os
 import re
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,10 +22,10 @@ from airflow_provider_we360.sinks.base import OnEmpty
 from airflow_provider_we360.sinks.formats import FileFormat
 from airflow_provider_we360.sinks.storage import Storage
 from support import loads
+from support.cloud_stores import Cloud
 from support.loads import COLUMNS, LOADED_AT, SUMS, batch, day, load, row, rows, summary
 from support.stores import Store, read
 
-HAS_S3 = all(importlib.util.find_spec(name) for name in ("moto", "s3fs"))
 NASTY = loads.NASTY | {
     "commas": {"note": ',,",\n,'},
     "formula": {"note": "=1+1"},
@@ -39,35 +35,17 @@ NASTY = loads.NASTY | {
 NAME = re.compile(r"attendance_date=2026-04-\d\d/we360-[0-9a-f]{8}\.(parquet|jsonl|csv)")
 
 
-@pytest.fixture(scope="session")
-def s3_url() -> Iterator[str]:
-    """An S3 of this machine, and its bucket ``we360-hr``."""
-    server = importlib.import_module("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    url = f"http://127.0.0.1:{port}"
-    connection = {
-        "conn_type": "aws",
-        "login": "key",
-        "password": "secret",
-        "extra": {"endpoint_url": url, "region_name": "us-east-1"},
-    }
-    os.environ["AIRFLOW_CONN_A_STORE"] = json.dumps(connection)
-    Store("s3://we360-hr", conn_id="a_store").place.fs.mkdir("we360-hr")
-    yield url
-    server.stop()
+CLOUDS = [pytest.param(name, marks=pytest.mark.clouds) for name in ("s3", "gcs", "azure")]
 
 
-@pytest.fixture(
-    params=["plain path", "file url", pytest.param("s3", marks=pytest.mark.skipif(not HAS_S3, reason="no moto here"))]
-)
+@pytest.fixture(params=["plain path", "file url", *CLOUDS])
 def store(request: pytest.FixtureRequest, folder: Path) -> Store:
     """A folder that is absent yet, for Parquet."""
-    if request.param == "s3":
-        request.getfixturevalue("s3_url")
-        return Store(f"s3://we360-hr/{uuid.uuid4().hex}/days", conn_id="a_store")
-    plain = str(folder / "we360 days")
-    return Store(plain if request.param == "plain path" else f"file://{plain}")
+    if request.param in ("plain path", "file url"):
+        plain = str(folder / "we360 days")
+        return Store(plain if request.param == "plain path" else f"file://{plain}")
+    cloud: Cloud = request.getfixturevalue(request.param)
+    return cloud.store()
 
 
 @pytest.fixture(params=list(FileFormat))
@@ -426,28 +404,6 @@ except SinkError as error:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert re.match(r"path: cannot write attendance_date=.*File too large.*run the task again", done.stdout)
     assert local.files() == before
-
-
-@pytest.mark.skipif(not HAS_S3, reason="no moto here")
-@pytest.mark.usefixtures("s3_url")
-def test_a_bucket_that_does_not_exist_is_named_and_not_made() -> None:
-    nowhere = Store("s3://nowhere/days", conn_id="a_store")
-    with pytest.raises(SinkError, match=r"path: cannot .* in s3://nowhere/days \(FileNotFoundError"):
-        nowhere.load(load(), rows(1, 1))
-
-
-@pytest.mark.skipif(not HAS_S3, reason="no moto here")
-@pytest.mark.usefixtures("s3_url")
-def test_an_object_in_the_folders_place_is_named_and_the_connection_may_stand_in_the_url() -> None:
-    from airflow_provider_we360.errors import We360ConfigError
-
-    key = uuid.uuid4().hex
-    Store("s3://a_store@we360-hr").write(key, b"an object")
-    with pytest.raises(We360ConfigError, match=r"path: .* is a file"):
-        Store(f"s3://a_store@we360-hr/{key}").sink()
-    store = Store(f"s3://a_store@we360-hr/{key}-days")
-    store.load(load(), rows(1, 2))
-    assert store.rows() == values(rows(1, 2))
 
 
 # What is in a file
