@@ -43,6 +43,20 @@ def no_value(target: Target, column: str | None) -> SinkError:
     return SinkError(f"table: a row has no value for column {column} of {target}, which takes no NULL; nothing was changed")
 
 
+def lost(target: Target, server: str, *, at_commit: bool) -> SinkError:
+    """The line to the server broke.
+
+    :param server: the kind of database.
+    :param at_commit: True where the word to commit was sent, and no answer came.
+    """
+    if at_commit:
+        return SinkError(
+            f"the connection to {server} was lost while the load was committed: {target} holds all of its rows by now, or "
+            "none. Run the task again: each day ends up right either way"
+        )
+    return SinkError(f"the connection to {server} was lost before {target} was changed; run the task again")
+
+
 def key_taken(target: Target, write_mode: WriteMode) -> SinkError:
     """Two rows of one key met in a table that admits each once."""
     if write_mode is WriteMode.APPEND:

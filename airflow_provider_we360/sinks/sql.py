@@ -101,7 +101,9 @@ class _Course:
         self._warehouse.begin()
         try:
             yield
+            self._warehouse.is_committing = True
             self._warehouse.commit()
+            self._warehouse.is_committing = False
         except BaseException:
             with suppress(Exception):
                 self._warehouse.rollback()

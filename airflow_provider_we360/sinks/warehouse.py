@@ -39,6 +39,8 @@ class Warehouse(ABC):
     has_comments: ClassVar[bool] = True
     ddl_commits: ClassVar[bool] = False
     """True where a statement that makes or widens a table ends the transaction that it stands in."""
+    is_committing = False
+    """True from the word to commit until it is answered: who loses the line then cannot know what came of it."""
 
     def __init__(self, target: Target, load: Load) -> None:
         self.target = target

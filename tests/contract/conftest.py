@@ -19,6 +19,8 @@ import pytest
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="we360-tests-"))
 
 from airflow_provider_we360.sinks import adbc, registry
+from support import cloud_stores
+from support.cloud_stores import Cloud
 from support.elsewhere import ELSEWHERE, ElsewherePostgres, ElsewhereSQLite
 from support.engines import (
     MARIADBD,
@@ -34,8 +36,6 @@ from support.engines import (
 )
 from support.redshift_engine import BUCKET, Redshift, redshift_port
 from support.snowflake_engine import Snowflake, snowflake_server
-from support import cloud_stores
-from support.cloud_stores import Cloud
 
 PROCESSES = 2
 

@@ -256,6 +256,8 @@ class Proxy:
 
             def _half(self, body: bytes) -> None:
                 """The store gets half of what was announced, then the line is dead."""
+                if proxy._cloud.scheme == "gs":
+                    return  # its emulator serves one at a time, and waits for the other half for ever
                 self._sent(body[: len(body) // 2], len(body)).close()
 
             def _relay(self, body: bytes) -> None:

@@ -136,6 +136,8 @@ class DuckDBWarehouse(Warehouse):
         kind, text = type(error).__name__.removesuffix("Exception"), str(error)
         if "constraint" in text:
             return self._constraint(text)
+        if kind == "Transaction" and re.search("o space|write|flush", text):
+            kind = "IO"  # the disk was full at COMMIT
         if kind == "Transaction":
             return SinkBusy(f"table: another connection of this process changed {self.target} meanwhile; run the task again")
         if kind == "Catalog" and "chema" in text:
@@ -171,11 +173,19 @@ class DuckDBWarehouse(Warehouse):
         self._add_to_spool(arrow_schema(self.load.columns).serialize())
         for batch in glued(batches):
             self._add_to_spool(batch.serialize())
+        with self._room():
+            self._spool.flush()
 
     def _add_to_spool(self, message: pa.Buffer) -> None:
-        try:
+        with self._room():
             self._spool.write(message)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
+            os.ftruncate(self._spool.fileno(), 0)  # what is buffered yet shall find room when the file is closed
             raise SinkError(
                 f"no room for the rows in {tempfile.gettempdir()} ({error.strerror}); "
                 "free some, or set TMPDIR to another folder"

@@ -28,7 +28,8 @@ LOCK_WAIT_S = 1
 """Short, so that a task's time-out is heard; who waits longer asks again."""
 
 _INTEGERS = frozenset({"bigint", "int", "mediumint", "smallint"})
-_LOST = frozenset({1053, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
+# -1: the driver got something else than an answer, such as the end of the session.
+_LOST = frozenset({-1, 1053, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
 _BUSY = frozenset({1205, 1213, 3572})  # lock wait time-out, deadlock
 _FORBIDDEN = frozenset({1044, 1142, 1143, 1227})
 _CONSTRAINTS = frozenset({1216, 1217, 1451, 1452, 3819, 4025})
@@ -239,7 +240,7 @@ class MySqlWarehouse(Warehouse):
                 "check Host, Port, Schema (the database), Login and Password"
             )
         if number in _LOST:
-            return SinkError(f"the connection to MySQL was lost before {self.target} was changed; run the task again")
+            return refusals.lost(self.target, "MySQL", at_commit=self.is_committing)
         if number in _BUSY:
             return SinkBusy(
                 f"table: another session held {self.target} for too long ({number}); nothing was changed. Run the task again"

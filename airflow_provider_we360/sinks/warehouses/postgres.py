@@ -29,7 +29,6 @@ _VALUE_FREE = ("0A", "25", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
 """Classes of SQLSTATE whose text is about names and the server. All others may quote a row, or a trigger's words."""
 
 _ADVICE = {
-    "08": "the connection to the server was lost; run the task again",
     "25006": "the server takes no writes; point the Connection to the primary, not to a replica",
     "3F000": "create the schema first: CREATE SCHEMA",
     "42P01": "if a pooler stands between (PgBouncer in transaction mode), connect to the server: a load needs a session",
@@ -37,7 +36,6 @@ _ADVICE = {
     "53200": "the server is short of memory",
     "53300": "the server has no connection left; put the tasks into a pool",
     "57014": "the statement was cancelled, perhaps by statement_timeout of the role; raise it",
-    "57P": "the server is going down or starting; run the task again",
 }
 _DRIVERS = ("psycopg", "psycopg2", "adbc_driver_manager")
 _MISUSE = frozenset({2, 5, 7})  # ADBC: not implemented, invalid argument, invalid data, and not from the server
@@ -176,8 +174,8 @@ class PostgresWarehouse(Warehouse):
             )
         if not state and getattr(error, "status_code", None) in _MISUSE:
             return SinkError(f"ADBC's driver cannot load into {self.target}; nothing was changed. Uninstall it: COPY will do")
-        if not state or state.startswith("08"):
-            return SinkError(f"the connection to PostgreSQL was lost before {self.target} was changed; run the task again")
+        if not state or state.startswith(("08", "57P")):
+            return refusals.lost(self.target, "PostgreSQL", at_commit=self.is_committing)
         if state in _BUSY:
             return SinkBusy(
                 f"table: another load held {self.target} for too long ({state}); nothing was changed. Run the task again"

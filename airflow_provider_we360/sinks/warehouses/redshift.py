@@ -273,7 +273,7 @@ class RedshiftWarehouse(Warehouse):
                 "check Host, Port, Schema (the database), Login and Password, or iam in its extra"
             )
         if not state or state.startswith("08"):
-            return SinkError(f"the connection to Redshift was lost before {self.target} was changed; run the task again")
+            return refusals.lost(self.target, "Redshift", at_commit=self.is_committing)
         if state in _BUSY or (self._waits and state == "57014") or _CONFLICT.search(text):
             return SinkBusy(
                 f"table: another load held or changed {self.target} meanwhile ({state}); nothing was changed. "

@@ -193,7 +193,7 @@ class SnowflakeWarehouse(Warehouse):
                 "account, warehouse, database and role in its extra, Login and Password or key"
             )
         if number in _LOST:
-            return SinkError(f"the connection to Snowflake was lost before {self.target} was changed; run the task again")
+            return refusals.lost(self.target, "Snowflake", at_commit=self.is_committing)
         if number == 625 or (self._is_locking and state.startswith("57")):
             return SinkBusy(f"table: another load held {self.target} for too long; nothing was changed. Run the task again")
         if number == 100072 or "NULL result in a non-nullable column" in str(error):
