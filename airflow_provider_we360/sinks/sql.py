@@ -14,7 +14,7 @@ from airflow_provider_we360.sinks.catalogue import StoredTable
 from airflow_provider_we360.sinks.emptiness import days_to_keep
 from airflow_provider_we360.sinks.scope import Condition, Scope
 from airflow_provider_we360.sinks.target import Target
-from airflow_provider_we360.sinks.warehouse import Warehouse, literal
+from airflow_provider_we360.sinks.warehouse import Warehouse
 from airflow_provider_we360.types import Day
 
 log = getLogger(__name__)
@@ -74,6 +74,11 @@ class _Course:
             self._warn_of_personal(stored)
             log_course = self._log_course()
             self._warehouse.stage(to_stage)
+            return self._warehouse.target.wait_for(lambda: self._exchanged(log_course), what=f"table {self._warehouse.target}")
+
+    def _exchanged(self, log_course: _Course | None) -> LoadResult | None:
+        """One try; None where another transaction was first, and this one was taken back whole."""
+        try:
             with self._transaction():
                 self._warehouse.lock()
                 result = self._exchange()
@@ -81,6 +86,11 @@ class _Course:
                     with self._spoken_for_by(log_course):
                         log_course.note(self._load, self._warehouse.staged_per_day(), result)
             return result
+        except self._warehouse.driver_error as error:
+            if not self._warehouse.is_conflict(error):
+                raise
+            self._explain = self._warehouse.explain
+        return None
 
     def _alike(self, batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
         for batch in batches:
@@ -220,7 +230,7 @@ class _Course:
 
     def _adoption(self, names: list[str]) -> str:
         values = {
-            TENANT.name: literal(self._load.tenant),
+            TENANT.name: self._warehouse.literal(self._load.tenant),
             WINDOW_START.name: "'<first day they sum up>'",
             WINDOW_END.name: "'<last day they sum up>'",
         }

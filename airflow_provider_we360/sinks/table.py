@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.schema import COLUMN_NAME
+
+_PROJECT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+"""What stands first of three: projects of Google Cloud have hyphens. It is quoted like all parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,10 @@ def parse_table(text: str, argument: str = "table") -> TableName:
     :raises We360ConfigError: where it is not one to three plain identifiers with dots between.
     """
     parts = str(text).split(".")
-    if not 1 <= len(parts) <= 3 or not all(COLUMN_NAME.fullmatch(part) for part in parts):
+    patterns = [COLUMN_NAME] * len(parts) if len(parts) < 3 else [_PROJECT, COLUMN_NAME, COLUMN_NAME]
+    if not 1 <= len(parts) <= 3 or not all(map(re.Pattern.fullmatch, patterns, parts)):
         raise We360ConfigError(
             f"{argument}: {text!r} is no table name; write table, schema.table or database.schema.table without quotes, "
-            "each part a letter or underscore, then letters, digits, underscores, 63 at most"
+            "each part a letter or underscore, then letters, digits, underscores, 63 at most; a database may have hyphens"
         )
     return TableName(*reversed(parts))

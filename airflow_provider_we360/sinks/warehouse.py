@@ -38,7 +38,7 @@ class Warehouse(ABC):
     placeholder: ClassVar[str] = "?"
     has_comments: ClassVar[bool] = True
     ddl_commits: ClassVar[bool] = False
-    """True where a statement that makes or widens a table ends the transaction that it stands in."""
+    """True where a statement that makes or widens a table ends the transaction it stands in, or may not stand in one."""
     is_committing = False
     """True from the word to commit until it is answered: who loses the line then cannot know what came of it."""
 
@@ -72,6 +72,10 @@ class Warehouse(ABC):
     @abstractmethod
     def is_already_there(self, error: Exception) -> bool:
         """Whether a sibling was first to create the table or the column."""
+
+    def is_conflict(self, error: Exception) -> bool:  # noqa: ARG002 - most make the other one wait
+        """Whether the target took the transaction back because another one changed the same: it may be tried again, whole."""
+        return False
 
     @abstractmethod
     def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
@@ -110,6 +114,10 @@ class Warehouse(ABC):
     def quote(self, name: str) -> str:
         """The identifier in the case that the target folds to, quoted."""
         return f'"{name}"'
+
+    def literal(self, text: str) -> str:
+        """A text in SQL that is shown to people."""
+        return literal(text)
 
     @property
     def table(self) -> str:

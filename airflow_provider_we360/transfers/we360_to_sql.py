@@ -14,6 +14,9 @@ from airflow_provider_we360.transfers._base import We360Transfer, one_of
 if TYPE_CHECKING:
     from airflow_provider_we360.sinks.base import Sink
 
+EXTRAS = {"gcpbigquery": "google", "google_cloud_platform": "google"}
+"""Where what is to be installed is not called as the type of Connection is."""
+
 
 class We360ToSqlOperator(We360Transfer):
     """Loads the days of a We360 report into a table, each exactly once, however often the task runs.
@@ -101,12 +104,17 @@ class We360ToSqlOperator(We360Transfer):
     def _sql_hook(self) -> Any:
         connection = BaseHook.get_connection(self.sql_conn_id)
         try:
+            if connection.conn_type == "google_cloud_platform":  # is for all of Google; what takes rows there is BigQuery
+                from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
+
+                return BigQueryHook(gcp_conn_id=self.sql_conn_id)
             return connection.get_hook()  # type: ignore[no-untyped-call]
         except (AirflowException, ImportError, AttributeError) as error:
+            extra = EXTRAS.get(str(connection.conn_type), connection.conn_type)
             raise We360ConfigError(
                 f"sql_conn_id: no hook can be had for Connection {self.sql_conn_id!r} of type {connection.conn_type!r} "
                 f"({type(error).__name__}); if it is a warehouse, install its provider: pip install "
-                f'"airflow-provider-we360[{connection.conn_type}]"'
+                f'"airflow-provider-we360[{extra}]"'
             ) from None
 
     @property

@@ -20,6 +20,8 @@ os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="we360-tests-"))
 
 from airflow_provider_we360.sinks import adbc, registry
 from support import cloud_stores
+from support.bigquery_engine import DATASET, BigQueryEngine
+from support.bigquery_server import BigQuery, bigquery_server
 from support.cloud_stores import Cloud
 from support.elsewhere import ELSEWHERE, ElsewherePostgres, ElsewhereSQLite
 from support.engines import (
@@ -132,6 +134,15 @@ def azure() -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="session")
+def bigquery() -> Iterator[tuple[BigQuery, str]]:
+    """The stand-in for BigQuery, with one dataset, and its address."""
+    require_clouds("airflow.providers.google", "google.cloud.bigquery", "sqlglot")
+    with bigquery_server() as (server, url):
+        server.make_dataset(DATASET)
+        yield server, url
+
+
+@pytest.fixture(scope="session")
 def processes() -> Iterator[ProcessPoolExecutor]:
     """Processes of their own, Airflow loaded."""
     context = multiprocessing.get_context("spawn")
@@ -152,7 +163,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-CLOUDS = frozenset({"bigquery", "redshift", "snowflake"})
+CLOUDS = frozenset({"gcpbigquery", "redshift", "snowflake"})
 """Targets whose clients are in a venv of their own."""
 TARGETS = [pytest.param(name, marks=pytest.mark.clouds if name in CLOUDS else ()) for name in registry.names()]
 
@@ -193,6 +204,8 @@ def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
         return MariaDB(request.getfixturevalue("mariadb_port"))
     if name == "redshift":
         return Redshift(request.getfixturevalue("redshift_server"), request.getfixturevalue("redshift_s3"))
+    if name == "gcpbigquery":
+        return BigQueryEngine(request.getfixturevalue("bigquery")[1])
     raise AssertionError(f"warehouses/{name}.py has no database to be tried on: add one here")
 
 

@@ -265,6 +265,9 @@ class RedshiftWarehouse(Warehouse):
     def is_already_there(self, error: Exception) -> bool:
         return _field(error, "C") in _ALREADY_THERE
 
+    def is_conflict(self, error: Exception) -> bool:
+        return _field(error, "C") in ("40001", "40P01") or _CONFLICT.search(_field(error, "M")) is not None
+
     def explain(self, error: Exception) -> We360Error:
         state, text = _field(error, "C"), _field(error, "M")
         if self._connection is None:

@@ -60,7 +60,8 @@ def test_looking_imports_none_of_them() -> None:
 def test_a_hook_of_no_database_is_refused_by_name() -> None:
     hook = type("HttpHook", (), {"conn_type": "http"})()
     with pytest.raises(
-        We360ConfigError, match=r"sql_conn_id: 'target' is of type 'http', which is no SQL database; .* duckdb, mysql, postgres"
+        We360ConfigError,
+        match=r"sql_conn_id: 'target' is of type 'http', which is no SQL database; .* duckdb, .*mysql, postgres",
     ):
         sink_for(hook)
 
