@@ -89,7 +89,7 @@ class _Course:
         except self._warehouse.driver_error as error:
             if not self._warehouse.is_conflict(error):
                 raise
-            self._explain = self._warehouse.explain
+            self._explain, self._warehouse.is_committing = self._warehouse.explain, False
         return None
 
     def _alike(self, batches: Iterable[RowBatch]) -> Iterator[RowBatch]:

@@ -39,7 +39,8 @@ def test_a_session_lives_from_login_to_logout(server: Server, rotates: bool | No
         server.set_rotation()
     settings = settings_for(server)
     first = parse_login(server.http.send(login_request(settings)), sent_at=SENT_AT)
-    assert (36000, rotates) == (first.lifetime_s, first.rotates)
+    assert first.lifetime_s in (36000, 35999)  # Keycloak counts from a moment before it answers
+    assert rotates == first.rotates
     answer = server.http.send(refresh_request(settings, str(first.refresh_token)))
     second = parse_refresh(answer, sent_at=SENT_AT, previous=first)
     assert (first.session, rotates) == (second.session, second.rotates)

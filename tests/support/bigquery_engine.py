@@ -15,7 +15,12 @@ class BigQueryEngine(Engine):
     conn_type: ClassVar[str] = "gcpbigquery"
     text = "STRING"
     enforces_keys: ClassVar[bool] = False
-    has_checks: ClassVar[bool] = False
+    cannot_play: ClassVar[frozenset[str]] = frozenset(  # there is no CHECK
+        {
+            "test_rows_that_the_target_refuses_take_the_whole_load_back",
+            "test_a_value_that_a_narrower_column_does_not_hold_is_not_told",
+        }
+    )
 
     def __init__(self, url: str) -> None:
         self.url = url

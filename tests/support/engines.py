@@ -37,11 +37,9 @@ class Engine(ABC):
     has_lock: ClassVar[bool] = True
     """False where nothing but a primary key keeps two loads of the same rows apart."""
     enforces_keys: ClassVar[bool] = True
+    """False where a primary key is a promise to the planner."""
     cannot_play: ClassVar[frozenset[str]] = frozenset()
     """Tests of the suite that a stand-in for the real database cannot play; its engine says why."""
-    """False where a primary key is a promise to the planner."""
-    has_checks: ClassVar[bool] = True
-    """False where the target knows no CHECK."""
 
     def __init__(self, connection: dict[str, Any]) -> None:
         self.connection = connection

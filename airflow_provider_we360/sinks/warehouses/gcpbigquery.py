@@ -113,6 +113,8 @@ class BigQueryWarehouse(Warehouse):
 
         other = super().beside(target, load)
         other._place = bigquery.DatasetReference(*_dataset_of(target, self._client.project))  # noqa: SLF001 - of our own kind
+        other._lock_name = f"_we360_lock_{target.table.table}"  # noqa: SLF001
+        other._require_lock_table()  # noqa: SLF001 - it cannot be made within the transaction
         return other
 
     def _open_session(self) -> None:
@@ -286,10 +288,7 @@ class BigQueryWarehouse(Warehouse):
 
         reference = self._place.table(self.target.table.table)
         table = bigquery.Table(reference, self._fields(self.load.all_columns, self.load.table_key))
-        unit = "day" if self.load.day_column else "window"
-        table.description = (
-            f"We360 report {self.load.report}, mode {self.load.mode}: a row per person and {unit}; durations in seconds"
-        )
+        table.description = self.load.about
         if self.load.day_column:
             table.time_partitioning = bigquery.TimePartitioning(field=self.load.day_column)
         # Every statement of ours asks for one tenant, user_ids and merges for people.
@@ -328,6 +327,7 @@ class BigQueryWarehouse(Warehouse):
 
     def explain(self, error: Exception) -> We360Error:
         """A load job quotes the values that it does not take, so that BigQuery's own words are never shown."""
+        from google.api_core.exceptions import RetryError
         from google.auth.exceptions import GoogleAuthError
 
         reason, text, code = _reason(error), _message(error), getattr(error, "code", None)
@@ -358,6 +358,8 @@ class BigQueryWarehouse(Warehouse):
                 f"table: the dataset of {self.target} is not there, or may not be seen; create it first, with CREATE SCHEMA, "
                 "in the region where rows shall lie"
             )
+        if isinstance(error, (OSError, RetryError)):
+            return refusals.lost(self.target, "BigQuery", at_commit=self.is_committing)
         told = f"{type(error).__name__}, {reason}" if reason else type(error).__name__
         return SinkError(
             f"BigQuery refused the load into {self.target} ({told}); nothing was changed. The job's error in the project "

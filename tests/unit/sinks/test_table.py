@@ -15,6 +15,7 @@ from airflow_provider_we360.sinks.table import TableName, parse_table
         ("attendance", TableName("attendance")),
         ("hr.attendance", TableName("attendance", "hr")),
         ("lake.hr._attendance_2", TableName("_attendance_2", "hr", "lake")),
+        ("our-project.hr.attendance", TableName("attendance", "hr", "our-project")),
     ],
 )
 def test_a_name_has_one_to_three_parts(text: str, expected: TableName) -> None:
@@ -24,7 +25,25 @@ def test_a_name_has_one_to_three_parts(text: str, expected: TableName) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ".", "a.", ".a", "a..b", "a.b.c.d", 'a"b', '"a"', "a b", "a;drop table b", "a-b", "1a", "tábla", "a\n", "a" * 64],
+    [
+        "",
+        ".",
+        "a.",
+        ".a",
+        "a..b",
+        "a.b.c.d",
+        'a"b',
+        '"a"',
+        "a b",
+        "a;drop table b",
+        "a-b",
+        "a-b.c",
+        "a.b-c.d",
+        "1a",
+        "tábla",
+        "a\n",
+        "a" * 64,
+    ],
 )
 def test_anything_else_is_refused_and_names_the_argument(text: str) -> None:
     with pytest.raises(We360ConfigError, match=r"^table: "):
@@ -37,4 +56,4 @@ def test_whatever_is_taken_is_safe_between_quotes(text: str) -> None:
         name = parse_table(text)
     except We360ConfigError:
         return
-    assert all(COLUMN_NAME.fullmatch(part) for part in name.parts)
+    assert all(COLUMN_NAME.fullmatch(part.replace("-", "_")) for part in name.parts)
