@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from airflow_provider_we360.rows.schema import Column
-from support.engines import Engine
-from support.loads import COLUMNS, load, row, rows
+from airflow_provider_we360.rows.schema import Column, Kind
+from support.engines import DuckDB, Engine, Postgres
+from support.loads import COLUMNS, day, load, row, rows
 
 DOCS = Path(__file__).parents[2] / "docs"
 PERSON = "6f2c1d1e-0000-4000-8000-000000000007"
@@ -43,3 +46,75 @@ def test_dropping_a_personal_column_takes_it_out_of_all_rows(engine: Engine, tab
     engine.execute(drop.replace("hr.we360_days", table))
     assert "email" not in engine.column_names(table)
     assert engine.load(table, load(), rows(1, 1)).rows == 1
+
+
+TEAMS = ("Sales", "Support", None)
+WORK = (
+    *COLUMNS[:2],
+    Column("group_name"),
+    *(Column(f"{name}_duration", Kind.DURATION) for name in ("online", "active", "productive")),
+    *(Column(f"punch_{way}", Kind.TIMESTAMP) for way in ("in", "out")),
+)
+
+
+@pytest.fixture
+def work(engine: Engine, table: str) -> list[dict[str, Any]]:
+    """Three weeks of nine people in three teams, some days without data, some without a punch out."""
+    if type(engine) not in (Postgres, DuckDB):
+        pytest.skip("the page promises PostgreSQL and DuckDB")
+    content = []
+    for number in range(1, 22):
+        for person in range(9):
+            away = (number + person) % 7 == 0
+            online = None if away else 20_000 + 1_111 * person + 37 * number
+            active = online and online - 3_000 - 11 * person
+            moment = None if away else dt.datetime(2026, 4, number, 22, person)
+            left = moment and moment + dt.timedelta(hours=9)
+            content.append(
+                row(
+                    number,
+                    f"p{person}",
+                    group_name=TEAMS[person % 3],
+                    online_duration=online,
+                    active_duration=active,
+                    productive_duration=active and active // 2 + person,
+                    punch_in=moment,
+                    punch_out=None if person == 4 else left,
+                )
+            )
+    engine.load(table, load(tenant="your-company", columns=WORK), content)
+    engine.load(table, load(tenant="another", columns=WORK), content[:5])
+    return content
+
+
+def asked(engine: Engine, table: str, number: int) -> list[tuple[Any, ...]]:
+    """What the page's query answers, its last columns as floats, teams without a name last."""
+    found = engine.execute(blocks("how-to/query-the-table.md")[number].replace("hr.we360_days", table).rstrip().rstrip(";"))
+    return sorted((tuple(found_row) for found_row in found), key=lambda one: (one[0] is None, one))
+
+
+def test_hours_per_team_and_week_are_the_sum_of_the_seconds(engine: Engine, table: str, work: list[dict[str, Any]]) -> None:
+    seconds: dict[tuple[object, dt.date], list[int]] = defaultdict(lambda: [0, 0])
+    for one in work:
+        when = one["attendance_date"]
+        monday = when - dt.timedelta(days=when.weekday())
+        seconds[one["group_name"], monday][0] += one["online_duration"] or 0
+        seconds[one["group_name"], monday][1] += one["active_duration"] or 0
+    answer = asked(engine, table, 0)
+    assert {(team, week): people for team, week, people, _, _ in answer} == dict.fromkeys(seconds, 3)
+    for team, week, _, online, active in answer:
+        expected = [total / 3600 for total in seconds[team, week]]
+        assert [float(online), float(active)] == pytest.approx(expected, abs=0.051)
+
+
+def test_the_productive_share_is_of_sums(engine: Engine, table: str, work: list[dict[str, Any]]) -> None:
+    for team, percent in asked(engine, table, 1):
+        of_team = [one for one in work if one["group_name"] == team and one["active_duration"]]
+        share = 100 * sum(one["productive_duration"] for one in of_team) / sum(one["active_duration"] for one in of_team)
+        assert float(percent) == pytest.approx(share, abs=0.051)
+
+
+def test_whoever_never_punched_out_is_found_once(engine: Engine, table: str, work: list[dict[str, Any]]) -> None:
+    expected = [(one["attendance_date"], "p4", one["punch_in"]) for one in work if one["punch_in"] and not one["punch_out"]]
+    assert asked(engine, table, 2) == sorted(expected)
+    assert expected[0][0] == day(1)
