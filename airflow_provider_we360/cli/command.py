@@ -6,7 +6,8 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from airflow_provider_we360 import __version__
@@ -38,7 +39,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(asked: argparse.Namespace, out: Callable[[str], object] = _print) -> int:
     """Run the check; 0 where every step passed, 1 where one failed."""
-    logging.getLogger("airflow_provider_we360").setLevel(logging.ERROR)  # the checklist tells it all
+    with _quiet():
+        return _checked(asked, out)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No log line between those of the checklist, which tells it all; Airflow 2.11 writes its own to standard output."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _checked(asked: argparse.Namespace, out: Callable[[str], object]) -> int:
     seen: list[We360Settings] = []
     prints: list[dict[str, Any]] = []
 
