@@ -18,7 +18,7 @@ from support.bigquery_engine import DATASET, PROJECT, BigQueryEngine
 from support.bigquery_server import ABORTED, BigQuery, Refused
 from support.loads import COLUMNS, append, batch, load, merge, rows, summary
 
-pytestmark = pytest.mark.clouds
+pytestmark = [pytest.mark.clouds, pytest.mark.usefixtures("bigquery")]
 
 
 @pytest.fixture
