@@ -467,6 +467,19 @@ def test_a_whole_folder_is_one_table_to_duckdb_and_to_arrow(local: Store) -> Non
     assert pq.read_table(local.path, partitioning=None).num_rows == 5
 
 
+def test_a_column_that_came_later_is_null_in_earlier_files_to_who_reads_by_name(local: Store) -> None:
+    import duckdb
+
+    one_day = {"window": (day(1), day(1))}
+    for file_format, reader in ((FileFormat.PARQUET, "read_parquet"), (FileFormat.JSONL, "read_json")):
+        local.file_format = file_format
+        local.load(load(columns=COLUMNS[:3], **one_day), rows(1, 1, note="early"))
+        local.load(load(window=(day(2), day(2))), rows(2, 1, note="late", seconds=60))
+        places = f"'{local.path}/*/*.{file_format}', union_by_name = true, hive_partitioning = false"
+        found = duckdb.sql(f"SELECT note, seconds FROM {reader}({places}) ORDER BY note").fetchall()
+        assert found == [("early", None), ("late", 60)]
+
+
 def test_a_long_footer_is_read_whole(local: Store) -> None:
     many = tuple(Column(f"column_{number}", description="x" * 500) for number in range(400))
     wide = load(columns=(*COLUMNS, *many))
