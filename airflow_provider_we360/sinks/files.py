@@ -68,10 +68,7 @@ class _Spool:
             while left:
                 left = left[self._file.write(left) :]
         except OSError as error:
-            raise SinkError(
-                f"no room for the rows in {tempfile.gettempdir()} ({error.strerror}); "
-                "free some, or set TMPDIR to another folder"
-            ) from None
+            raise refusals.no_room(error) from None
         return _Finished(begin, self._file.tell() - begin, rows)
 
     def take(self, finished: _Finished) -> bytes:

@@ -29,6 +29,21 @@ def glued(batches: Iterable[RowBatch], rows: int = ROWS) -> Iterator[pa.RecordBa
         yield _one(held)
 
 
+def parts(batches: Iterable[RowBatch], most_bytes: int) -> Iterator[list[pa.RecordBatch]]:
+    """The rows in their order, as many batches together as reach so many bytes of Arrow; none is empty."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        if len(batch):
+            held.append(batch.to_arrow())
+            size += held[-1].nbytes
+        if size >= most_bytes:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
+
+
 def _one(held: list[pa.RecordBatch]) -> pa.RecordBatch:
     import pyarrow as pa
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 from airflow_provider_we360.errors import SinkError, We360ConfigError
 from airflow_provider_we360.sinks.base import Load, WriteMode
 from airflow_provider_we360.sinks.target import Target
@@ -55,6 +57,12 @@ def lost(target: Target, server: str, *, at_commit: bool) -> SinkError:
             "none. Run the task again: each day ends up right either way"
         )
     return SinkError(f"the connection to {server} was lost before {target} was changed; run the task again")
+
+
+def no_room(error: OSError) -> SinkError:
+    """The worker's disk takes no more of the rows on their way."""
+    why = error.strerror or "write failed"
+    return SinkError(f"no room for the rows in {tempfile.gettempdir()} ({why}); free some, or set TMPDIR to another folder")
 
 
 def key_taken(target: Target, write_mode: WriteMode) -> SinkError:

@@ -89,7 +89,6 @@ class _Course:
         except self._warehouse.driver_error as error:
             if not self._warehouse.is_conflict(error):
                 raise
-            self._explain, self._warehouse.is_committing = self._warehouse.explain, False
         return None
 
     def _alike(self, batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
@@ -107,7 +106,7 @@ class _Course:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._explain = self._warehouse.explain
+        self._explain, self._warehouse.is_committing = self._warehouse.explain, False
         self._warehouse.begin()
         try:
             yield
@@ -254,6 +253,8 @@ class _Course:
             nothing_kept = self._scope.without(kept)
             removed = self._warehouse.delete(self._scope.replaced & nothing_kept)
         rows = self._warehouse.insert(nothing_kept)
+        if self._warehouse.promises_key() and self._warehouse.has_doubled_keys():
+            raise refusals.key_taken(self._warehouse.target, self._load.write_mode) from None
         return LoadResult(rows=rows, rows_removed=removed, days_kept=kept, where=str(self._warehouse.target))
 
     def _require_people_told_alike(self) -> None:

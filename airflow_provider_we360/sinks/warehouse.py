@@ -199,13 +199,26 @@ class Warehouse(ABC):
     def delete(self, condition: Condition) -> int:
         return self.run(f"DELETE FROM {self.table} WHERE {condition.sql}", condition.parameters)
 
+    def was_staged(self) -> str:
+        """Whether a row of the table, which may be called held, has the key of a staged one; as WHERE takes it."""
+        key = ", ".join(map(self.quote, self.load.key))
+        return f"({key}) IN (SELECT {key} FROM {self.staged()})"
+
     def delete_staged_keys(self, condition: Condition) -> int:
         """Delete the rows within the condition whose key was staged."""
-        key = ", ".join(map(self.quote, self.load.key))
-        return self.run(
-            f"DELETE FROM {self.table} WHERE {condition.sql} AND ({key}) IN (SELECT {key} FROM {self.staged()})",
-            condition.parameters,
+        return self.run(f"DELETE FROM {self.table} WHERE {condition.sql} AND {self.was_staged()}", condition.parameters)
+
+    def promises_key(self) -> bool:
+        """Whether the table declares a primary key that the target does not enforce: then the load looks for itself."""
+        return False
+
+    def has_doubled_keys(self) -> bool:
+        """Whether a key that was staged is in the table more than once."""
+        key = ", ".join(map(self.quote, self.load.table_key))
+        found = self.query(
+            f"SELECT 1 FROM {self.table} AS held WHERE {self.was_staged()} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
         )
+        return bool(found)
 
     def insert(self, condition: Condition) -> int:
         """Insert the staged rows within the condition, with the constants of the load."""

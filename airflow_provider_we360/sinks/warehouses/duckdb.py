@@ -186,10 +186,7 @@ class DuckDBWarehouse(Warehouse):
             yield
         except OSError as error:
             os.ftruncate(self._spool.fileno(), 0)  # what is buffered yet shall find room when the file is closed
-            raise SinkError(
-                f"no room for the rows in {tempfile.gettempdir()} ({error.strerror}); "
-                "free some, or set TMPDIR to another folder"
-            ) from None
+            raise refusals.no_room(error) from None
 
     @contextmanager
     def _file_to_ourselves(self) -> Iterator[None]:

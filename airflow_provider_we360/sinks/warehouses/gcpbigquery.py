@@ -22,6 +22,7 @@ from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.sinks import refusals
 from airflow_provider_we360.sinks.base import TENANT, Load, WriteMode
 from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
+from airflow_provider_we360.sinks.glue import parts
 from airflow_provider_we360.sinks.scope import Condition
 from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
@@ -169,18 +170,13 @@ class BigQueryWarehouse(Warehouse):
 
         from airflow_provider_we360.rows.arrow import arrow_schema
 
-        rows = 0
-        waiting: list[Any] = []
+        count = 0
         with parquet.ParquetWriter(file, arrow_schema(self.load.columns)) as writer:
-            for batch in batches:
-                rows += len(batch)
-                waiting.append(batch.to_arrow())
-                if sum(one.nbytes for one in waiting) >= GROUP_BYTES:
-                    writer.write_table(pa.Table.from_batches(waiting))
-                    waiting = []
-            if waiting:
-                writer.write_table(pa.Table.from_batches(waiting))
-        return rows
+            for rows in parts(batches, GROUP_BYTES):
+                table = pa.Table.from_batches(rows)
+                writer.write_table(table)
+                count += table.num_rows
+        return count
 
     # Transaction
 
@@ -242,25 +238,13 @@ class BigQueryWarehouse(Warehouse):
         return job, job.result(job_retry=None)
 
     def delete_staged_keys(self, condition: Condition) -> int:
-        return self.run(
-            f"DELETE FROM {self.table} AS held WHERE {condition.sql} AND {self._was_staged()}", condition.parameters
-        )
+        return self.run(f"DELETE FROM {self.table} AS held WHERE {condition.sql} AND {self.was_staged()}", condition.parameters)
 
-    def insert(self, condition: Condition) -> int:
-        """A primary key is a promise here, which nobody holds but we."""
-        rows = super().insert(condition)
+    def promises_key(self) -> bool:
         constraints = self._client.get_table(self._place.table(self.target.table.table)).table_constraints
-        if constraints is not None and constraints.primary_key is not None:
-            key = ", ".join(map(self.quote, self.load.table_key))
-            doubled = self.query(
-                f"SELECT 1 FROM {self.table} AS held WHERE {self._was_staged()} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
-            )
-            if doubled:
-                raise refusals.key_taken(self.target, self.load.write_mode) from None
-        return rows
+        return constraints is not None and constraints.primary_key is not None
 
-    def _was_staged(self) -> str:
-        """Whether a row of the table, called held, has the key of a staged one."""
+    def was_staged(self) -> str:
         alike = " AND ".join(f"coming.{name} = held.{name}" for name in map(self.quote, self.load.key))
         return f"EXISTS (SELECT 1 FROM {self.staging} AS coming WHERE {alike})"
 

@@ -23,7 +23,7 @@ from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import refusals
 from airflow_provider_we360.sinks.base import Load
 from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
-from airflow_provider_we360.sinks.scope import Condition
+from airflow_provider_we360.sinks.glue import parts
 from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse, literal
 
@@ -162,13 +162,13 @@ class RedshiftWarehouse(Warehouse):
         columns = [f"{self.quote(c.name)} {self.type_names[c.kind]}" for c in self.load.columns]
         staging = _staging_of(self.target, self.load.loaded_at.date())
         staging.sweep()
-        parts = 0
+        files = 0
         try:
-            for content in self._parts(batches):
-                parts += 1
-                staging.put(parts, content)
+            for rows in parts(map(self._with_room, batches), PART_BYTES):
+                files += 1
+                staging.put(files, _parquet(rows))
             self.run(f"CREATE TEMPORARY TABLE {self.staging} ({', '.join(columns)})")
-            if parts:
+            if files:
                 self._copies = True
                 role = "default" if staging.role == "default" else literal(staging.role)
                 self.run(f"COPY {self.staging} FROM {literal(staging.url)} IAM_ROLE {role} FORMAT AS PARQUET")
@@ -176,19 +176,8 @@ class RedshiftWarehouse(Warehouse):
         finally:
             staging.clear()
 
-    def _parts(self, batches: Iterable[RowBatch]) -> Iterator[bytes]:
-        """All rows as files of Parquet."""
-        waiting: list[Any] = []
-        for batch in batches:
-            self._require_room(batch)
-            waiting.append(batch.to_arrow())
-            if sum(one.nbytes for one in waiting) >= PART_BYTES:
-                yield _parquet(waiting)
-                waiting = []
-        if any(one.num_rows for one in waiting):
-            yield _parquet(waiting)
-
-    def _require_room(self, batch: RowBatch) -> None:
+    def _with_room(self, batch: RowBatch) -> RowBatch:
+        """The batch, if Redshift has room for each of its texts."""
         import pyarrow.compute as pc
 
         for column, array in zip(batch.columns, batch.to_arrow().columns, strict=True):
@@ -197,6 +186,7 @@ class RedshiftWarehouse(Warehouse):
                     f"table: a text in column {column.name} is longer than {LONGEST_TEXT_BYTES} bytes, the most that Redshift "
                     "holds; nothing was changed. Leave the column out of columns"
                 )
+        return batch
 
     def lock(self) -> None:
         # Redshift knows no bound of its own for the wait.
@@ -209,20 +199,7 @@ class RedshiftWarehouse(Warehouse):
         if unbounded:
             self.run("RESET statement_timeout")
 
-    def insert(self, condition: Condition) -> int:
-        """A primary key is a promise here, which nobody holds but we."""
-        rows = super().insert(condition)
-        if self._has_key():
-            key, own = (", ".join(map(self.quote, names)) for names in (self.load.table_key, self.load.key))
-            doubled = self.query(
-                f"SELECT 1 FROM {self.table} WHERE ({own}) IN (SELECT {own} FROM {self.staging})"
-                f" GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
-            )
-            if doubled:
-                raise refusals.key_taken(self.target, self.load.write_mode) from None
-        return rows
-
-    def _has_key(self) -> bool:
+    def promises_key(self) -> bool:
         return bool(
             self.query(
                 "SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"

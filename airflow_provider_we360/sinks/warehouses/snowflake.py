@@ -24,7 +24,7 @@ from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.sinks import refusals
 from airflow_provider_we360.sinks.base import Load, WriteMode
 from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
-from airflow_provider_we360.sinks.scope import Condition
+from airflow_provider_we360.sinks.glue import parts
 from airflow_provider_we360.sinks.target import Target
 from airflow_provider_we360.sinks.warehouse import Warehouse, literal
 
@@ -97,15 +97,15 @@ class SnowflakeWarehouse(Warehouse):
         self.run(f"CREATE TEMPORARY TABLE {self.staging} ({', '.join(columns)})")
         stage = f"_we360_stage_{secrets.token_hex(6)}"  # a plain name, in the session's schema: PUT is particular about names
         self.run(f"CREATE TEMPORARY STAGE {stage}")
-        parts = 0
+        files = 0
         with _folder(self.load.loaded_at.timestamp()) as folder:
-            for rows in self._parts(batches):
-                parts += 1
-                file = folder / f"{parts:05}.parquet"
+            for rows in parts(batches, PART_BYTES):
+                files += 1
+                file = folder / f"{files:05}.parquet"
                 self._write(file, rows)
                 self.run(f"PUT 'file://{file}' @{stage} AUTO_COMPRESS = FALSE")
                 file.unlink()
-        if parts:
+        if files:
             self.run(
                 f"COPY INTO {self.staging} FROM @{stage} FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE)"
                 " MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT"
@@ -132,18 +132,8 @@ class SnowflakeWarehouse(Warehouse):
         comment = f" COMMENT {literal(column.description)}" if column.description else ""
         return f"{self.quote(column.name)} {self.type_names[column.kind]}{required}{comment}"
 
-    def insert(self, condition: Condition) -> int:
-        """A primary key is a promise here, which nobody holds but we."""
-        rows = super().insert(condition)
-        if self._has_key():
-            key, own = (", ".join(map(self.quote, names)) for names in (self.load.table_key, self.load.key))
-            doubled = self.query(
-                f"SELECT 1 FROM {self.table} WHERE ({own}) IN (SELECT {own} FROM {self.staging})"
-                f" GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
-            )
-            if doubled:
-                raise refusals.key_taken(self.target, self.load.write_mode)
-        return rows
+    def promises_key(self) -> bool:
+        return bool(self.query(f"SHOW PRIMARY KEYS IN TABLE {self.table}"))
 
     def beside(self, target: Target, load: Load) -> Self:
         other = super().beside(target, load)
@@ -223,9 +213,6 @@ class SnowflakeWarehouse(Warehouse):
     def _lock_table(self) -> str:
         return ".".join(map(self.quote, (self._database, self._schema, LOCK_TABLE)))
 
-    def _has_key(self) -> bool:
-        return bool(self.query(f"SHOW PRIMARY KEYS IN TABLE {self.table}"))
-
     def _settle_on_table(self) -> None:
         name, session = self.target.table, self._connection
         self._database, self._schema = name.database or session.database or "", name.schema or session.schema or ""
@@ -247,17 +234,6 @@ class SnowflakeWarehouse(Warehouse):
         if not self.query(f"SELECT 1 FROM {self._lock_table} LIMIT 1"):
             self.run(f"INSERT INTO {self._lock_table} VALUES (0)")  # two that do so leave two rows, and change both
 
-    def _parts(self, batches: Iterable[RowBatch]) -> Iterator[list[Any]]:
-        """All rows, as many together as one file takes."""
-        waiting: list[Any] = []
-        for batch in batches:
-            waiting.append(batch.to_arrow())
-            if sum(one.nbytes for one in waiting) >= PART_BYTES:
-                yield waiting
-                waiting = []
-        if any(one.num_rows for one in waiting):
-            yield waiting
-
     def _write(self, file: Path, rows: list[Any]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -265,10 +241,7 @@ class SnowflakeWarehouse(Warehouse):
         try:
             pq.write_table(pa.Table.from_batches(rows), file, compression="zstd")
         except OSError as error:
-            raise SinkError(
-                f"no room for the rows in {file.parent.parent} ({error.strerror or 'write failed'}); "
-                "free some, or set TMPDIR to another folder"
-            ) from None
+            raise refusals.no_room(error) from None
 
 
 @contextmanager
