@@ -138,7 +138,7 @@ class _Ahead:
 
     def learn(self, rows: pa.RecordBatch) -> None:
         """What a slice may weigh, from one that came."""
-        self._largest_bytes = max(self._largest_bytes, rows.nbytes)
+        self._largest_bytes = max(self._largest_bytes, rows.get_total_buffer_size())
 
     def has_room_for(self, others: list[Future[pa.RecordBatch]]) -> bool:
         """Whether another slice may be asked for beside these; always where there is none."""

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import io
 import json
+import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from logging import getLogger
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_we360.errors import SinkError, WindowOverlaps
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.sinks import refusals
 from airflow_provider_we360.sinks.base import WINDOW_START, Load, LoadResult, OnEmpty
 from airflow_provider_we360.sinks.emptiness import days_to_keep
-from airflow_provider_we360.sinks.formats import Format, Held, Unreadable
+from airflow_provider_we360.sinks.formats import Format, Held, Layout, Unreadable
 from airflow_provider_we360.sinks.storage import Storage
 from airflow_provider_we360.types import Day
 
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 log = getLogger(__name__)
+T = TypeVar("T")
+
+MOST_BYTES = 64 * 2**20
+"""So many bytes of finished files are on their way into the storage at once, or one file."""
 
 
 class FileSink:
@@ -47,40 +54,50 @@ class FileSink:
             return _Course(self._storage, self._format, self._extension, load, spool).take(batches)
 
 
-class _Spool:
+class _Spool(io.RawIOBase):
     """Finished files, one behind the other, in a temporary file that is unlinked while open: whatever ends this process,
     nothing of it stays on the disk.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         # Unbuffered: what a full disk has refused must not be tried once more when the file is closed.
         self._file = tempfile.TemporaryFile(prefix="we360-", buffering=0)  # noqa: SIM115 - closed at exit
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
         self._file.close()
+        super().close()
 
-    def add(self, content: bytes | pa.Buffer, rows: int) -> _Finished:
-        begin, left = self._file.tell(), memoryview(content)
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def write(self, content: Any) -> int:
+        """All of it.
+
+        :raises SinkError: the disk has no room.
+        """
+        left = memoryview(content).cast("B")
+        size_bytes = len(left)
         try:
             while left:
                 left = left[self._file.write(left) :]
         except OSError as error:
             raise refusals.no_room(error) from None
-        return _Finished(begin, self._file.tell() - begin, rows)
+        return size_bytes
 
     def take(self, finished: _Finished) -> bytes:
-        self._file.seek(finished.begin)
+        """The file's content; several threads may take at once."""
         parts: list[bytes] = []
-        left = finished.size_bytes
-        while left:
-            part = self._file.read(left)
+        begin, end = finished.begin, finished.begin + finished.size_bytes
+        while begin < end:
+            part = os.pread(self._file.fileno(), end - begin, begin)
             assert part, "a file of our own, without a name, was cut off"
             parts.append(part)
-            left -= len(part)
-        return b"".join(parts)
+            begin += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,7 @@ class _Course:
     def __init__(self, storage: Storage, file_format: Format, extension: str, load: Load, spool: _Spool) -> None:
         self._storage = storage
         self._format = file_format
+        self._layout = Layout(load)
         self._load = load
         self._spool = spool
         self._file = f"we360-{_eight_hex(load)}.{extension}"
@@ -108,12 +126,13 @@ class _Course:
             self._finish(batch)
         if self._load.day_column is None:
             self._require_no_overlap()
-        held = {day: found.rows for day in self._days() if (found := self._look(day))}
+        looked = self._each(self._look, list(self._days()), self._storage.most_at_once)
+        held = {day: found.rows for day, found in looked.items() if found}
         coming = {day: file.rows for day, file in self._finished.items()}
         kept = days_to_keep(held, coming, self._load.on_empty)
-        for day in self._days():
-            if day not in kept:
-                self._exchange(day, held)
+        largest_bytes = max((file.size_bytes for file in self._finished.values()), default=1)
+        at_once = min(self._storage.most_at_once, max(1, MOST_BYTES // largest_bytes))
+        self._each(lambda day: self._exchange(day, held), [day for day in self._days() if day not in kept], at_once)
         return LoadResult(
             rows=sum(rows for day, rows in coming.items() if day not in kept),
             rows_removed=sum(rows for day, rows in held.items() if day not in kept),
@@ -133,7 +152,9 @@ class _Course:
         self._require_known_people(batch.to_arrow())
         if day in self._finished:
             raise SinkError(f"the rows of {day} came in two parts; nothing was changed. This is an error of the provider")
-        self._finished[day] = self._spool.add(self._format.encode(self._load, batch.to_arrow()), len(batch))
+        begin = self._spool.tell()
+        self._format.write(self._layout, batch.to_arrow(), self._spool)
+        self._finished[day] = _Finished(begin, self._spool.tell() - begin, len(batch))
 
     def _day_of(self, rows: pa.RecordBatch) -> Day:
         """The one day of these rows."""
@@ -164,6 +185,17 @@ class _Course:
             raise refusals.strangers(self._load, count)
 
     # In the storage
+
+    def _each(self, do: Callable[[Day], T], days: Sequence[Day], at_once: int) -> dict[Day, T]:
+        """What is done with each day, so many of them at once; the first that fails ends all that has not begun."""
+        if at_once == 1 or len(days) < 2:
+            return {day: do(day) for day in days}
+        with ThreadPoolExecutor(at_once, thread_name_prefix="we360-files") as pool:
+            futures = {day: pool.submit(do, day) for day in days}
+            try:
+                return {day: future.result() for day, future in futures.items()}
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _days(self) -> Iterator[Day]:
         first, last = self._load.window

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 20
 FOOTER_BYTES = 1 << 16
 """How much of a Parquet file's end is read at once: few footers are longer."""
-JSON_ROWS = 10_000
+JSON_ROWS = 2_000
 UNITS = ("seconds", "percent")
 """Units that descriptions of columns name."""
 MEASURED = frozenset({Kind.DURATION, Kind.BIGINT, Kind.DOUBLE})
@@ -60,12 +60,30 @@ class Unreadable(Exception):
     """The file is not of the format that its name says."""
 
 
+class Layout:
+    """What all files of a load share: their columns, and the values of our own."""
+
+    def __init__(self, load: Load) -> None:
+        import pyarrow as pa
+
+        self.schema = _schema(load)
+        self.labels = [column.name for column in load.all_columns if column.kind is Kind.TEXT and column.name not in load.key]
+        self._ours = [pa.scalar(value, self.schema.field(column.name).type) for column, value in load.constants.items()]
+
+    def whole(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows with our own columns before them."""
+        import pyarrow as pa
+
+        ours = [pa.repeat(value, rows.num_rows) for value in self._ours]
+        return pa.RecordBatch.from_arrays([*ours, *rows.columns], schema=self.schema)
+
+
 class Format(ABC):
     """How one kind of file is written and looked at."""
 
     @abstractmethod
-    def encode(self, load: Load, rows: pa.RecordBatch) -> bytes | pa.Buffer:
-        """A whole file of these rows, our own columns included."""
+    def write(self, layout: Layout, rows: pa.RecordBatch, out: io.RawIOBase) -> None:
+        """Write a whole file of these rows, our own columns included; ``out`` may hold other files before it."""
 
     @abstractmethod
     def look(self, file: IO[bytes]) -> Held:
@@ -86,16 +104,20 @@ def get(file_format: FileFormat) -> Format:
 
 
 class Parquet(Format):
-    """One row group for up to a million rows, compressed with zstd."""
+    """One row group for up to a million rows, compressed with zstd.
 
-    def encode(self, load: Load, rows: pa.RecordBatch) -> bytes | pa.Buffer:
+    Only labels have a dictionary: numbers, times and ids of a day mostly differ, and are smaller as they are, and sooner
+    written.
+    """
+
+    def write(self, layout: Layout, rows: pa.RecordBatch, out: io.RawIOBase) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        out = pa.BufferOutputStream()
-        with pq.ParquetWriter(out, _schema(load), compression="zstd") as writer:
-            writer.write_batch(_whole(load, rows))
-        return out.getvalue()
+        file = pa.BufferOutputStream()
+        with pq.ParquetWriter(file, layout.schema, compression="zstd", use_dictionary=layout.labels) as writer:
+            writer.write_batch(layout.whole(rows))
+        out.write(file.getvalue())
 
     def look(self, file: IO[bytes]) -> Held:
         """Reads the footer alone."""
@@ -113,13 +135,12 @@ class Parquet(Format):
 class JsonLines(Format):
     """A JSON object a line, UTF-8; dates and times as ISO 8601 writes them, a missing value is null."""
 
-    def encode(self, load: Load, rows: pa.RecordBatch) -> bytes | pa.Buffer:
+    def write(self, layout: Layout, rows: pa.RecordBatch, out: io.RawIOBase) -> None:
         import msgspec
 
-        whole, encoder, out = _whole(load, rows), msgspec.json.Encoder(), io.BytesIO()
-        for first in range(0, whole.num_rows, JSON_ROWS):
-            out.write(encoder.encode_lines(whole.slice(first, JSON_ROWS).to_pylist()))
-        return out.getvalue()
+        whole, encoder = layout.whole(rows), msgspec.json.Encoder()
+        pieces = (whole.slice(first, JSON_ROWS) for first in range(0, whole.num_rows, JSON_ROWS))
+        out.writelines(encoder.encode_lines(piece.to_pylist()) for piece in pieces)
 
     def look(self, file: IO[bytes]) -> Held:
         """Counts the line ends."""
@@ -133,13 +154,10 @@ class JsonLines(Format):
 class Csv(Format):
     """A header, then a line a row, UTF-8. Texts are quoted, numbers and dates are not; a missing value is nothing at all."""
 
-    def encode(self, load: Load, rows: pa.RecordBatch) -> bytes | pa.Buffer:
-        import pyarrow as pa
+    def write(self, layout: Layout, rows: pa.RecordBatch, out: io.RawIOBase) -> None:
         import pyarrow.csv
 
-        out = pa.BufferOutputStream()
-        pyarrow.csv.write_csv(_whole(load, rows), out)
-        return out.getvalue()
+        pyarrow.csv.write_csv(layout.whole(rows), out)
 
     def look(self, file: IO[bytes]) -> Held:
         """Counts the line ends that stand outside of quotes, but for the header's."""
@@ -152,17 +170,6 @@ class Csv(Format):
         if quotes % 2:
             raise Unreadable("it ends within quotes")
         return Held(max(0, ends + (last != b"\n") - 1), _window_end(CSV_HEAD, head))
-
-
-def _whole(load: Load, rows: pa.RecordBatch) -> pa.RecordBatch:
-    """The rows with our own columns before them."""
-    import pyarrow as pa
-
-    schema = _schema(load)
-    ours = [
-        pa.repeat(pa.scalar(value, schema.field(column.name).type), rows.num_rows) for column, value in load.constants.items()
-    ]
-    return pa.RecordBatch.from_arrays([*ours, *rows.columns], schema=schema)
 
 
 def _schema(load: Load) -> pa.Schema:

@@ -26,11 +26,18 @@ EXTRAS = {
 """Which pip extra brings the file system of a URL's scheme."""
 
 
+REQUESTS_AT_ONCE = 8
+"""Files of an object store that are looked at, or written, at once: a day's file is small, and its time is the way there."""
+
+
 class Storage(ABC):
     """The folder that ``path`` names. Names of files are relative to it, with ``/`` between folders.
 
     :param root: the folder as the user wrote it, for messages.
     """
+
+    most_at_once = 1
+    """How many files may be looked at, or written, at once."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -164,6 +171,8 @@ class RemoteStorage(Storage):
         super().__init__(root)
         self._fs = fs
         self._folder = folder.rstrip("/")
+        # Those of S3, GCS and Azure are; of others it is not known whether threads may share them.
+        self.most_at_once = REQUESTS_AT_ONCE if getattr(fs, "async_impl", False) else 1
 
     def require_folder(self) -> None:
         with self.explained("look"):
