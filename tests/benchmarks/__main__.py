@@ -29,13 +29,17 @@ KEYED = ("reference, keyed x1", "reference, keyed x4", "ours, replace_window x4"
 CONTENDERS = {
     "postgres": (
         *(*REFERENCES, *OURS, "ours, append without ADBC x4", *KEYED),
-        *("requests + CSV + COPY", "HttpHook + insert_rows", "pandas"),
+        *("requests + CSV + COPY", "HttpHook + insert_rows", "dlt", "pandas"),
     ),
-    "duckdb": (*REFERENCES, *OURS, *KEYED, "pandas"),
-    "parquet": (*REFERENCES, *OURS, "pandas"),
+    "duckdb": (*REFERENCES, *OURS, *KEYED, "dlt", "pandas"),
+    "parquet": (*REFERENCES, *OURS, "dlt", "pandas"),
 }
-SLOW = ("reference x4", "ours, append x4", "requests + CSV + COPY", "pandas")
+SLOW = ("reference x4", "ours, append x4", "requests + CSV + COPY", "dlt", "pandas")
 """What is run where a request takes 50 ms: the others would tell the same at length."""
+
+
+LEFT = "bench_days, bench_days_warm, _dlt_loads, _dlt_version, _dlt_pipeline_state"
+"""Tables that an earlier run has left."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def environment(folder: Path, postgres: str, url: str) -> dict[str, str]:
 
 def measure(name: str, scene: Scene, url: str, server: Any) -> dict[str, Any]:
     """One run, on an empty target."""
-    server.psql("SET client_min_messages = error; DROP TABLE IF EXISTS bench_days, bench_days_warm; CHECKPOINT")
+    server.psql(f"SET client_min_messages = error; DROP TABLE IF EXISTS {LEFT}; CHECKPOINT")
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.contenders", name, scene.target, url, str(scene.days)]
         env = environment(Path(folder), server.get_uri(), url)
@@ -141,7 +145,7 @@ def compared(scene: Scene, repeats: int, url: str, server: Any) -> list[Line]:
 
 def machine() -> str:
     """The machine, by what matters of it."""
-    packages = ("apache-airflow", "pyarrow", "msgspec", "httpx", "duckdb", "adbc-driver-postgresql", "psycopg", "pandas")
+    packages = ("apache-airflow", "pyarrow", "msgspec", "httpx", "duckdb", "adbc-driver-postgresql", "psycopg", "dlt", "pandas")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {versions}"
 

@@ -61,6 +61,7 @@ def peer(run: Callable[..., None], target: str, url: str, days: int, table: str)
     run(url, days, table, *place)
 
 
+DLT = {"postgres": peers.dlt_to_postgres, "duckdb": peers.dlt_to_duckdb, "parquet": peers.dlt_to_parquet}
 PANDAS = {"postgres": peers.pandas_to_sql, "duckdb": peers.pandas_to_duckdb, "parquet": peers.pandas_to_parquet}
 
 
@@ -73,6 +74,7 @@ def runs(target: str) -> dict[str, Callable[..., None]]:
     known["ours, append without ADBC x4"] = partial(ours, write_mode="append", parallel=4, over_adbc=False)
     known["requests + CSV + COPY"] = partial(peer, peers.csv_and_copy)
     known["HttpHook + insert_rows"] = partial(peer, peers.insert_rows)
+    known["dlt"] = partial(peer, DLT[target])
     known["pandas"] = partial(peer, PANDAS[target])
     return known
 
