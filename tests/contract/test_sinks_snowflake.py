@@ -61,6 +61,26 @@ def test_a_load_is_these_statements_in_this_order(snow: Snowflake) -> None:
     ]
 
 
+def test_where_too_many_wait_for_the_lock_the_transaction_is_tried_again_and_the_rows_are_staged_once(snow: Snowflake) -> None:
+    import snowflake.connector.errors as driver
+
+    snow.load("attendance", load(), rows(1, 2, note="old"))
+    refused, seen = iter(range(2)), []
+
+    def watch(sql: str) -> None:
+        seen.append(sql.split(maxsplit=1)[0])
+        if sql.startswith("UPDATE") and next(refused, None) is not None:
+            raise driver.ProgrammingError(
+                msg="the number of waiters for this lock exceeds the 20 statements limit", errno=625, sqlstate="57014"
+            )
+
+    sink = sink_for(snow.hook_with(watch), "attendance", conn_id=snow.conn_id, sleep=lambda seconds: None, clock=time.monotonic)
+    result = sink.load(load(), [batch(rows(1, 3, note="new"))])
+    assert (result.rows, result.rows_removed) == (3, 2)
+    assert [one["note"] for one in snow.rows("attendance")] == ["new"] * 3
+    assert [seen.count(verb) for verb in ("COPY", "BEGIN", "ROLLBACK", "COMMIT")] == [1, 3, 2, 1]
+
+
 def test_rows_travel_in_parts_of_bounded_size(snow: Snowflake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plug_in, "PART_BYTES", 100)
     seen: list[str] = []

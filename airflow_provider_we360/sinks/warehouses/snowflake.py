@@ -37,6 +37,8 @@ STALE_S = 86400.0
 
 _NUMBERS = frozenset({"number", "decimal", "numeric"})
 _ALREADY_THERE = "already exists"
+_HELD = 625
+"""The statement waited too long for a lock, or too many others wait for it already: Snowflake takes twenty."""
 _LOST = frozenset({250001, 250002, 250003, 390112, 390114, 390195})
 _ADVICE = {
     606: "the Connection names no warehouse that runs statements; set warehouse in its extra, and GRANT USAGE ON WAREHOUSE",
@@ -175,6 +177,9 @@ class SnowflakeWarehouse(Warehouse):
     def is_already_there(self, error: Exception) -> bool:
         return _ALREADY_THERE in str(error)
 
+    def is_conflict(self, error: Exception) -> bool:
+        return getattr(error, "errno", None) == _HELD
+
     def explain(self, error: Exception) -> We360Error:
         number, state = int(getattr(error, "errno", None) or 0), str(getattr(error, "sqlstate", None) or "")
         if self._connection is None:
@@ -184,7 +189,7 @@ class SnowflakeWarehouse(Warehouse):
             )
         if number in _LOST:
             return refusals.lost(self.target, "Snowflake", at_commit=self.is_committing)
-        if number == 625 or (self._is_locking and state.startswith("57")):
+        if number == _HELD or (self._is_locking and state.startswith("57")):
             return SinkBusy(f"table: another load held {self.target} for too long; nothing was changed. Run the task again")
         if number == 100072 or "NULL result in a non-nullable column" in str(error):
             return refusals.no_value(self.target, None)
