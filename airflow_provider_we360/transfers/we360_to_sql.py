@@ -110,13 +110,20 @@ class We360ToSqlOperator(We360Transfer):
                 return BigQueryHook(gcp_conn_id=self.sql_conn_id)
             return connection.get_hook()  # type: ignore[no-untyped-call]
         except (AirflowException, ImportError, AttributeError) as error:
-            extra = EXTRAS.get(str(connection.conn_type), connection.conn_type)
             raise We360ConfigError(
                 f"sql_conn_id: no hook can be had for Connection {self.sql_conn_id!r} of type {connection.conn_type!r} "
-                f"({type(error).__name__}); if it is a warehouse, install its provider: pip install "
-                f'"airflow-provider-we360[{extra}]"'
+                f"({type(error).__name__}); {_how_to_install(str(connection.conn_type))}"
             ) from None
 
     @property
     def _target(self) -> dict[str, str]:
         return {"table": self.table}
+
+
+def _how_to_install(conn_type: str) -> str:
+    """What brings the hook of that connection type."""
+    from airflow_provider_we360.sinks import registry
+
+    if conn_type in EXTRAS or conn_type in registry.names():
+        return f'install what it needs: pip install "airflow-provider-we360[{EXTRAS.get(conn_type, conn_type)}]"'
+    return "if it is a warehouse, install the Airflow provider that brings this connection type"

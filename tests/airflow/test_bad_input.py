@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.util
 import json
 import logging
 from collections import defaultdict
+from importlib.metadata import metadata
 from types import SimpleNamespace
 
 import duckdb
@@ -62,6 +64,34 @@ def tables(path):
         return []
     with duckdb.connect(str(path)) as database:
         return [name for (name,) in database.execute("SELECT table_name FROM information_schema.tables").fetchall()]
+
+
+@pytest.mark.parametrize(
+    ("conn_type", "brings", "extra"),
+    [
+        ("snowflake", "snowflake", "snowflake"),
+        ("redshift", "amazon", "redshift"),
+        ("gcpbigquery", "google", "google"),
+        ("google_cloud_platform", "google", "google"),
+    ],
+)
+def test_a_warehouse_whose_provider_is_missing_names_the_extra_before_anything_is_asked(
+    we360, sandbox, monkeypatch, conn_type, brings, extra
+):
+    if importlib.util.find_spec(f"airflow.providers.{brings}") is not None:
+        pytest.skip(f"the provider {brings} is installed here")
+    monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", json.dumps({"conn_type": conn_type, "host": "nowhere"}))
+    with pytest.raises(AirflowFailException, match=rf'sql_conn_id: .*pip install "airflow-provider-we360\[{extra}\]"'):
+        load(sql_conn_id="elsewhere")
+    assert sandbox.ledger.requests == []
+    assert extra in metadata("airflow-provider-we360").get_all("Provides-Extra")
+
+
+def test_a_connection_type_that_nobody_knows_is_no_extra_of_ours(we360, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", json.dumps({"conn_type": "stone-tablets"}))
+    with pytest.raises(AirflowFailException, match="install the Airflow provider that brings this connection type") as caught:
+        load(sql_conn_id="elsewhere")
+    assert "pip install" not in str(caught.value)
 
 
 def test_the_good_case_returns_counts_only(we360, sandbox, duckdb_file):
