@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery check docs diagrams bench bench-full bench-tokens build fmt clean
+.PHONY: help demo test test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots check docs diagrams bench bench-full bench-tokens build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
@@ -55,6 +55,14 @@ test-fleet: ## eight tasks at once under real Airflow share one token (three min
 test-celery: ## the same under Celery, Redis and two workers; needs redis-server (three minutes)
 	$(ready) test celery
 	@WE360_REQUIRE_CELERY=1 $(bin)/python -m pytest -q --durations=10 tests/e2e/test_celery.py
+
+test-browser: ## Connection form, Test Connection and a first load in real Airflow's UI; needs Chromium (three minutes)
+	$(ready) test browser
+	@WE360_REQUIRE_BROWSER=1 $(bin)/python -m pytest -q --durations=10 tests/browser
+
+screenshots: ## the same, and the pictures of README and documentation anew, into docs/images
+	$(ready) test browser
+	@WE360_REQUIRE_BROWSER=1 WE360_SCREENSHOTS=docs/images $(bin)/python -m pytest -q tests/browser
 
 check: ## ruff, mypy, import-linter, spelling, private places in texts
 	$(ready) test check

@@ -214,7 +214,7 @@ def _parse_customer_id(extras: Mapping[str, Any], where: str) -> str:
     value = _text(extras, "customer_id", where)
     if value is None:
         raise We360ConfigError(
-            f"{where}: extra customer_id is missing; the We360 portal shows it under the profile icon, top right"
+            f"{where}: Customer ID (extra customer_id) is missing; the We360 portal shows it under the profile icon, top right"
         )
     if not re.fullmatch(r"[\x21-\x7e]{1,255}", value):
         raise We360ConfigError(f"{where}: extra customer_id holds blanks or signs that no Customer ID has; copy it again")

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
+_ELSEWHERE = "Network and other deployments"
+"""Fields that most companies never need have a section of their own in the form."""
+
 CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "customer_id": {
         "label": "Customer ID",
         "description": "Your We360 tenant; the portal shows it under the profile icon, top right.",
-        "schema": {"type": ["string", "null"]},
+        "schema": {"type": "string", "minLength": 1},
     },
     "timezone": {
         "label": "Time zone",
         "description": "IANA name of the company's time zone; decides which days a run loads. Empty: Asia/Kolkata.",
-        "schema": {"type": ["string", "null"]},
+        "schema": {
+            "type": ["string", "null"],
+            "examples": ["Asia/Kolkata", "Asia/Dubai", "Asia/Singapore", "Europe/London", "America/New_York"],
+        },
     },
     "token_cache": {
         "label": "Token cache",
-        "description": "Where the token pair is kept: variable (sealed, default), xcom (sealed, of a login task), memory.",
-        "schema": {"type": ["string", "null"], "enum": ["variable", "xcom", "memory", None]},
+        "description": "Where the session is kept between tasks. Empty: in a Variable, sealed, for all tasks of the account.",
+        "schema": {
+            "type": ["string", "null"],
+            "enum": ["variable", "xcom", "memory"],
+            "values_display": {
+                "variable": "variable: sealed, one session for all tasks",
+                "xcom": "xcom: sealed, a session for each run with a login task",
+                "memory": "memory: each process logs in by itself",
+            },
+        },
     },
     "timeout_s": {
         "label": "Time-out, seconds",
@@ -28,27 +42,27 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "auth_url": {
         "label": "Login server",
         "description": "Base URL of the login server. Empty: https://auth.in.we360.ai",
-        "schema": {"type": ["string", "null"]},
+        "schema": {"type": ["string", "null"], "section": _ELSEWHERE},
     },
     "realm": {
         "label": "Realm",
         "description": "Realm of the login server. Empty: ind-prod",
-        "schema": {"type": ["string", "null"]},
+        "schema": {"type": ["string", "null"], "section": _ELSEWHERE},
     },
     "ca_bundle": {
         "label": "CA bundle",
         "description": "File on the workers with the CA certificates of a network that inspects TLS.",
-        "schema": {"type": ["string", "null"]},
+        "schema": {"type": ["string", "null"], "section": _ELSEWHERE},
     },
     "proxy": {
         "label": "Proxy",
         "description": "URL of an HTTP proxy, where the workers need one.",
-        "schema": {"type": ["string", "null"]},
+        "schema": {"type": ["string", "null"], "section": _ELSEWHERE},
     },
     "allow_http": {
         "label": "Allow http://",
         "description": "Only for a sandbox on this machine (localhost): plain http is refused everywhere else.",
-        "schema": {"type": ["boolean", "null"], "default": False},
+        "schema": {"type": ["boolean", "null"], "default": False, "section": _ELSEWHERE},
     },
 }
 
@@ -58,8 +72,8 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {
         "login": "airflow@your-company.example",
         "password": "the account's password",
-        "host": "https://api.in.we360.ai",
-        "port": "leave empty",
+        "host": "empty: https://api.in.we360.ai",
+        "port": "443 (without it, Airflow 3.3.1 and 3.3.2 cannot test)",
         "customer_id": "your-company",
         "timezone": "Asia/Kolkata",
         "timeout_s": "60",

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -39,17 +39,29 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port or _DEFAULT_PORTS.get(url.scheme)
 
 
-def connection_trouble(error: httpx.RequestError, url: httpx.URL) -> str:
-    """What happened to a request that got no answer, and what to do about it."""
+def host_and_port(url: httpx.URL) -> str:
+    """As a firewall's rule names it."""
+    return f"{url.host}:{url.port or _DEFAULT_PORTS[url.scheme]}"
+
+
+def connection_trouble(error: httpx.RequestError, url: httpx.URL, needed: Sequence[str] = ()) -> str:
+    """What happened to a request that got no answer, and what to do about it.
+
+    :param needed: hosts, with their ports, that the firewall must allow; empty: that of the URL.
+    """
     where = f"{url.scheme}://{url.netloc.decode('ascii')}"
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return f"{where}: its TLS certificate is not trusted; if your network inspects TLS, set extra ca_bundle to its CA file"
+        return (
+            f"{where}: its TLS certificate is not trusted; if your network inspects TLS, set CA bundle (extra ca_bundle) "
+            "to its CA file"
+        )
     if isinstance(error, httpx.DecodingError):
         return f"{where}: the answer's compression is broken: changed on the way"
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        allowed = " and ".join(needed) or host_and_port(url)
+        return f"{where}: cannot connect; check the name, and that your firewall allows {allowed}"
     if isinstance(error, httpx.TimeoutException):
         return f"{where}: no answer in time ({type(error).__name__})"
-    if isinstance(error, httpx.ConnectError):
-        return f"{where}: cannot connect; check the name, and that your firewall allows this host"
     return f"{where}: the connection broke ({type(error).__name__})"
 
 

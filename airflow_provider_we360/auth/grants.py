@@ -28,7 +28,7 @@ from airflow_provider_we360.transport import retry_after_s
 LONGEST_SILENCE_S = 10.0
 """Other tasks may wait for this answer: nobody waits for it as long as for a report."""
 _CLIENT_ADVICE = {
-    "invalid_client": "check extra customer_id: the We360 portal shows it under the profile icon, top right",
+    "invalid_client": "check Customer ID (extra customer_id): the We360 portal shows it under the profile icon, top right",
     "unauthorized_client": "the Customer ID in extra customer_id may not log in with a password; ask We360 support to allow it",
     "not_allowed": "the account may not hold offline sessions; ask We360 support",
     "invalid_scope": "the scope is refused for this Customer ID; ask We360 support",

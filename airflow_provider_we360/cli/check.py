@@ -122,12 +122,6 @@ class Check:
         )
 
 
-def hosts_to_allow(settings: We360Settings) -> tuple[str, ...]:
-    """Host and port of all that workers must reach, for a firewall rule."""
-    urls = (settings.api_url, settings.auth_url)
-    return tuple(dict.fromkeys(f"{url.host}:{url.port or _DEFAULT_PORTS[url.scheme]}" for url in urls))
-
-
 def _settings_told(settings: We360Settings) -> str:
     return (
         f"API {str(settings.api_url).rstrip('/')}, login server {str(settings.auth_url).rstrip('/')}, realm {settings.realm}, "

@@ -12,11 +12,11 @@ from typing import Any
 
 from airflow_provider_we360 import __version__
 from airflow_provider_we360._compat import find_connection
-from airflow_provider_we360.cli.check import Check, hosts_to_allow
+from airflow_provider_we360.cli.check import Check
 from airflow_provider_we360.cli.checklist import Outcome, Step, has_passed
 from airflow_provider_we360.cli.probe import fingerprint
 from airflow_provider_we360.connection import We360Settings
-from airflow_provider_we360.hooks.trial import Trial
+from airflow_provider_we360.hooks.trial import Trial, hosts_to_allow
 
 PASSED, FAILED = 0, 1
 

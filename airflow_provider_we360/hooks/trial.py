@@ -17,7 +17,7 @@ from airflow_provider_we360.client.report import Query
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.errors import RetryableApiError
 from airflow_provider_we360.hooks.session import open_session
-from airflow_provider_we360.transport import connection_trouble
+from airflow_provider_we360.transport import connection_trouble, host_and_port
 from airflow_provider_we360.types import Clock, Sleep
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Trial:
             reached = _reached(response.status_code, stream.get_extra_info("ssl_object") if stream else None)
             response.close()
         except httpx.RequestError as error:
-            raise RetryableApiError(connection_trouble(error, url)) from None
+            raise RetryableApiError(connection_trouble(error, url, hosts_to_allow(self.settings))) from None
         return reached
 
     def login(self) -> TokenSet:
@@ -125,6 +125,29 @@ class Trial:
             return http.post(path, json=body)
         except httpx.RequestError as error:
             raise RetryableApiError(connection_trouble(error, http.base_url)) from None
+
+
+def hosts_to_allow(settings: We360Settings) -> tuple[str, ...]:
+    """Host and port of all that workers must reach, for a firewall rule."""
+    return tuple(dict.fromkeys(map(host_and_port, (settings.api_url, settings.auth_url))))
+
+
+def told_of(trial: Trial) -> str:
+    """What a person who pressed *Test* reads of a Connection that works: Airflow shows it for two seconds.
+
+    Both hosts are tried before the login, which would be patient with one that is silent.
+
+    :raises We360Error: it does not work; the message says what to look at.
+    """
+    settings = trial.settings
+    trial.reach(settings.api_url)
+    trial.reach(httpx.URL(settings.issuer))
+    if trial.one_row().rows.num_rows:
+        return f"Logged in to {settings.customer_id}; the Dynamic Report has rows for this account."
+    return (
+        f"Logged in to {settings.customer_id}, but the Dynamic Report of {trial.yesterday} has no row for this account: "
+        "a day off, or its role in We360 sees nobody."
+    )
 
 
 def _reached(status: int, tls: Any) -> Reached:
