@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 import airflow
-from airflow_provider_we360.connection import EXTRAS
+from airflow_provider_we360.connection import EXTRAS, TokenCache
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.provider_info import CONNECTION_FIELDS, get_provider_info
 
@@ -47,6 +47,24 @@ def test_the_form_is_built_from_metadata_with_help_for_every_field(manager):
     }
     assert set(widgets) == set(EXTRAS)
     assert all(field["label"] and field["description"] for field in CONNECTION_FIELDS.values())
+
+
+def test_the_fields_fit_the_schema_that_airflow_has_for_them():
+    schema = Path(airflow.__file__).parent / "provider.yaml.schema.json"
+    if not schema.exists():
+        pytest.skip("this Airflow describes no fields")
+    described = json.loads(schema.read_text())["properties"]["connection-types"]
+    jsonschema.validate(get_provider_info()["connection-types"], described)
+
+
+def test_the_form_asks_for_the_customer_id_and_lets_all_else_be_empty():
+    needed = [name for name, field in CONNECTION_FIELDS.items() if "null" not in field["schema"]["type"]]
+    assert needed == ["customer_id"]
+
+
+def test_every_choice_of_the_token_cache_is_one_that_is_understood_and_explained():
+    offered = CONNECTION_FIELDS["token_cache"]["schema"]
+    assert offered["enum"] == [*TokenCache] == [*offered["values_display"]]
 
 
 def test_older_airflow_reads_the_same_form_from_the_hook():

@@ -19,7 +19,7 @@ from browser.pages import Pages
 from support.real_airflow import Airflow, postgres, wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser, BrowserContext, Locator
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "example_dags" / "we360_to_duckdb.py"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -105,11 +105,21 @@ def airflow(browser: Browser, folder: Path, warehouse: Path) -> Iterator[Airflow
         yield running
 
 
+@pytest.fixture(scope="session")
+def person(browser: Browser) -> Iterator[BrowserContext]:
+    """Somebody in India. The cache of the browser is shared by all tabs: Airflow's UI is large."""
+    with browser.new_context(locale="en-US", timezone_id="Asia/Kolkata") as context:
+        yield context
+
+
 @pytest.fixture
-def pages(browser: Browser, airflow: Airflow) -> Iterator[Pages]:
+def pages(person: BrowserContext, airflow: Airflow) -> Iterator[Pages]:
     """Airflow's pages in a tab of its own, high enough for the whole form."""
-    with browser.new_context(viewport={"width": 1120, "height": 1240}, locale="en-US", timezone_id="Asia/Kolkata") as context:
-        yield Pages(context.new_page(), airflow.url)
+    tab = person.new_page()
+    pages = Pages(tab, airflow.url)
+    pages.resize(1120, 1240)
+    yield pages
+    tab.close()
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ def test_the_example_dag_is_triggered_turns_green_and_its_log_says_what_landed(p
     form.save()
     dialog = pages.open_trigger("we360_to_duckdb")
     assert "First day; empty: yesterday" in dialog.inner_text()
+    picture("trigger-dag", dialog)
+    yesterday = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date() - DAY
     pages.trigger(dialog)
     pages.wait_until_green()
     pages.resize(1400, 560)
@@ -35,12 +37,12 @@ def test_the_example_dag_is_triggered_turns_green_and_its_log_says_what_landed(p
     log.get_by_text("Landed").wait_for()
     picture("task-log", pages.whole)
     # What was unpaused also runs once by its schedule, for other days: these are the triggered run's.
-    yesterday = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date() - DAY
-    days = (yesterday - 7 * DAY, yesterday)
-    truth = sandbox.company.rows(*days, "detailed")
-    found = re.search(r"Landed (\d+) rows of (\d+) slice", log.inner_text())
+    found = re.search(r"days (\S+) to (\S+) .*Landed (\d+) rows of (\d+) slice", log.inner_text(), re.DOTALL)
     assert found is not None
-    assert found.groups() == (str(len(truth)), "8")
+    days = [dt.date.fromisoformat(day) for day in found.groups()[:2]]
+    assert days == [yesterday - 7 * DAY, yesterday]
+    truth = sandbox.company.rows(*days, "detailed")
+    assert found.groups()[2:] == (str(len(truth)), "8")
     with duckdb.connect(str(warehouse), read_only=True) as database:
         landed = database.execute("SELECT count(*) FROM we360_days WHERE attendance_date BETWEEN ? AND ?", days).fetchone()
     assert landed == (len(truth),)
