@@ -133,7 +133,7 @@ def picture(tmp_path: Path, sandbox: Sandbox, blind: Account) -> Callable[[str, 
         kept_back = {sandbox.config.login, sandbox.config.password, blind.login, blind.password, *people}
         assert [secret for secret in kept_back if secret in shown] == []
         path = into / f"{name}.png"
-        part.screenshot(path=path, animations="disabled")
+        part.screenshot(path=path, animations="disabled", style="[data-part=backdrop] { background: white }")
         assert path.stat().st_size < LARGEST_PICTURE_BYTES
 
     return take

@@ -122,6 +122,11 @@ class Pages:
         self._page.get_by_role("button", name="Add Connection").click()
         return Form(self._page)
 
+    def edit_connection(self, conn_id: str) -> Form:
+        self._page.goto(f"{self._url}/connections", timeout=60 * SECONDS)
+        self._page.get_by_role("row", name=conn_id).get_by_role("button", name="Edit Connection").click()
+        return Form(self._page)
+
     def test_connection(self, conn_id: str) -> Verdict:
         """Press *Test Connection* in the list; what Airflow says to it."""
         self._page.get_by_role("row", name=conn_id).get_by_role("button", name="Test Connection").click()

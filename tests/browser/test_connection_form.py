@@ -7,6 +7,7 @@ import json
 import socket
 import zoneinfo
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -107,6 +108,23 @@ def test_what_was_entered_is_what_airflow_keeps(form, airflow):
     assert (kept["conn_type"], kept["login"], kept["port"]) == ("we360", "a@b.example", 443)
     given = {name: value for name, value in json.loads(kept["extra"]).items() if value not in (None, False)}
     assert given == {"customer_id": "acme", "timezone": "Asia/Dubai", "timeout_s": 30, "realm": "other-prod"}
+
+
+def test_an_edit_keeps_what_airflow_shows_as_stars(pages, airflow):
+    extra = {"customer_id": "acme", "timezone": "Asia/Tokyo", "token_cache": "memory", "proxy": "http://proxy.example:3128"}
+    connection = {"connection_id": "edited", "conn_type": "we360", "login": "a@b.example", "password": "not shown"}
+    airflow.ask("POST", "connections", connection | {"extra": json.dumps(extra)})
+    form = pages.edit_connection("edited")
+    form.fill({}, {"timezone": "Asia/Dubai"}, {})
+    form.save()
+    airflow.run("connections", "export", str(airflow.home / "exported.json"))
+    kept = json.loads((airflow.home / "exported.json").read_text())["edited"]
+    assert kept["password"] == "not shown"
+    assert {name: value for name, value in _dict(kept["extra"]).items() if value} == extra | {"timezone": "Asia/Dubai"}
+
+
+def _dict(extra: Any) -> dict[str, Any]:
+    return json.loads(extra) if isinstance(extra, str) else extra
 
 
 def test_right(tested, pages, sandbox, picture):
