@@ -73,43 +73,6 @@ def test_older_airflow_reads_the_same_form_from_the_hook():
     assert behaviour["relabeling"]["login"] == "E-mail"
 
 
-def test_a_connection_survives_its_uri_json_and_environment_forms(monkeypatch):
-    from airflow.sdk import Connection
-
-    extra = json.dumps(
-        {
-            "customer_id": "acme-demo",
-            "timezone": "Asia/Dubai",
-            "allow_http": True,
-            "timeout_s": 30,
-            "auth_url": "http://127.0.0.1:8360",
-        }
-    )
-    made = Connection(
-        conn_id="x", conn_type="we360", host="http://127.0.0.1", port=8360, login="a@b.example", password="p/@:ä", extra=extra
-    )
-    monkeypatch.setenv("AIRFLOW_CONN_BY_URI", made.get_uri())
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_BY_JSON",
-        made.as_json()
-        if hasattr(made, "as_json")
-        else json.dumps(
-            {
-                "conn_type": "we360",
-                "host": "http://127.0.0.1",
-                "port": 8360,
-                "login": "a@b.example",
-                "password": "p/@:ä",
-                "extra": json.loads(extra),
-            }
-        ),
-    )
-    by_uri, by_json = We360Hook("by_uri").settings, We360Hook("by_json").settings
-    for name in ("customer_id", "login", "password", "api_url", "auth_url", "timezone", "timeout_s"):
-        assert getattr(by_uri, name) == getattr(by_json, name), name
-    assert str(by_uri.api_url) == "http://127.0.0.1:8360/"
-
-
 def test_the_airflow_command_line_lists_us_without_a_warning():
     code = (
         "import airflow.__main__, contextlib, io, sys\n"
