@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
+import uuid
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_we360.rows.schema import Column, Kind
-from support.engines import DuckDB, Engine, Postgres
+from support import documents
+from support.engines import DuckDB, Engine, MariaDB, Postgres
 from support.loads import COLUMNS, day, load, row, rows
 
-DOCS = Path(__file__).parents[2] / "docs"
 PERSON = "6f2c1d1e-0000-4000-8000-000000000007"
 
 
 def blocks(page: str) -> list[str]:
     """The SQL blocks of a page, in order, without indentation."""
-    found = re.findall(r"^( *)```sql\n(.*?)^ *```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
-    return [re.sub(f"(?m)^{indent}", "", text) for indent, text in found]
+    return [block.text for block in documents.blocks("sql", of=[documents.ROOT / "docs" / page])]
 
 
 @pytest.fixture
@@ -118,3 +116,16 @@ def test_whoever_never_punched_out_is_found_once(engine: Engine, table: str, wor
     expected = [(one["attendance_date"], "p4", one["punch_in"]) for one in work if one["punch_in"] and not one["punch_out"]]
     assert asked(engine, table, 2) == sorted(expected)
     assert expected[0][0] == day(1)
+
+
+def test_the_grants_for_mysql_are_all_that_a_load_needs(mariadb_port: int, table: str) -> None:
+    (grants,) = blocks("how-to/mysql.md")
+    user, maria = f"u_{uuid.uuid4().hex[:8]}", MariaDB(mariadb_port)
+    here = {"'airflow'@'%'": f"'{user}'@'127.0.0.1'", "hr.attendance": f"warehouse.{table}", "hr.*": "warehouse.*"}
+    for shown, name in here.items():
+        assert shown in grants
+        grants = grants.replace(shown, name)
+    maria.execute(f"CREATE USER '{user}'@'127.0.0.1'", *(line.partition(";")[0] for line in grants.splitlines()))
+    airflow = MariaDB(mariadb_port, login=user, password="")
+    assert airflow.load(table, load(), rows(1, 1)).rows == 1
+    assert airflow.load(table, load(columns=(*COLUMNS, Column("late"))), rows(1, 1)).rows_removed == 1

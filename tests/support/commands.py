@@ -58,15 +58,16 @@ def airflow(words: list[str]) -> tuple[int, str]:
 
 
 def is_known(command: str) -> tuple[int, str]:
-    """Whether what stands in prose is a command that is there: read, and not run."""
-    words = shlex.split(command)
+    """Whether what stands in prose is a command that is there: read, and not run. It may be named without its arguments."""
+    words = [word for word in shlex.split(command) if word != "..."]
     match words:
         case ["airflow", *asked]:
-            return _printed(lambda: _read(_airflow_parser(), asked))
+            only_named = len(asked) <= 2
+            return _printed(lambda: _read(_airflow_parser(), [*asked, "--help"] if only_named else asked))
         case ["make" | "pip", *_] | ["python", "-m", "airflow_provider_we360.sandbox", *_]:
             return answer(words)
-        case ["python", "-m", "airflow_provider_we360", "check", conn_id, *flags]:
-            return is_known(shlex.join(["airflow", "we360", "check", conn_id, *flags]))
+        case ["python", "-m", "airflow_provider_we360", *asked]:
+            return is_known(shlex.join(["airflow", "we360", *asked]))
         case ["python", "-c", code]:
             ast.parse(code)
             return 0, ""

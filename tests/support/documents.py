@@ -73,11 +73,10 @@ def blocks(*languages: str, of: Iterable[Path] = ()) -> list[Block]:
 
 def all_blocks(of: Iterable[Path] = ()) -> list[Block]:
     """Every block, also those that are not run."""
-    return [block for page in of or pages() for block in _blocks(page)]
+    return [block for page in of or pages() for block in _blocks(name(page), page.read_text().splitlines())]
 
 
-def _blocks(page: Path) -> Iterator[Block]:
-    lines = page.read_text().splitlines()
+def _blocks(page: str, lines: list[str], above: int = 0) -> Iterator[Block]:
     before, number = "", 0
     while number < len(lines):
         line = lines[number]
@@ -91,7 +90,9 @@ def _blocks(page: Path) -> Iterator[Block]:
             number += 1
         number += 1
         reason = _REASON.fullmatch(before)
-        yield Block(name(page), begin, fence["language"], "\n".join(inside) + "\n", reason[1] if reason else "")
+        yield Block(page, above + begin, fence["language"], "\n".join(inside) + "\n", reason[1] if reason else "")
+        if fence["language"].startswith("{"):
+            yield from _blocks(page, inside, above + begin)
         before = ""
 
 

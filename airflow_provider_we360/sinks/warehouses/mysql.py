@@ -274,7 +274,7 @@ class MySqlWarehouse(Warehouse):
             f"table: {user} may not do what a load into {self.target} needs; nothing was changed. "
             f"GRANT SELECT, INSERT, DELETE ON {self.table} TO {user}; to stage rows: GRANT CREATE TEMPORARY TABLES "
             f"ON {self.quote(self._database)}.* TO {user}; to create the table and add columns: "
-            f"GRANT CREATE, ALTER ON {self.table} TO {user}"
+            f"GRANT SELECT, INSERT, DELETE, CREATE, ALTER ON {self.table} TO {user}"
         )
 
     def _declared(self, column: Column, *, is_ours: bool = False, takes_null: bool = False) -> str:
