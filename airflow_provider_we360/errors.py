@@ -47,6 +47,9 @@ def foreign_text(text: object, limit: int = 300) -> str:
 class We360Error(Exception):
     """Root of all errors of this provider."""
 
+    remedy: ClassVar[str] = "read the message; if it does not help, open an issue with it"
+    """What to do, in words that hold for every case; the message knows more."""
+
     never_retry: ClassVar[bool] = False
     """True where another try cannot help, or could lock a person out of their account."""
 
@@ -54,31 +57,40 @@ class We360Error(Exception):
 class We360ConfigError(We360Error, ValueError):
     """A Connection field or an argument is wrong. The message names it and says what is expected."""
 
+    remedy = "change the field or argument that the message names"
     never_retry = True
 
 
 class We360AuthError(We360Error):
     """No token could be had."""
 
+    remedy = "as its kinds say"
+
 
 class CredentialsRefused(We360AuthError):
     """The login was refused (Keycloak ``invalid_grant``): wrong password, second factor, or locked; it never says which."""
 
+    remedy = "log in with a browser as that account, then put e-mail and password of the Connection right"
     never_retry = True
 
 
 class AccountRefused(CredentialsRefused):
     """The account is disabled or not set up. The password was not at fault."""
 
+    remedy = "have a We360 administrator enable the account, or finish its set-up in a browser"
+
 
 class ClientRefused(We360AuthError):
     """The server refused the Customer ID, the realm or the grant itself: configuration, not credentials."""
 
+    remedy = "compare customer_id, realm and auth_url of the Connection with what We360 gave you"
     never_retry = True
 
 
 class RefreshRejected(We360AuthError):
     """The refresh token is dead (RFC 6749 section 5.2, ``invalid_grant``). The manager logs in again."""
+
+    remedy = "nothing: the next login is made by itself"
 
 
 class AuthUnavailable(We360AuthError):
@@ -88,6 +100,8 @@ class AuthUnavailable(We360AuthError):
     :param may_have_acted: False where the server cannot have acted on the request: it never arrived, or was turned away (429).
     :param status: HTTP status, or None where no answer came.
     """
+
+    remedy = "wait; if it stays, check the Connection from a worker: python -m airflow_provider_we360 check CONN_ID"
 
     def __init__(
         self,
@@ -125,6 +139,8 @@ class We360ApiError(We360Error):
     :param request_id: the server's own id of the request, if it sent one.
     """
 
+    remedy = "as its kinds say"
+
     def __init__(
         self,
         reason: str,
@@ -153,6 +169,8 @@ class We360ApiError(We360Error):
 class RetryableApiError(We360ApiError):
     """A passing fault. ``retry_after_s`` holds the server's own wish, in seconds."""
 
+    remedy = "wait; give the task retries"
+
     def __init__(
         self,
         reason: str,
@@ -174,42 +192,60 @@ class RetryableApiError(We360ApiError):
 class RequestRejected(We360ApiError):
     """The server understood and said no: a column, an id, a range. Its message is part of the text."""
 
+    remedy = "change the column, id or range that the server's words name"
     never_retry = True
 
 
 class AccessDenied(We360ApiError):
     """The account may not read this report (HTTP 403), or its token is refused even when new (HTTP 401)."""
 
+    remedy = "have a We360 administrator give the account's role that report"
     never_retry = True
 
 
 class We360DataError(We360Error):
     """The server answered, but the answer cannot be trusted: nothing of it was loaded."""
 
+    remedy = "let Airflow try again; if it stays, open an issue with the fingerprint of check --probe"
+
 
 class PaginationInconsistent(We360DataError):
     """The pages of one slice never added up to one whole set of rows."""
+
+    remedy = "let Airflow try again; if it stays, schedule the load later in the day"
 
 
 class ValueDoesNotFit(We360DataError):
     """A value is not of its column's type. Names column and row number, never the value."""
 
+    remedy = "give the column another type by column_types, or leave it out of columns"
+
 
 class SinkError(We360Error):
     """The load into the target failed and was rolled back: the target is as before."""
+
+    remedy = "do in the warehouse what the message says"
 
 
 class EmptyDayRefused(SinkError):
     """A day would lose its rows, or most of them, and ``on_empty`` is ``fail``."""
 
+    remedy = "look at the account's role in We360; if the rows are gone for good, run once with on_empty='replace'"
+
 
 class SinkBusy(SinkError):
     """Another load held the target for too long."""
+
+    remedy = "let the other load end; give loads of one table a pool"
 
 
 class WindowOverlaps(SinkError, We360ConfigError):
     """Sums over another window of the same tenant share days with this one: a day would count twice."""
 
+    remedy = "load the same windows as before, or into another table"
+
 
 class NoDayInInterval(We360Error):
     """The run's data interval ends no local day: an hourly Dag loads once a day. Airflow shows the task as skipped."""
+
+    remedy = "nothing: the run that ends the day loads it"

@@ -17,7 +17,7 @@ from airflow_provider_we360.sandbox.server import SandboxServer
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until it is told to stop (Ctrl-C, or SIGTERM)."""
-    asked = _parser().parse_args(arguments)
+    asked = make_parser().parse_args(arguments)
     try:
         sandbox = Sandbox(_config(asked))
         if asked.faults:
@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """What the sandbox takes on its command line."""
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_we360.sandbox",
         description="A stand-in for the We360.ai API with a made-up company, for demos and tests.",

@@ -138,6 +138,15 @@ def test_what_follows_a_load_learns_from_its_event_which_days_came(run_page):
     assert next_ti.xcom_pull(task_ids=next_ti.task_id) == ti.xcom_pull(task_ids=ti.task_id)["window"]
 
 
+@pytest.mark.usefixtures("sandbox")
+def test_a_load_returns_what_the_reference_says_and_nothing_else(run_page):
+    page = (ROOT / "docs" / "reference" / "operators.md").read_text()
+    section = page.partition("### What it returns")[2].partition("###")[0]
+    ((_, run),) = run_page(ROOT / "README.md")
+    (ti,) = run.get_task_instances()
+    assert sorted(ti.xcom_pull(task_ids=ti.task_id)) == sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
 def dags_of(text, folder, block):
     """The Dags of a block, which Airflow reads from a file."""
     from airflow.dag_processing.dagbag import DagBag

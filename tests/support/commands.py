@@ -46,9 +46,9 @@ def answer(words: list[str]) -> tuple[int, str]:
 
             return _printed(lambda: main(asked))
         case ["python", "-m", "airflow_provider_we360.sandbox", *asked]:
-            from airflow_provider_we360.sandbox.__main__ import _parser
+            from airflow_provider_we360.sandbox.__main__ import make_parser
 
-            return _printed(lambda: _read(_parser(), asked))
+            return _printed(lambda: _read(make_parser(), asked))
     return 127, f"{shlex.join(words)}: no test knows this command; teach it to tests/support/commands.py\n"
 
 
