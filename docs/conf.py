@@ -15,7 +15,7 @@ author = "The airflow-provider-we360 authors"
 project_copyright = "The airflow-provider-we360 authors, Apache License 2.0"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code", "built"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code", "what_it_takes", "built"]
 exclude_patterns = ["_build", "_ext"]
 source_suffix = {".md": "markdown"}
 

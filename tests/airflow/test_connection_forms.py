@@ -231,7 +231,7 @@ def test_each_block_of_the_page_makes_the_same_connection_which_logs_in(block, m
     connection = shown(block)
     settings = parse_connection(connection)
     assert (settings.login, settings.password) == ("airflow@your-company.example", commands.ENVIRONMENT["PASSWORD"])
-    assert (settings.customer_id, settings.timezone, settings.timeout_s) == ("your-company", "Asia/Kolkata", 120)
+    assert (settings.customer_id, settings.timeout_s) == ("your-company", 120)
     assert str(settings.auth_url).rstrip("/") == DEFAULT_AUTH_URL
     config = SandboxConfig(customer_id=settings.customer_id, login=settings.login, password=settings.password, employees=3)
     with serve(Sandbox(config)) as server:
