@@ -33,6 +33,7 @@ NOT_RUN = [
 SQL_IS_RUN_BY = {
     "docs/explanation/security.md": "tests/airflow/test_docs.py",
     "docs/how-to/mysql.md": "tests/contract/test_docs_sql.py",
+    "docs/how-to/postgres.md": "tests/contract/test_docs_sql.py",
     "docs/how-to/privacy.md": "tests/contract/test_docs_sql.py",
     "docs/how-to/query-the-table.md": "tests/contract/test_docs_sql.py",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -129,3 +130,28 @@ def test_the_grants_for_mysql_are_all_that_a_load_needs(mariadb_port: int, table
     airflow = MariaDB(mariadb_port, login=user, password="")
     assert airflow.load(table, load(), rows(1, 1)).rows == 1
     assert airflow.load(table, load(columns=(*COLUMNS, Column("late"))), rows(1, 1)).rows_removed == 1
+
+
+@pytest.fixture
+def no_temporary_tables_for_all(postgres_server: str) -> Iterator[None]:
+    """As a careful administrator has it."""
+    Postgres(postgres_server).execute("REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC")
+    yield
+    Postgres(postgres_server).execute("GRANT TEMPORARY ON DATABASE postgres TO PUBLIC")
+
+
+@pytest.mark.usefixtures("no_temporary_tables_for_all")
+def test_the_grants_for_postgresql_are_all_that_a_load_needs(postgres_server: str) -> None:
+    made, theirs = blocks("how-to/postgres.md")
+    schema, role, admin = f"s_{uuid.uuid4().hex[:8]}", f"r_{uuid.uuid4().hex[:8]}", Postgres(postgres_server)
+    here = {"TO airflow": f"TO {role}", "hr": schema, "DATABASE people": "DATABASE postgres"}
+    for shown, name in here.items():
+        assert shown in made
+        made, theirs = made.replace(shown, name), theirs.replace(shown, name)
+    admin.execute(f"CREATE ROLE {role} LOGIN", made)
+    airflow = Postgres(postgres_server, login=role)
+    assert airflow.load(f"{schema}.own", load(), rows(1, 1)).rows == 1
+    assert airflow.load(f"{schema}.own", load(columns=(*COLUMNS, Column("late"))), rows(1, 1)).rows_removed == 1
+    admin.load(f"{schema}.we360_days", load(), rows(1, 1))
+    admin.execute(f"REVOKE CREATE ON SCHEMA {schema} FROM {role}", theirs)
+    assert airflow.load(f"{schema}.we360_days", load(), rows(1, 1)).rows_removed == 1
