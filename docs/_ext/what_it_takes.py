@@ -65,7 +65,8 @@ def _takes(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"] if value)
     if "minimum" in schema:
         return f"number from {schema['minimum']} to {schema['maximum']}"
-    return {"string": "text", "boolean": "`true` or `false`"}[schema["type"][0]]
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return {"string": "text", "boolean": "`true` or `false`"}[types[0]]
 
 
 def _left_out(least: We360Settings, name: str) -> str:
