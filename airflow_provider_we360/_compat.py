@@ -18,6 +18,7 @@ __all__ = [
     "find_connection",
     "get_fernet",
     "get_xcom",
+    "hook_lineage_collector",
     "is_masked_by_name",
     "mask_secret",
     "set_xcom",
@@ -88,6 +89,20 @@ def delete_xcom(key: str, where: dict[str, Any]) -> None:
         XCom.clear(**where)
     else:
         delete(key=key, **where)
+
+
+def hook_lineage_collector() -> Any:
+    """Airflow's collector of hook lineage; None where no plugin reads it: making one imports handlers of all providers."""
+    from airflow.providers.common.compat.lineage import hook
+
+    get_collector: Any = hook.get_hook_lineage_collector
+    try:
+        from airflow.sdk import plugins_manager
+
+        readers = bool(plugins_manager.get_hook_lineage_readers_plugins())
+    except (ImportError, AttributeError):  # before 3.2 only the collector knows
+        readers = True
+    return get_collector() if readers else None
 
 
 def find_connection(conn_id: str) -> Any:

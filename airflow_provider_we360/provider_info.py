@@ -66,6 +66,15 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
 }
 
+ASSET_URIS: list[dict[str, Any]] = [
+    {
+        "schemes": ["we360"],
+        "handler": "airflow_provider_we360.assets.sanitize_uri",
+        "factory": "airflow_provider_we360.assets.create_asset",
+        "to_openlineage_converter": "airflow_provider_we360.assets.convert_asset_to_openlineage",
+    }
+]
+
 FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": ["schema"],
     "relabeling": {"login": "E-mail", "host": "API URL"},
@@ -108,6 +117,8 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": "airflow_provider_we360.transfers.we360_to_object_storage",
             },
         ],
+        "asset-uris": ASSET_URIS,
+        "dataset-uris": ASSET_URIS,  # as Airflow 2 calls them
         "cli": ["airflow_provider_we360.cli.definition.get_we360_cli_commands"],
         "connection-types": [
             {

@@ -136,8 +136,14 @@ class We360Hook(BaseHook):
 
         :param tally: counts requests and dropped duplicates.
         """
+        from airflow_provider_we360.hooks.lineage import tell_of_report
+
         with airflow_failures():
-            yield from self._client().batches(extract, max_parallel_requests=max_parallel_requests, tally=tally)
+            batches = self._client().batches(extract, max_parallel_requests=max_parallel_requests, tally=tally)
+            for number, batch in enumerate(batches):
+                if number == 0:
+                    tell_of_report(self, self.settings.customer_id, extract.report.name)
+                yield batch
 
     def has_rows(
         self,

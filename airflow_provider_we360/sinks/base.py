@@ -11,6 +11,7 @@ from typing import Protocol
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import OWN_PREFIX, Column, Kind
+from airflow_provider_we360.sinks.place import Place
 from airflow_provider_we360.types import Window
 
 
@@ -129,12 +130,16 @@ class LoadResult:
     :param rows_removed: rows that were there before and went.
     :param days_kept: days whose rows stayed under ``on_empty="keep"``; where the window is one unit (summary), its first day.
     :param where: the table or path, for people.
+    :param files: files written; None where rows go into a table.
+    :param size_bytes: bytes of those files.
     """
 
     rows: int
     rows_removed: int
     days_kept: tuple[dt.date, ...]
     where: str
+    files: int | None = None
+    size_bytes: int | None = None
 
 
 class Sink(Protocol):
@@ -148,4 +153,8 @@ class Sink(Protocol):
         :raises SinkError: the target refused; :class:`EmptyDayRefused` where ``on_empty`` says so.
         :raises We360ConfigError: the load cannot be done on this target as asked; names the argument.
         """
+        ...
+
+    def place(self) -> Place | None:
+        """Where the rows of the load land, for those who keep lineage; None as long as the target has not told its name."""
         ...

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_we360.errors import SinkError, WindowOverlaps
 from airflow_provider_we360.rows.batch import RowBatch
+from airflow_provider_we360.rows.schema import Column
 from airflow_provider_we360.sinks import refusals
 from airflow_provider_we360.sinks.base import WINDOW_START, Load, LoadResult, OnEmpty
 from airflow_provider_we360.sinks.emptiness import days_to_keep
 from airflow_provider_we360.sinks.formats import Format, Held, Layout, Unreadable
+from airflow_provider_we360.sinks.place import Place, Stored, folder
 from airflow_provider_we360.sinks.storage import Storage
 from airflow_provider_we360.types import Day
 
@@ -44,14 +46,21 @@ class FileSink:
         self._storage = storage
         self._format = file_format
         self._extension = extension
+        self._columns: tuple[Column, ...] = ()
 
     def load(self, load: Load, batches: Iterable[RowBatch]) -> LoadResult:
         """All files finished on this machine, then judged, then written; see :class:`airflow_provider_we360.sinks.base.Sink`.
 
         What is atomic is a file: a load that ends while files are written leaves each day as it was or as it is now.
         """
+        self._columns = load.all_columns
         with _Spool() as spool:
             return _Course(self._storage, self._format, self._extension, load, spool).take(batches)
+
+    def place(self) -> Place:
+        from airflow_provider_we360.rows.arrow import ARROW_TYPES
+
+        return folder(self._storage.root, {c.name: Stored(c.name, str(ARROW_TYPES[c.kind])) for c in self._columns})
 
 
 class _Spool(io.RawIOBase):
@@ -138,6 +147,8 @@ class _Course:
             rows_removed=sum(rows for day, rows in held.items() if day not in kept),
             days_kept=kept,
             where=self._storage.root,
+            files=sum(day not in kept for day in self._finished),
+            size_bytes=sum(file.size_bytes for day, file in self._finished.items() if day not in kept),
         )
 
     # On this machine

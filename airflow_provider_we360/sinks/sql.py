@@ -12,9 +12,10 @@ from airflow_provider_we360.sinks import load_log, refusals
 from airflow_provider_we360.sinks.base import TENANT, WINDOW_END, WINDOW_START, Load, LoadResult, OnEmpty, WriteMode
 from airflow_provider_we360.sinks.catalogue import StoredTable
 from airflow_provider_we360.sinks.emptiness import days_to_keep
+from airflow_provider_we360.sinks.place import Place, Stored, table
 from airflow_provider_we360.sinks.scope import Condition, Scope
 from airflow_provider_we360.sinks.target import Target
-from airflow_provider_we360.sinks.warehouse import Warehouse
+from airflow_provider_we360.sinks.warehouse import Warehouse, bare
 from airflow_provider_we360.types import Day
 
 log = getLogger(__name__)
@@ -38,10 +39,15 @@ class SqlSink:
         self._warehouse = warehouse
         self._target = target
         self._log = log
+        self._course: _Course | None = None
 
     def load(self, load: Load, batches: Iterable[RowBatch]) -> LoadResult:
         """Table, staging, then one transaction; see :class:`airflow_provider_we360.sinks.base.Sink`."""
-        return _Course(self._warehouse(self._target, load), load, self._log).take(batches)
+        self._course = _Course(self._warehouse(self._target, load), load, self._log)
+        return self._course.take(batches)
+
+    def place(self) -> Place | None:
+        return self._course.place() if self._course is not None else None
 
 
 @contextmanager
@@ -66,10 +72,12 @@ class _Course:
         self._log = log
         self._explain = warehouse.explain
         self._scope = Scope(load, warehouse.quote, warehouse.adapt, warehouse.placeholder)
+        self._full_name: tuple[str, ...] = ()
 
     def take(self, batches: Iterable[RowBatch]) -> LoadResult:
         with self._explained(), self._warehouse.opened(self._alike(batches)) as to_stage:
             stored = self._shaped()
+            self._full_name = self._warehouse.full_name()
             self._require_adopted(stored)
             self._warn_of_personal(stored)
             log_course = self._log_course()
@@ -90,6 +98,16 @@ class _Course:
             if not self._warehouse.is_conflict(error):
                 raise
         return None
+
+    def place(self) -> Place | None:
+        """Where the table is; None as long as the database has not been seen."""
+        if not self._full_name:
+            return None
+        spelled = {
+            column.name: Stored(bare(self._warehouse.quote(column.name)), self._warehouse.type_names[column.kind])
+            for column in self._load.all_columns
+        }
+        return table(self._warehouse.namespace(), self._full_name, spelled)
 
     def _alike(self, batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
         for batch in batches:

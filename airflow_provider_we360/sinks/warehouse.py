@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
-from airflow_provider_we360.sinks import refusals
+from airflow_provider_we360.sinks import place, refusals
 from airflow_provider_we360.sinks.base import WINDOW_END, WINDOW_START, Load, WriteMode
 from airflow_provider_we360.sinks.catalogue import StoredTable
 from airflow_provider_we360.sinks.scope import Condition
@@ -26,6 +26,10 @@ from airflow_provider_we360.sinks.target import Target
 
 VALUES_ROWS = 50
 """So many rows stand behind one VALUES: databases bound how many parameters a statement has, the smallest at 999."""
+
+
+_PART = re.compile(r"[^.\"`\[\]]+|\"[^\"]+\"|`[^`]+`|\[[^\]]+\]")
+"""A part of a name in SQL, quoted in whichever way or not."""
 
 
 class Warehouse(ABC):
@@ -123,6 +127,14 @@ class Warehouse(ABC):
     def table(self) -> str:
         """The target's name in SQL."""
         return ".".join(map(self.quote, self.target.table.parts))
+
+    def full_name(self) -> tuple[str, ...]:
+        """The table's name in the target's own spelling, outermost first, as lineage tools of this database write it."""
+        return tuple(bare(part) for part in _PART.findall(self.table))
+
+    def namespace(self) -> str:
+        """The server, or the file, that the database is in, as lineage tools write it."""
+        return place.database_namespace(self.target.hook, self.target.conn_id)
 
     def holds(self, kind: Kind, type_name: str) -> bool:
         return re.sub(r"\(.*?\)", "", type_name).strip().lower() in self.holding_types[kind]
@@ -251,6 +263,11 @@ class Warehouse(ABC):
         edges = f"{self.quote(WINDOW_START.name)}, {self.quote(WINDOW_END.name)}"
         found = self.query(f"SELECT DISTINCT {edges} FROM {self.table} WHERE {scope.sql} ORDER BY {edges}", scope.parameters)
         return [(self.as_day(first), self.as_day(last)) for first, last in found]
+
+
+def bare(identifier: str) -> str:
+    """An identifier without its quotes."""
+    return identifier.strip('"`[]')
 
 
 def literal(text: str) -> str:

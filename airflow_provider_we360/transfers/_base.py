@@ -7,7 +7,7 @@ import json
 import time
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -16,12 +16,15 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_we360.errors import NoDayInInterval, We360ConfigError
 from airflow_provider_we360.hooks.failures import airflow_failures
+from airflow_provider_we360.hooks.lineage import tell_of_target
 from airflow_provider_we360.hooks.run_facts import run_facts, run_id
+from airflow_provider_we360.transfers.lineage import Moved, of_end, of_start
 from airflow_provider_we360.transfers.progress import Progress
 from airflow_provider_we360.window import is_running, resolve_window
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_we360.client.exchange import Tally
     from airflow_provider_we360.client.extract import Extract
@@ -102,6 +105,7 @@ class We360Transfer(BaseOperator):
         self.column_types = column_types
         self.pseudonymize = pseudonymize
         self.max_parallel_requests = max_parallel_requests
+        self._moved: Moved | None = None
 
     @abstractmethod
     def _sink(self) -> Sink:
@@ -126,6 +130,22 @@ class We360Transfer(BaseOperator):
             extract = self._extract(hook, context)
             progress, tally, result = self._move(hook, extract, context)
         return self._conclude(context, extract, progress, tally, result)
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any] | None:
+        """For Airflow's OpenLineage provider: what will be read; None where the Connection does not say whose it is."""
+        from airflow_provider_we360.hooks.we360 import We360Hook
+
+        with suppress(Exception):  # the task itself says what is wrong, once
+            return of_start(We360Hook(self.we360_conn_id).settings.customer_id, self.report)
+        return None
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002 - asked for so
+        """What was read and written, with columns and counts; where the load failed, as far as it came, without counts."""
+        return of_end(self._moved) if self._moved is not None else self.get_openlineage_facets_on_start()
+
+    def get_openlineage_facets_on_failure(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
+        """As on completion."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
     def _extract(self, hook: We360Hook, context: Context) -> Extract:
         from airflow_provider_we360.client.extract import parse_extract
@@ -178,7 +198,9 @@ class We360Transfer(BaseOperator):
         with closing(progress.watch(pseudonymized(batch, keys) for batch in rows)) as batches:
             # The first batch says which columns the server really gives.
             first = next(batches)
-            result = sink.load(replace(load, columns=first.columns), chain([first], batches))
+            self._moved = moved = Moved(replace(load, columns=first.columns), sink)
+            moved.result = result = sink.load(moved.load, chain([first], batches))
+        tell_of_target(hook, lambda: moved.uri)
         return progress, tally, result
 
     def _keys(self, extract: Extract) -> dict[str, PseudonymKey]:

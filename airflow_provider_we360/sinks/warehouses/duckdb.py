@@ -115,6 +115,9 @@ class DuckDBWarehouse(Warehouse):
         name = self.target.table
         return ".".join(self.quote(part) for part in (self._database, name.schema or self._schema, name.table))
 
+    def namespace(self) -> str:
+        return f"duckdb://{os.path.realpath(self._file)}"
+
     def adapt(self, value: object) -> object:
         import datetime as dt
 

@@ -133,6 +133,13 @@ class PostgresWarehouse(Warehouse):
     def quote(self, name: str) -> str:
         return f'"{name.lower()}"'
 
+    def full_name(self) -> tuple[str, ...]:
+        found = self.query(
+            "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
+            [self.table],
+        )
+        return (self._database, *(schema for (schema,) in found), self.target.table.table.lower())
+
     def beside(self, target: Target, load: Load) -> Self:
         refusals.require_database(target, self._database)
         return super().beside(target, load)

@@ -217,6 +217,9 @@ class RedshiftWarehouse(Warehouse):
     def quote(self, name: str) -> str:
         return f'"{name.lower()}"'
 
+    def full_name(self) -> tuple[str, ...]:
+        return (self._database, *super().full_name())
+
     @property
     def table(self) -> str:
         return f"{self.quote(self._schema)}.{self.quote(self.target.table.table)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,6 +53,7 @@ class SqliteWarehouse(Warehouse):
     }
 
     _connection: sqlite3.Connection
+    _file: str
 
     @classmethod
     def require_usable(cls, target: Target) -> None:
@@ -70,7 +72,8 @@ class SqliteWarehouse(Warehouse):
             self._connection.isolation_level = None  # transactions are begun and ended in SQL, as everywhere
             # Short, so that a task's time-out is heard; who waits longer asks again.
             self._connection.execute("PRAGMA busy_timeout = 200")
-            if not self.query("SELECT file FROM pragma_database_list WHERE name = 'main'")[0][0]:
+            self._file = self.query("SELECT file FROM pragma_database_list WHERE name = 'main'")[0][0]
+            if not self._file:
                 raise refusals.in_memory("SQLite", self.target)
             yield batches
         finally:
@@ -88,6 +91,9 @@ class SqliteWarehouse(Warehouse):
 
     def begin(self) -> None:
         self.run("BEGIN IMMEDIATE")
+
+    def namespace(self) -> str:
+        return f"sqlite://{os.path.realpath(self._file)}"
 
     @property
     def table(self) -> str:

@@ -1,0 +1,134 @@
+"""``we360://`` as Airflow takes it: one form, clear refusals; and what a load tells Airflow's own collector of lineage."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import pytest
+from airflow.providers.common.compat.sdk import Asset
+
+from airflow_provider_we360 import assets
+from airflow_provider_we360.errors import EmptyDayRefused
+from airflow_provider_we360.hooks.we360 import We360Hook
+from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
+from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
+
+WINDOW = {"window_start": "2026-06-01", "window_end": "2026-06-02"}
+NOON = dt.datetime(2026, 6, 3, 6, 30, tzinfo=dt.UTC)
+
+
+def context():
+    """What a task knows of a manual run."""
+    return {
+        "ti": SimpleNamespace(dag_id="dag", task_id="load", run_id="manual", map_index=-1),
+        "dag_run": SimpleNamespace(run_after=NOON, start_date=NOON),
+        "outlet_events": defaultdict(lambda: SimpleNamespace(extra={})),
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "one_form"),
+    [
+        ("we360://acme-demo/dynamic_report", "we360://acme-demo/dynamic_report"),
+        ("WE360://acme-demo/dynamic_report/", "we360://acme-demo/dynamic_report"),
+        ("we360://Acme:Demo/dynamic_report", "we360://Acme%3ADemo/dynamic_report"),
+        ("we360://Acme%3aDemo/dynamic_report#x", "we360://Acme%3ADemo/dynamic_report"),
+    ],
+)
+def test_a_report_has_one_uri_however_it_is_written(written, one_form):
+    assert Asset(uri=written).uri == one_form
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("we360:///dynamic_report", "no Customer ID"),
+        ("we360://acme-demo", "dynamic_report"),
+        ("we360://acme-demo/dynamic_reports", "'dynamic_reports'.*dynamic_report"),
+        ("we360://acme-demo/dynamic_report/detailed", "one report's name"),
+        ("we360://acme-demo/dynamic_report?mode=detailed", "no query"),
+        ("we360://asha@acme-demo/dynamic_report", "no user name"),
+    ],
+)
+def test_a_uri_of_another_form_is_refused_with_the_right_one(written, says):
+    with pytest.raises(ValueError, match=says) as caught:
+        Asset(uri=written)
+    assert "we360://<customer_id>/<report>" in str(caught.value)
+
+
+@pytest.mark.parametrize("customer_id", ["acme-demo", "a/b?c#d@e:f%25", "~!$&'()*+,;="])
+def test_any_customer_id_that_a_connection_takes_comes_through(customer_id):
+    asset = assets.create_asset(customer_id=customer_id)
+    assert asset.uri == assets.report_uri(customer_id, "dynamic_report")
+    assert assets.sanitize_uri(urlsplit(asset.uri)).geturl() == asset.uri
+    dataset = assets.convert_asset_to_openlineage(asset, None)
+    assert (dataset.namespace, dataset.name) == (assets.namespace(customer_id), "dynamic_report")
+
+
+def test_airflow_knows_whom_to_ask_about_the_scheme():
+    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+
+    manager = ProvidersManagerTaskRuntime()
+    assert manager.asset_uri_handlers["we360"] is assets.sanitize_uri
+    assert manager.asset_factories["we360"] is assets.create_asset
+    assert manager.asset_to_openlineage_converters["we360"] is assets.convert_asset_to_openlineage
+
+
+@pytest.fixture
+def collected(mocker):
+    """What Airflow's collector has, with a plugin that reads it."""
+    from airflow.sdk import lineage
+
+    mocker.patch("airflow.sdk.plugins_manager.get_hook_lineage_readers_plugins", return_value=[lineage.HookLineageReader])
+    lineage.get_hook_lineage_collector.cache_clear()
+    yield lambda: lineage.get_hook_lineage_collector().collected_assets
+    lineage.get_hook_lineage_collector.cache_clear()
+
+
+def uris(lineages):
+    return [one.asset.uri for one in lineages]
+
+
+def test_a_transfer_tells_what_it_read_and_where_it_landed(sandbox, duckdb_file, collected):
+    We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="days", **WINDOW).execute(context())
+    assert uris(collected().inputs) == ["we360://acme-demo/dynamic_report"]
+    assert uris(collected().outputs) == [Asset(uri=f"duckdb://{duckdb_file}/warehouse/main/days").uri]
+
+
+def test_files_are_told_by_their_folder(sandbox, tmp_path, collected):
+    We360ToObjectStorageOperator(task_id="load", path=f"{tmp_path}/files", **WINDOW).execute(context())
+    assert uris(collected().outputs) == [f"file://{tmp_path}/files"]
+
+
+def test_whoever_reads_by_the_hook_tells_once_what_was_read(sandbox, collected):
+    batches = We360Hook().iter_batches(window=(dt.date(2026, 6, 1), dt.date(2026, 6, 5)))
+    assert len(list(batches)) == 5
+    assert [(one.asset.uri, one.count) for one in collected().inputs] == [("we360://acme-demo/dynamic_report", 1)]
+
+
+def test_a_load_that_failed_tells_of_no_output(sandbox, duckdb_file, collected):
+    load = We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="days", **WINDOW)
+    load.execute(context())
+    sandbox.identity.change_account(sees=())
+    with pytest.raises(EmptyDayRefused):
+        load.execute(context())
+    assert [one.count for one in collected().outputs] == [1]
+    told = load.get_openlineage_facets_on_failure(None)
+    (output,) = told.outputs
+    assert (output.name, output.outputFacets) == ("warehouse.main.days", {})
+
+
+def test_a_collector_that_breaks_breaks_no_load(sandbox, duckdb_file, mocker):
+    mocker.patch("airflow.sdk.plugins_manager.get_hook_lineage_readers_plugins", side_effect=RuntimeError("a plugin's own"))
+    load = We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="days", **WINDOW)
+    assert load.execute(context())["rows"] > 0
+
+
+def test_a_broken_connection_is_told_by_the_task_and_not_by_lineage(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", '{"conn_type": "we360"}')
+    load = We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="days", **WINDOW)
+    assert load.get_openlineage_facets_on_start() is None
+    assert load.get_openlineage_facets_on_failure(None) is None
