@@ -65,19 +65,33 @@ def resolve_window(
     :raises We360ConfigError: where an argument or a fact cannot be read; it is named.
     :raises NoDayInInterval: where the interval ends no local day.
     """
+    return explained_window(
+        facts, window_start=window_start, window_end=window_end, timezone=timezone, lookback_days=lookback_days
+    )[0]
+
+
+def explained_window(
+    facts: RunFacts, *, window_start: object, window_end: object, timezone: str, lookback_days: object
+) -> tuple[Window, str]:
+    """As :func:`resolve_window`, with what decided, for people."""
     zone = _zone(timezone)
     days_back = _day_count(lookback_days)
-    first, last = (
-        _explicit(window_start, window_end, zone)
-        or _partition(facts, zone)
-        or _data_interval(facts, zone)
-        or _events(facts)
-        or _yesterday(facts, zone)
-    )
+    if (days := _explicit(window_start, window_end, zone)) is not None:
+        why = "window_start and window_end"
+    elif (days := _partition(facts, zone)) is not None:
+        why = "the run's partition"
+    elif (days := _data_interval(facts, zone)) is not None:
+        why = f"the run's data interval, {_interval_text(facts, zone)}"
+    elif (days := _events(facts)) is not None:
+        why = f"the window of {sum(raw is not None for raw in facts.event_windows)} triggering asset event(s)"
+    else:
+        days, why = _yesterday(facts, zone)
+    first, last = days
     try:
-        return first - dt.timedelta(days=days_back), last
+        window = first - dt.timedelta(days=days_back), last
     except OverflowError:
         raise We360ConfigError(f"lookback_days: so many days before {first} is before the year 1; give fewer") from None
+    return window, f"{why}; and {days_back} day(s) before, by lookback_days" if days_back else why
 
 
 def is_running(window: Window, *, now: dt.datetime, timezone: str) -> bool:
@@ -177,13 +191,20 @@ def _event_window(raw: object) -> Window:
     )
 
 
-def _yesterday(facts: RunFacts, zone: ZoneInfo) -> Window:
-    """The local day before the one on which the run stands."""
+def _interval_text(facts: RunFacts, zone: ZoneInfo) -> str:
+    """The data interval as a clock in the zone shows it."""
+    edges = [_utc(edge, "data_interval").astimezone(zone) for edge in facts.data_interval or ()]
+    return " to ".join(edge.isoformat(sep=" ", timespec="minutes") for edge in edges)
+
+
+def _yesterday(facts: RunFacts, zone: ZoneInfo) -> tuple[Window, str]:
+    """The local day before the one on which the run stands, and why."""
     moments = {"logical_date": facts.logical_date, "run_after": facts.run_after, "started_at": facts.started_at}
     for name, moment in moments.items():
         if moment is not None:
-            day = _day_before(_utc(moment, name).astimezone(zone).date(), zone)
-            return day, day
+            local = _utc(moment, name).astimezone(zone)
+            day = _day_before(local.date(), zone)
+            return (day, day), f"yesterday, seen from the run's {name}, {local.isoformat(sep=' ', timespec='minutes')}"
     raise We360ConfigError("window_start, window_end: the run has no date of its own to count from; give both")
 
 

@@ -130,6 +130,7 @@ class LoadResult:
     :param rows_removed: rows that were there before and went.
     :param days_kept: days whose rows stayed under ``on_empty="keep"``; where the window is one unit (summary), its first day.
     :param where: the table or path, for people.
+    :param held: rows that were there before, by day; None where the target was not asked (merge, append).
     :param files: files written; None where rows go into a table.
     :param size_bytes: bytes of those files.
     """
@@ -138,6 +139,7 @@ class LoadResult:
     rows_removed: int
     days_kept: tuple[dt.date, ...]
     where: str
+    held: Mapping[dt.date, int] | None = None
     files: int | None = None
     size_bytes: int | None = None
 

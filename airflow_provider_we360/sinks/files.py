@@ -147,6 +147,7 @@ class _Course:
             rows_removed=sum(rows for day, rows in held.items() if day not in kept),
             days_kept=kept,
             where=self._storage.root,
+            held=held,
             files=sum(day not in kept for day in self._finished),
             size_bytes=sum(file.size_bytes for day, file in self._finished.items() if day not in kept),
         )

@@ -9,7 +9,7 @@ from logging import getLogger
 from airflow_provider_we360.errors import SinkError, We360ConfigError, We360Error, WindowOverlaps
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.sinks import load_log, refusals
-from airflow_provider_we360.sinks.base import TENANT, WINDOW_END, WINDOW_START, Load, LoadResult, OnEmpty, WriteMode
+from airflow_provider_we360.sinks.base import TENANT, WINDOW_END, WINDOW_START, Load, LoadResult, WriteMode
 from airflow_provider_we360.sinks.catalogue import StoredTable
 from airflow_provider_we360.sinks.emptiness import days_to_keep
 from airflow_provider_we360.sinks.place import Place, Stored, table
@@ -260,6 +260,7 @@ class _Course:
 
     def _exchange(self) -> LoadResult:
         kept: tuple[Day, ...] = ()
+        held: dict[Day, int] | None = None
         nothing_kept = self._scope.everything
         self._require_people_told_alike()
         if self._load.write_mode is WriteMode.APPEND:
@@ -267,13 +268,14 @@ class _Course:
         elif self._load.write_mode is WriteMode.MERGE:
             removed = self._warehouse.delete_staged_keys(self._scope.merged)
         else:
-            kept = self._judged()
+            held = self._warehouse.held_per_day(self._scope.replaced)
+            kept = self._judged(held)
             nothing_kept = self._scope.without(kept)
             removed = self._warehouse.delete(self._scope.replaced & nothing_kept)
         rows = self._warehouse.insert(nothing_kept)
         if self._warehouse.promises_key() and self._warehouse.has_doubled_keys():
             raise refusals.key_taken(self._warehouse.target, self._load.write_mode) from None
-        return LoadResult(rows=rows, rows_removed=removed, days_kept=kept, where=str(self._warehouse.target))
+        return LoadResult(rows=rows, rows_removed=removed, days_kept=kept, where=str(self._warehouse.target), held=held)
 
     def _require_people_told_alike(self) -> None:
         """A person who stays in the window under another name would be there twice."""
@@ -283,15 +285,13 @@ class _Course:
         if stays and (count := self._warehouse.count(self._scope.days & self._scope.otherwise_named)):
             raise refusals.otherwise_named(self._load, self._warehouse.target, count)
 
-    def _judged(self) -> tuple[Day, ...]:
-        """Days to keep, once it is clear that the rows may take the place of those there."""
+    def _judged(self, held: Mapping[Day, int]) -> tuple[Day, ...]:
+        """Days to keep of those held, once it is clear that the rows may take the place of those there."""
         coming = self._warehouse.staged_per_day()
         self._require_in_scope(coming)
         if self._load.day_column is None:
             self._require_no_overlap()
-        if self._load.on_empty is OnEmpty.REPLACE:
-            return ()
-        return days_to_keep(self._warehouse.held_per_day(self._scope.replaced), coming, self._load.on_empty)
+        return days_to_keep(held, coming, self._load.on_empty)
 
     def _require_in_scope(self, coming: Iterable[Day]) -> None:
         """Rows from outside of what is deleted would stand beside those that are there already."""

@@ -20,7 +20,8 @@ from airflow_provider_we360.hooks.lineage import tell_of_target
 from airflow_provider_we360.hooks.run_facts import run_facts, run_id
 from airflow_provider_we360.transfers.lineage import Moved, of_end, of_start
 from airflow_provider_we360.transfers.progress import Progress
-from airflow_provider_we360.window import is_running, resolve_window
+from airflow_provider_we360.transfers.story import tell_of_result, tell_of_task, told_where_it_fails
+from airflow_provider_we360.window import explained_window, is_running
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -59,6 +60,9 @@ class We360Transfer(BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "columns": "json",
+        "group_ids": "json",
+        "user_ids": "json",
+        "shift_ids": "json",
         "report_params": "json",
         "column_types": "json",
         "pseudonymize": "json",
@@ -116,6 +120,11 @@ class We360Transfer(BaseOperator):
     def _target(self) -> dict[str, str]:
         """Name and value of the argument that says where the rows go; part of the result."""
 
+    @property
+    @abstractmethod
+    def _destination(self) -> str:
+        """The target, for the log."""
+
     def _write(self) -> dict[str, Any]:
         """Fields of :class:`Load` that arguments of this kind of target decide, checked."""
         from airflow_provider_we360.sinks.base import OnEmpty
@@ -170,7 +179,7 @@ class We360Transfer(BaseOperator):
 
     def _window(self, context: Context, zone: str) -> Window:
         try:
-            window = resolve_window(
+            window, why = explained_window(
                 run_facts(context),
                 window_start=self.window_start,
                 window_end=self.window_end,
@@ -179,7 +188,7 @@ class We360Transfer(BaseOperator):
             )
         except NoDayInInterval as error:
             raise AirflowSkipException(str(error)) from None
-        self.log.info("We360 report %s, %s, days %s to %s (%s)", self.report, self.mode, *window, zone)
+        self.log.info("We360 report %s, %s, days %s to %s (%s): %s", self.report, self.mode, *window, zone, why)
         if is_running(window, now=timezone.utcnow(), timezone=zone):
             self.log.warning("The window's last day has not ended in %s: its rows will change; load it again later", zone)
         return window
@@ -192,10 +201,12 @@ class We360Transfer(BaseOperator):
         parallel = require_parallel_requests(self.max_parallel_requests)
         keys = self._keys(extract)
         load, sink = self._describe(context, hook, extract, keys), self._sink()
+        tell_of_task(self.log, hook.settings, extract, load, self._destination)
         tally = Tally()
-        progress = Progress(extract.slices, clock=time.monotonic, tell=self.log.info)
+        progress = Progress(extract.slices, clock=time.monotonic, tell=self.log.info, requests=lambda: tally.requests)
         rows = hook.read(extract, max_parallel_requests=parallel, tally=tally)
-        with closing(progress.watch(pseudonymized(batch, keys) for batch in rows)) as batches:
+        watched = progress.watch(pseudonymized(batch, keys) for batch in rows)
+        with told_where_it_fails(self.log, extract, progress, tally), progress, closing(watched) as batches:
             # The first batch says which columns the server really gives.
             first = next(batches)
             self._moved = moved = Moved(replace(load, columns=first.columns), sink)
@@ -204,15 +215,12 @@ class We360Transfer(BaseOperator):
         return progress, tally, result
 
     def _keys(self, extract: Extract) -> dict[str, PseudonymKey]:
-        """The key of each column that shall hold pseudonyms; tells the log which personal columns are loaded in clear."""
+        """The key of each column that shall hold pseudonyms."""
         from airflow_provider_we360.hooks.pseudonym_keys import read_keys
         from airflow_provider_we360.rows.pseudonyms import require_pseudonymizable
 
         keys = read_keys(self.pseudonymize)
         require_pseudonymizable(keys, extract.columns)
-        in_clear = [column.name for column in extract.columns if column.personal and column.name not in keys]
-        if in_clear:
-            self.log.info("Personal columns loaded in clear: %s", ", ".join(in_clear))
         return keys
 
     def _describe(self, context: Context, hook: We360Hook, extract: Extract, keys: Mapping[str, PseudonymKey]) -> Load:
@@ -241,23 +249,8 @@ class We360Transfer(BaseOperator):
         self, context: Context, extract: Extract, progress: Progress, tally: Tally, result: LoadResult
     ) -> dict[str, Any]:
         """The log's last lines, the outlets' extra, and the result that goes to XCom: counts only."""
+        tell_of_result(self.log, extract, progress, tally, result)
         window = [day.isoformat() for day in extract.window]
-        seconds = round(progress.seconds, 3)
-        self.log.info(
-            "Landed %d rows of %d slice(s) in %s: %d rows replaced, %d request(s), %.1f s",
-            result.rows,
-            extract.slices,
-            result.where,
-            result.rows_removed,
-            tally.requests,
-            seconds,
-        )
-        if tally.duplicates:
-            self.log.warning("We360 sent %d row(s) twice, word for word; each was loaded once", tally.duplicates)
-        if result.days_kept:
-            self.log.warning("Kept the rows of %s as they were (on_empty='keep')", ", ".join(map(str, result.days_kept)))
-        if progress.rows == 0:
-            self.log.warning("The whole window is empty. If that is a surprise: check the account's role and the filters")
         for outlet in self.outlets:
             if getattr(outlet, "uri", None):
                 context["outlet_events"][outlet].extra.update(
@@ -270,7 +263,7 @@ class We360Transfer(BaseOperator):
             "slices": extract.slices,
             "requests": tally.requests,
             **self._target,
-            "seconds": seconds,
+            "seconds": round(progress.seconds, 3),
         }
 
 

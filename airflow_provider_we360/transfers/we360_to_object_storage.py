@@ -78,3 +78,7 @@ class We360ToObjectStorageOperator(We360Transfer):
     @property
     def _target(self) -> dict[str, str]:
         return {"path": str(self.path)}
+
+    @property
+    def _destination(self) -> str:
+        return f"files in {self.path}, {self.file_format}"

@@ -119,6 +119,10 @@ class We360ToSqlOperator(We360Transfer):
     def _target(self) -> dict[str, str]:
         return {"table": self.table}
 
+    @property
+    def _destination(self) -> str:
+        return f"table {self.table} of Connection {self.sql_conn_id}, {self.write_mode}"
+
 
 def _how_to_install(conn_type: str) -> str:
     """What brings the hook of that connection type."""
