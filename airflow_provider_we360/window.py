@@ -130,7 +130,7 @@ def _explicit(window_start: object, window_end: object, zone: ZoneInfo) -> Windo
     if isinstance(start, dt.datetime) or isinstance(end, dt.datetime):
         raise We360ConfigError("window_start, window_end: one is a date, the other a datetime; give two dates or two datetimes")
     if start > end:
-        raise We360ConfigError(f"window_start: {start} lies after window_end, {end}")
+        raise We360ConfigError(f"window_start: {start} lies after window_end, {end}; give the earlier day first")
     return start, end
 
 

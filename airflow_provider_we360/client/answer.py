@@ -55,9 +55,15 @@ class Answer:
 class Refused(RequestRejected):
     """The server refused the request as it was. :class:`TooLarge` where a smaller page may do."""
 
+    def __str__(self) -> str:
+        return f"{super().__str__()}; mend the argument that its words are about: columns, an id, report_params, the window"
+
 
 class TooLarge(Refused):
     """HTTP 413: ask for less at once."""
+
+    def __str__(self) -> str:
+        return f"{RequestRejected.__str__(self)}; load fewer columns, or fewer people at once by a filter"
 
 
 def parse_answer(response: httpx.Response, decoder: RowDecoder) -> Answer:

@@ -90,9 +90,6 @@ def parse_extract(
     names = chosen_mode.default_columns if columns is None else require_column_names(columns)
     own_spelling = {name.lower(): name for name in chosen_mode.key}
     names = tuple(dict.fromkeys((*chosen_mode.key, *(own_spelling.get(name.lower(), name) for name in names))))
-    if unknown := sorted(set(report_params or {}) - chosen.params):
-        known = ", ".join(sorted(chosen.params)) or "none"
-        raise We360ConfigError(f"report_params: {', '.join(unknown)} is no parameter of report {report!r}; it has {known}")
     filters = {"group_ids": group_ids, "user_ids": user_ids, "shift_ids": shift_ids}
     ids = {argument: require_ids(given, argument) for argument, given in filters.items()}
     if untaken := sorted(argument for argument, given in ids.items() if given and argument not in chosen.filters):
@@ -105,8 +102,22 @@ def parse_extract(
         columns=_typed(chosen, names, column_types or {}, chosen_mode.key),
         optional=frozenset(names) - set(chosen_mode.key) if columns is None else frozenset(),
         **ids,
-        params=dict(report_params or {}),
+        params=_params(chosen, report_params),
     )
+
+
+def _params(report: Report, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``report_params``, all of which the report has."""
+    if given and not isinstance(given, Mapping):
+        raise We360ConfigError(
+            "report_params: expected a mapping of names to values; a template makes one only where the Dag has "
+            "render_template_as_native_obj=True"
+        )
+    params = dict(given or {})
+    if unknown := sorted(set(params) - report.params):
+        known = ", ".join(sorted(report.params)) or "none"
+        raise We360ConfigError(f"report_params: {', '.join(unknown)} is no parameter of report {report.name!r}; it has {known}")
+    return params
 
 
 def _require_days(window: object) -> Window:
@@ -139,17 +150,22 @@ def _typed(report: Report, names: tuple[str, ...], column_types: Mapping[str, st
     return tuple(replace(column, kind=kinds[column.name]) if column.name in kinds else column for column in columns)
 
 
-def require_ids(ids: Iterable[str], argument: str) -> tuple[str, ...]:
+def require_ids(ids: Iterable[str] | None, argument: str) -> tuple[str, ...]:
     """The ids of a filter; one text may hold several, separated by commas, as templates produce them.
 
-    :raises We360ConfigError: where one is empty, or no text.
+    :raises We360ConfigError: where one is empty, or no text, or what a template makes of nothing: no filter at all would load
+        everybody.
     """
-    given = ids.split(",") if isinstance(ids, str) else list(ids)
-    if isinstance(ids, str) and not ids.strip():
+    if ids is None or (isinstance(ids, str) and not ids.strip()):
         return ()
+    given = ids.split(",") if isinstance(ids, str) else list(ids)
     parsed = []
     for one in map(str, given):
         if not one.strip() or "," in one:
             raise We360ConfigError(f"{argument}: expected a list of ids (UUIDs), each a text of its own")
+        if one.strip() == "None":
+            raise We360ConfigError(
+                f"{argument}: a template made 'None' of it; let it make ids, or nothing at all to load everybody"
+            )
         parsed.append(one.strip())
     return tuple(dict.fromkeys(parsed))

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException, BaseHook
 
-from airflow_provider_we360.errors import We360Error
+from airflow_provider_we360.errors import We360ConfigError, We360Error
 
 _failing_kinds: dict[type[We360Error], type[We360Error]] = {}
 
@@ -45,3 +45,16 @@ def airflow_failures() -> Iterator[None]:
         final = failing.__new__(failing, *error.args)
         final.__dict__.update(error.__dict__)
         raise final.with_traceback(error.__traceback__) from error.__cause__
+
+
+def required_connection(conn_id: str, argument: str, what: str) -> Any:
+    """The Connection of that id.
+
+    :param argument: the argument that names it.
+    :param what: what kind it must be, for the error.
+    :raises We360ConfigError: where there is none.
+    """
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise We360ConfigError(f"{argument}: there is no Connection {conn_id!r}; create {what}, or name another") from None

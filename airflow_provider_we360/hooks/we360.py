@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_we360.connection import TokenCache, parse_connection
 from airflow_provider_we360.errors import We360ConfigError, We360Error
-from airflow_provider_we360.hooks.failures import airflow_failures
+from airflow_provider_we360.hooks.failures import airflow_failures, required_connection
 from airflow_provider_we360.provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
 from airflow_provider_we360.types import Clock, Sleep, Window
 
@@ -76,7 +76,7 @@ class We360Hook(BaseHook):
         :raises We360ConfigError: for the first field that is missing or wrong.
         """
         with airflow_failures():
-            return parse_connection(self.get_connection(self.we360_conn_id))
+            return parse_connection(required_connection(self.we360_conn_id, "we360_conn_id", "one of type we360"))
 
     def get_conn(self) -> httpx.Client:
         """An ``httpx.Client`` for paths under the Connection's Host: each request carries a token that is good.

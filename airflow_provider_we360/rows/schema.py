@@ -54,7 +54,10 @@ def require_column_names(names: Iterable[str], argument: str = "columns") -> tup
     """
     given = () if isinstance(names, str) else tuple(names)
     if isinstance(names, str) or not all(isinstance(name, str) for name in given):
-        raise We360ConfigError(f"{argument}: expected a list of column names, each a text of its own")
+        raise We360ConfigError(
+            f'{argument}: expected a list of column names, each a text of its own, such as ["email", "punch_in"]; a template '
+            "makes a list only where the Dag has render_template_as_native_obj=True"
+        )
     if not given:
         raise We360ConfigError(f"{argument}: is empty; name at least one column, or leave it out for the report's default list")
     seen: dict[str, str] = {}

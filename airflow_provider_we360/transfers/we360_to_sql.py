@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseHook
+from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.hooks.failures import required_connection
 from airflow_provider_we360.transfers._base import We360Transfer, one_of
 
 if TYPE_CHECKING:
@@ -102,13 +103,13 @@ class We360ToSqlOperator(We360Transfer):
         }
 
     def _sql_hook(self) -> Any:
-        connection = BaseHook.get_connection(self.sql_conn_id)
+        connection = required_connection(self.sql_conn_id, "sql_conn_id", "one to the warehouse")
         try:
             if connection.conn_type == "google_cloud_platform":  # is for all of Google; what takes rows there is BigQuery
                 from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 
                 return BigQueryHook(gcp_conn_id=self.sql_conn_id)
-            return connection.get_hook()  # type: ignore[no-untyped-call]
+            return connection.get_hook()
         except (AirflowException, ImportError, AttributeError) as error:
             raise We360ConfigError(
                 f"sql_conn_id: no hook can be had for Connection {self.sql_conn_id!r} of type {connection.conn_type!r} "

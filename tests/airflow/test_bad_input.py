@@ -144,6 +144,9 @@ def test_a_wrong_field_of_the_connection_fails_at_once_by_name(we360, sandbox, d
         ({"column_types": {"employee_id": "number"}}, "column_types"),
         ({"column_types": {"shoe_size": "text"}}, "column_types"),
         ({"user_ids": ["a,b"]}, "user_ids"),
+        ({"user_ids": "None"}, "user_ids"),
+        ({"group_ids": [None], "write_mode": "merge"}, "group_ids"),
+        ({"report_params": "{'x': 1}"}, "report_params"),
         ({"report_params": {"x": 1}}, "report_params"),
         ({"window_start": "2026-06-01", "window_end": None}, "window_end"),
         ({"window_start": None}, "window_start"),
@@ -169,6 +172,37 @@ def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(we360, duckdb
         load(**arguments)
     assert isinstance(caught.value, ValueError)
     assert tables(duckdb_file) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (
+            {"sql_conn_id": "nowhere"},
+            "sql_conn_id: there is no Connection 'nowhere'; create one to the warehouse, or name another",
+        ),
+        (
+            {"we360_conn_id": "nowhere"},
+            "we360_conn_id: there is no Connection 'nowhere'; create one of type we360, or name another",
+        ),
+        ({"window_start": "2026-06-03"}, "give the earlier day first"),
+        ({"columns": "email"}, "render_template_as_native_obj=True"),
+        ({"report_params": "{'x': 1}"}, "render_template_as_native_obj=True"),
+        ({"columns": ["shoe_size"]}, "mend the argument that its words are about: columns"),
+        ({"user_ids": ["{{ None }}"]}, "mend the argument that its words are about: columns, an id"),
+        ({"user_ids": "None"}, "nothing at all to load everybody"),
+    ],
+)
+@pytest.mark.usefixtures("duckdb_file")
+def test_the_last_line_of_a_failure_says_what_to_do_next(we360, arguments, advice):
+    with pytest.raises(AirflowFailException) as caught:
+        load(**arguments)
+    assert advice in str(caught.value)
+
+
+@pytest.mark.usefixtures("we360", "duckdb_file")
+def test_filters_that_are_none_are_no_filters():
+    assert load(user_ids=None, group_ids=None, shift_ids=None)["rows"] > 0
 
 
 def test_a_warehouse_connection_that_is_no_sql_hook_is_named(we360, monkeypatch):
