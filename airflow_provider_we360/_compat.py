@@ -99,9 +99,13 @@ def hook_lineage_collector() -> Any:
     try:
         from airflow.sdk import plugins_manager
 
-        readers = bool(plugins_manager.get_hook_lineage_readers_plugins())
-    except (ImportError, AttributeError):  # before 3.2 only the collector knows
-        readers = True
+        readers = plugins_manager.get_hook_lineage_readers_plugins()
+    except ImportError:
+        from airflow import plugins_manager as before_3_2
+
+        older: Any = before_3_2
+        older.initialize_hook_lineage_readers_plugins()
+        readers = older.hook_lineage_reader_classes
     return get_collector() if readers else None
 
 

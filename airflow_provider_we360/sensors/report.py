@@ -70,7 +70,12 @@ class We360ReportSensor(BaseSensorOperator):
         "timezone",
         "settle_hours",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"report_params": "json"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "group_ids": "json",
+        "user_ids": "json",
+        "shift_ids": "json",
+        "report_params": "json",
+    }
     ui_color = "#e8f1fb"
 
     def __init__(

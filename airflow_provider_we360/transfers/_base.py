@@ -135,6 +135,7 @@ class We360Transfer(BaseOperator):
         """Resolve the window, pull, load, report. Returns counts, never rows."""
         from airflow_provider_we360.hooks.we360 import We360Hook
 
+        self._moved = None  # of an earlier try in this process, as ``dag.test()`` makes them
         with airflow_failures(), closing(We360Hook(self.we360_conn_id)) as hook:
             extract = self._extract(hook, context)
             progress, tally, result = self._move(hook, extract, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from collections import defaultdict
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -55,8 +56,19 @@ def test_a_report_has_one_uri_however_it_is_written(written, one_form):
 )
 def test_a_uri_of_another_form_is_refused_with_the_right_one(written, says):
     with pytest.raises(ValueError, match=says) as caught:
-        Asset(uri=written)
+        assets.sanitize_uri(urlsplit(written))
     assert "we360://<customer_id>/<report>" in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:The dataset URI")
+def test_airflow_tells_of_a_uri_that_is_refused(recwarn):
+    """Airflow 2 warns, 3 fails the Dag file."""
+    try:
+        Asset(uri="we360://acme-demo/dynamic_reports")
+        told = "".join(str(warning.message) for warning in recwarn)
+    except ValueError as error:
+        told = str(error)
+    assert "not 'dynamic_reports'" in told
 
 
 @pytest.mark.parametrize("customer_id", ["acme-demo", "a/b?c#d@e:f%25", "~!$&'()*+,;="])
@@ -69,23 +81,40 @@ def test_any_customer_id_that_a_connection_takes_comes_through(customer_id):
 
 
 def test_airflow_knows_whom_to_ask_about_the_scheme():
-    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+    handlers, factories, converters = _registered()
+    assert handlers["we360"] is assets.sanitize_uri
+    assert factories["we360"] is assets.create_asset
+    assert converters["we360"] is assets.convert_asset_to_openlineage
 
-    manager = ProvidersManagerTaskRuntime()
-    assert manager.asset_uri_handlers["we360"] is assets.sanitize_uri
-    assert manager.asset_factories["we360"] is assets.create_asset
-    assert manager.asset_to_openlineage_converters["we360"] is assets.convert_asset_to_openlineage
+
+def _registered():
+    try:
+        manager = importlib.import_module("airflow.sdk.providers_manager_runtime").ProvidersManagerTaskRuntime()
+    except ImportError:
+        manager = importlib.import_module("airflow.providers_manager").ProvidersManager()
+    kind = "asset" if hasattr(manager, "asset_factories") else "dataset"
+    return [getattr(manager, f"{kind}_{what}") for what in ("uri_handlers", "factories", "to_openlineage_converters")]
 
 
 @pytest.fixture
 def collected(mocker):
-    """What Airflow's collector has, with a plugin that reads it."""
-    from airflow.sdk import lineage
+    """What Airflow's own collector has, with a plugin that reads it."""
+    from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
+    from airflow.providers.common.compat.sdk import HookLineageReader
 
-    mocker.patch("airflow.sdk.plugins_manager.get_hook_lineage_readers_plugins", return_value=[lineage.HookLineageReader])
-    lineage.get_hook_lineage_collector.cache_clear()
-    yield lambda: lineage.get_hook_lineage_collector().collected_assets
-    lineage.get_hook_lineage_collector.cache_clear()
+    try:
+        forget = importlib.import_module("airflow.sdk.lineage").get_hook_lineage_collector.cache_clear
+    except ImportError:
+        forget = None
+    if forget is not None:
+        mocker.patch("airflow.sdk.plugins_manager.get_hook_lineage_readers_plugins", return_value=[HookLineageReader])
+    else:
+        mocker.patch("airflow.plugins_manager.hook_lineage_reader_classes", [HookLineageReader])
+        mocker.patch("airflow.lineage.hook._hook_lineage_collector", None)
+        forget = lambda: None  # noqa: E731 - undone by the mocker
+    forget()
+    yield lambda: get_hook_lineage_collector().collected_assets
+    forget()
 
 
 def uris(lineages):
@@ -121,8 +150,11 @@ def test_a_load_that_failed_tells_of_no_output(sandbox, duckdb_file, collected):
     assert (output.name, output.outputFacets) == ("warehouse.main.days", {})
 
 
-def test_a_collector_that_breaks_breaks_no_load(sandbox, duckdb_file, mocker):
-    mocker.patch("airflow.sdk.plugins_manager.get_hook_lineage_readers_plugins", side_effect=RuntimeError("a plugin's own"))
+@pytest.mark.usefixtures("sandbox", "duckdb_file", "collected")
+def test_a_collector_that_breaks_breaks_no_load(mocker):
+    mocker.patch(
+        "airflow.providers.common.compat.lineage.hook.get_hook_lineage_collector", side_effect=RuntimeError("a plugin's own")
+    )
     load = We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="days", **WINDOW)
     assert load.execute(context())["rows"] > 0
 

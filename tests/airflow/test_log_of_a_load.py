@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import re
 from collections import defaultdict
 from types import SimpleNamespace
@@ -21,8 +22,9 @@ LINE = re.compile(r"\[(?:info|warning) *\] (.*?) *\[airflow\.task\.operators\.ai
 class Report:
     """Runs transfers, and reads the lines that they write by themselves, with what differs from run to run as ``N``."""
 
-    def __init__(self, capsys):
+    def __init__(self, capsys, caplog):
         self._capsys = capsys
+        self._caplog = caplog
         self.lines = []
 
     def __call__(self, operator, **facts):
@@ -33,17 +35,30 @@ class Report:
             **facts,
         }
         self._capsys.readouterr()
+        self._caplog.clear()
         try:
             operator.execute(context)
         finally:
-            said = [line for line in LINE.findall(self._capsys.readouterr().out) if "outside of the Task Runner" not in line]
-            self.lines = [re.sub(r"\d+ request\(s\)|[\d.]+ s\b", "N", line) for line in said]
+            self.lines = [re.sub(r"\d+ request\(s\)|[\d.]+ s\b", "N", line) for line in self._said()]
         return self.lines
+
+    def _said(self):
+        # Airflow's tasks write by structlog, before 3.2 by logging.
+        printed = LINE.findall(self._capsys.readouterr().out)
+        logged = [record.getMessage() for record in self._caplog.records if ".transfers." in record.name]
+        return [line for line in printed or logged if "outside" not in line]
 
 
 @pytest.fixture
-def report(capsys):
-    return Report(capsys)
+def report(capsys, caplog):
+    tasks = logging.getLogger("airflow.task")
+    if not tasks.propagate:
+        tasks.addHandler(caplog.handler)
+    level = tasks.level
+    tasks.setLevel(logging.INFO)
+    yield Report(capsys, caplog)
+    tasks.setLevel(level)
+    tasks.removeHandler(caplog.handler)
 
 
 def to_duckdb(**arguments):

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import pendulum
-from airflow.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
@@ -37,4 +37,4 @@ with DAG("lineage", schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="
     refused = We360ToSqlOperator(
         task_id="refused", sql_conn_id="duckdb_default", table="days", columns=["shoe_size"], **ARGUMENTS
     )
-    read() >> sql >> masked >> files >> refused
+    read() >> sql >> masked >> [files, refused]
