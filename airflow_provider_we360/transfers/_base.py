@@ -202,7 +202,7 @@ class We360Transfer(BaseOperator):
         parallel = require_parallel_requests(self.max_parallel_requests)
         keys = self._keys(extract)
         load, sink = self._describe(context, hook, extract, keys), self._sink()
-        tell_of_task(self.log, hook.settings, extract, load, self._destination)
+        tell_of_task(self.log, self.we360_conn_id, extract, load, self._destination)
         tally = Tally()
         progress = Progress(extract.slices, clock=time.monotonic, tell=self.log.info, requests=lambda: tally.requests)
         rows = hook.read(extract, max_parallel_requests=parallel, tally=tally)

@@ -11,7 +11,6 @@ from airflow_provider_we360.transfers.progress import duration
 if TYPE_CHECKING:
     from airflow_provider_we360.client.exchange import Tally
     from airflow_provider_we360.client.extract import Extract
-    from airflow_provider_we360.connection import We360Settings
     from airflow_provider_we360.sinks.base import Load, LoadResult
     from airflow_provider_we360.transfers.progress import Progress
     from airflow_provider_we360.types import Day
@@ -20,14 +19,13 @@ NAMED_DAYS = 10
 """So many days are told one by one."""
 
 
-def tell_of_task(log: Any, settings: We360Settings, extract: Extract, load: Load, destination: str) -> None:
+def tell_of_task(log: Any, conn_id: str, extract: Extract, load: Load, destination: str) -> None:
     """What is about to be done. Filters are counted, not quoted: their ids name people and teams."""
     given = {"group_ids": extract.group_ids, "user_ids": extract.user_ids, "shift_ids": extract.shift_ids}
     filters = ", ".join(f"{len(ids)} {name}" for name, ids in given.items() if ids) or "no filter"
     log.info(
-        "From Connection %s (Customer ID %s): %d slice(s), %d columns, %s. Into %s, on_empty %s",
-        settings.conn_id,
-        settings.customer_id,
+        "From Connection %s: %d slice(s), %d columns, %s. Into %s, on_empty %s",
+        conn_id,
         extract.slices,
         len(extract.columns),
         filters,

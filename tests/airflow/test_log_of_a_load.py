@@ -78,7 +78,7 @@ def test_it_says_what_was_asked_why_these_days_where_to_and_what_changed(sandbox
             "yesterday, seen from the run's run_after, 2026-06-03 12:00+05:30; and 1 day(s) before, by lookback_days"
         ),
         (
-            "From Connection we360_default (Customer ID acme-demo): 2 slice(s), 18 columns, no filter. "
+            "From Connection we360_default: 2 slice(s), 18 columns, no filter. "
             "Into table days of Connection duckdb_default, replace_window, on_empty fail"
         ),
         f"Landed {came[1] + came[2]} rows of 2 slice(s) in days: {came[2] - 1} rows replaced, N, N",
@@ -118,10 +118,7 @@ def test_filters_are_counted_and_personal_columns_named(sandbox, report, tmp_pat
         )
     )
     assert lines[1:3] == [
-        (
-            "From Connection we360_default (Customer ID acme-demo): 1 slice(s), 4 columns, 1 user_ids. "
-            f"Into files in {tmp_path}, parquet, on_empty fail"
-        ),
+        (f"From Connection we360_default: 1 slice(s), 4 columns, 1 user_ids. Into files in {tmp_path}, parquet, on_empty fail"),
         "Personal columns loaded in clear: email",
     ]
     assert person not in "".join(lines)
