@@ -56,7 +56,7 @@ class Refused(RequestRejected):
     """The server refused the request as it was. :class:`TooLarge` where a smaller page may do."""
 
     def __str__(self) -> str:
-        return f"{super().__str__()}; mend the argument that its words are about: columns, an id, report_params, the window"
+        return f"{super().__str__()}; {RequestRejected.remedy}"
 
 
 class TooLarge(Refused):

@@ -188,8 +188,8 @@ def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(we360, duckdb
         ({"window_start": "2026-06-03"}, "give the earlier day first"),
         ({"columns": "email"}, "render_template_as_native_obj=True"),
         ({"report_params": "{'x': 1}"}, "render_template_as_native_obj=True"),
-        ({"columns": ["shoe_size"]}, "mend the argument that its words are about: columns"),
-        ({"user_ids": ["{{ None }}"]}, "mend the argument that its words are about: columns, an id"),
+        ({"columns": ["shoe_size"]}, "change the column, id or range that the server's words name"),
+        ({"user_ids": ["{{ None }}"]}, "change the column, id or range that the server's words name"),
         ({"user_ids": "None"}, "nothing at all to load everybody"),
     ],
 )
