@@ -195,7 +195,9 @@ def test_every_field_comes_through_and_logs_in(form, full, server, monkeypatch, 
     read = form(full, monkeypatch, tmp_path) or Connection.get_connection_from_secrets("x")
     assert parse_connection(read) == meant
     monkeypatch.setenv("AIRFLOW_CONN_X", read.get_uri())
-    assert We360Hook("x").test_connection() == (True, f"Logged in to {CUSTOMER}; the Dynamic Report has rows for this account.")
+    worked, told = We360Hook("x").test_connection()
+    assert worked, told
+    assert CUSTOMER in told
     assert (sandbox.ledger.logins, sandbox.ledger.counts["logins_refused"]) == (1, 0)
 
 

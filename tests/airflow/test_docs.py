@@ -183,7 +183,8 @@ def assert_truth(place, loaded, sandbox, warehouse):
         found = database.execute(f"SELECT attendance_date, online_duration FROM {place}").fetchall()
     truth = sandbox.company.rows(min(loaded), max(loaded), "detailed")
     expected = [(row["attendance_date"], row["online_duration"]) for row in truth if row["attendance_date"] in loaded]
-    assert sorted(found, key=repr) == sorted(expected, key=repr) != []
+    assert sorted(found, key=repr) == sorted(expected, key=repr)
+    assert found or len(loaded) == 1, "a week holds work; a single day may be one off"
 
 
 GIVEN = {
