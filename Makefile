@@ -22,7 +22,7 @@ test: ## unit, property, contract, Airflow and architecture tests
 
 test-clouds: ## object stores and cloud warehouses, each on its test server (minutes)
 	$(ready) clouds
-	@WE360_REQUIRE_CLOUDS=1 .venv-clouds/bin/python -m pytest -q -n 2 --dist loadfile tests/contract -m clouds
+	@WE360_REQUIRE_CLOUDS=1 .venv-clouds/bin/python -m pytest -q -n 2 --dist loadfile tests/contract tests/airflow/test_examples_s3.py -m clouds
 
 test-kills: ## the task's process is killed at random moments of a load, and run again (minutes)
 	$(ready) test

@@ -12,12 +12,13 @@ import pytest
 
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
 from airflow_provider_we360.sandbox.server import serve
+from support.engines import Postgres, postgres_server
 
 
 @pytest.fixture
-def sandbox(monkeypatch) -> Iterator[Sandbox]:
-    """A sandbox of twelve people on a socket, and the Connection ``we360_default`` to it."""
-    app = Sandbox(SandboxConfig(employees=12))
+def sandbox(request, monkeypatch) -> Iterator[Sandbox]:
+    """A sandbox of twelve people, or as many as the parameter says, on a socket; the Connection ``we360_default`` to it."""
+    app = Sandbox(SandboxConfig(employees=getattr(request, "param", 12)))
     with serve(app) as server:
         monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(we360_connection(server.url)))
         yield app
@@ -25,7 +26,7 @@ def sandbox(monkeypatch) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def example() -> Callable[[str], Any]:
-    """Imports an example file and hands out its Dag."""
+    """Imports an example file and hands out its Dag, its tasks without retries: no test waits minutes for another try."""
 
     def load(name: str) -> Any:
         path = Path(__file__).resolve().parents[2] / "example_dags" / f"{name}.py"
@@ -34,6 +35,11 @@ def example() -> Callable[[str], Any]:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        for task in module.dag.tasks:
+            if task.is_mapped:
+                task.partial_kwargs["retries"] = 0
+            else:
+                task.retries = 0
         return module.dag
 
     return load
@@ -57,3 +63,20 @@ def duckdb_file(tmp_path, monkeypatch) -> Path:
     path = tmp_path / "warehouse.duckdb"
     monkeypatch.setenv("AIRFLOW_CONN_DUCKDB_DEFAULT", json.dumps({"conn_type": "duckdb", "host": str(path)}))
     return path
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """Folder of the socket of a PostgreSQL that lives as long as the session."""
+    with postgres_server() as folder:
+        yield folder
+
+
+@pytest.fixture
+def postgres(server, monkeypatch) -> Iterator[Postgres]:
+    """The Connection ``postgres_default``, to a database that has the schema ``hr`` and nothing in it."""
+    engine = Postgres(server)
+    monkeypatch.setenv("AIRFLOW_CONN_POSTGRES_DEFAULT", json.dumps({"conn_type": engine.conn_type, **engine.connection}))
+    engine.execute("CREATE SCHEMA hr")
+    yield engine
+    engine.execute("DROP SCHEMA hr CASCADE")

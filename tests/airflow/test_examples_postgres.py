@@ -1,0 +1,99 @@
+"""Every example Dag whose warehouse is PostgreSQL runs as it stands, on a real one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import zoneinfo
+from collections import defaultdict
+
+import pytest
+from airflow.models.pool import Pool
+
+from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
+from airflow_provider_we360.sandbox.server import serve
+
+pytestmark = pytest.mark.usefixtures("airflow_db")
+
+TODAY = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date()
+DAY = dt.timedelta(days=1)
+MONDAY = TODAY - TODAY.weekday() * DAY
+WEEKS = [(MONDAY - number * 7 * DAY, MONDAY - number * 7 * DAY + 6 * DAY) for number in (4, 3, 2, 1)]
+
+
+@pytest.fixture
+def companies(monkeypatch):
+    """Two companies, each with a server, a Connection and a pool of its own: by the name that the example gives them."""
+    seeds = {"north-inc": 1, "south-inc": 2}
+    north, south = (Sandbox(SandboxConfig(customer_id=name, employees=12, seed=seed)) for name, seed in seeds.items())
+    with serve(north) as at_north, serve(south) as at_south:
+        for name, app, server in (("north", north, at_north), ("south", south, at_south)):
+            extra = {"customer_id": app.config.customer_id, "auth_url": server.url, "allow_http": True}
+            account = {"login": app.config.login, "password": app.config.password, "host": server.url, "extra": extra}
+            monkeypatch.setenv(f"AIRFLOW_CONN_WE360_{name.upper()}", json.dumps({"conn_type": "we360", **account}))
+            Pool.create_or_update_pool(f"we360_{name}", 2, "", include_deferred=False)
+        yield {"north": north, "south": south}
+
+
+def states(run):
+    return {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
+
+
+def truth(app, first, last):
+    found = app.company.rows(first, last, "detailed")
+    return sorted((row["attendance_date"], row["identity_id"], row["online_duration"]) for row in found)
+
+
+def held(postgres, table, where="true"):
+    return postgres.execute(f"SELECT attendance_date, identity_id, online_duration FROM {table} WHERE {where} ORDER BY 1, 2")
+
+
+def test_the_daily_load_brings_a_week_and_a_day_once_however_often_it_runs(example, sandbox, postgres):
+    for _ in range(2):
+        assert example("we360_to_postgres").test().state == "success"
+    assert held(postgres, "hr.we360_days") == truth(sandbox, TODAY - 8 * DAY, TODAY - DAY) != []
+    logged = postgres.execute("SELECT count(*), min(day), max(day), count(DISTINCT load_id) FROM hr.we360_load_log")
+    assert logged == [(16, TODAY - 8 * DAY, TODAY - DAY, 2)]
+
+
+@pytest.mark.parametrize("sandbox", [60], indirect=True)
+def test_the_dashboard_has_four_weeks_of_teams_and_nobodys_own(example, sandbox, postgres):
+    for _ in range(2):
+        assert example("we360_dashboard").test().state == "success"
+    weeks = postgres.execute("SELECT DISTINCT _we360_window_start, _we360_window_end FROM hr.we360_weeks ORDER BY 1")
+    assert weeks == WEEKS
+    expected, small = {}, set()
+    for first, last in WEEKS:
+        teams = defaultdict(list)
+        for row in sandbox.company.rows(first, last, "summary"):
+            teams[row["group_name"] or "no team"].append(row)
+        expected |= {(first, team): people for team, people in teams.items() if len(people) >= 5}
+        small |= {(first, team) for team, people in teams.items() if len(people) < 5}
+    board = postgres.execute("SELECT * FROM hr.we360_team_weeks ORDER BY 1, 2")
+    assert (
+        {(week, team): people for week, team, people, *_ in board} == {key: len(rows) for key, rows in expected.items()} != {}
+    )
+    assert small
+    for week, team, people, hours, productive in board:
+        active, in_use = (
+            sum(row[f"{kind}_duration"] or 0 for row in expected[week, team]) for kind in ("active", "productive")
+        )
+        assert (float(hours), float(productive)) == pytest.approx((active / 3600 / people, 100 * in_use / active))
+
+
+def test_companies_share_a_table_and_never_a_row(example, companies, postgres):
+    for _ in range(2):
+        assert example("we360_accounts").test().state == "success"
+    for app in companies.values():
+        mine = held(postgres, "hr.we360_companies", f"_we360_tenant = '{app.config.customer_id}'")
+        assert mine == truth(app, TODAY - 8 * DAY, TODAY - DAY) != []
+    assert truth(companies["north"], TODAY - 8 * DAY, TODAY - DAY) != truth(companies["south"], TODAY - 8 * DAY, TODAY - DAY)
+    tenants = postgres.execute("SELECT DISTINCT _we360_tenant FROM hr.we360_companies ORDER BY 1")
+    assert tenants == [("north-inc",), ("south-inc",)]
+
+
+def test_a_company_that_is_refused_holds_up_no_other(example, companies, postgres):
+    companies["north"].faults.add("report", "http_403")
+    run = example("we360_accounts").test()
+    assert states(run) == {"load_north": "failed", "load_south": "success"}
+    assert held(postgres, "hr.we360_companies") == truth(companies["south"], TODAY - 8 * DAY, TODAY - DAY)

@@ -1,0 +1,39 @@
+"""The example Dag for S3 runs as it stands, on a server that speaks as S3 does: make test-clouds."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import zoneinfo
+
+import pytest
+
+from airflow_provider_we360.rows.schema import Column, Kind
+from support import cloud_stores
+from support.stores import Store
+
+TODAY = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date()
+DAY = dt.timedelta(days=1)
+COLUMNS = [Column("attendance_date", Kind.DATE), Column("identity_id"), Column("online_duration", Kind.DURATION)]
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """The bucket that the example names, and the Connection ``aws_default`` to it."""
+    with cloud_stores.s3() as cloud:
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(cloud.connect(cloud.endpoint)))
+        bucket = Store("s3://company-data/we360", conn_id="aws_default")
+        bucket.place.fs.mkdir("company-data")
+        yield bucket
+
+
+@pytest.mark.clouds
+@pytest.mark.usefixtures("airflow_db")
+def test_a_week_and_a_day_lie_on_s3_a_file_a_day_however_often_it_runs(example, sandbox, bucket):
+    for _ in range(2):
+        assert example("we360_to_s3").test().state == "success"
+    truth = sandbox.company.rows(TODAY - 8 * DAY, TODAY - DAY, "detailed")
+    names = [column.name for column in COLUMNS]
+    found = [tuple(row[name] for name in names) for row in bucket.rows(COLUMNS)]
+    assert sorted(found) == sorted(tuple(row[name] for name in names) for row in truth) != []
+    assert {name.partition("/")[0] for name in bucket.files()} == {f"attendance_date={row['attendance_date']}" for row in truth}
