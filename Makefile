@@ -36,9 +36,9 @@ fuzz: ## the answer's decoder, led by coverage; ARGS='-max_total_time=600'
 	$(ready) test fuzz
 	@cd tests && ../$(bin)/python -m fuzz $(or $(ARGS),-max_total_time=120)
 
-test-scheduler: ## one Dag file under a real scheduler, all kinds of runs (minutes)
+test-scheduler: ## one Dag file under a real scheduler, all kinds of runs; the quickstart as it is written (minutes)
 	$(ready) test
-	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_scheduler.py tests/e2e/test_any_run.py
+	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_scheduler.py tests/e2e/test_any_run.py tests/e2e/test_quickstart.py
 
 test-history: ## five years of days with the example Dag under a real scheduler (minutes)
 	$(ready) test

@@ -1,6 +1,6 @@
 """Every day at noon: yesterday, and the week before it again, from We360 into PostgreSQL, to be left alone for years.
 
-A try that fails is made again after 5, 10, 20, 40 and 60 minutes, each time for the same days: what a try left half done is
+A try that fails is made again, five times within some three hours, each time for the same days: what a try left half done is
 not there. A try that hangs is ended after an hour. What was loaded when stands in ``hr.we360_load_log``, a row a load and day.
 
 It needs two Connections: ``we360_default`` (type We360) and ``postgres_default`` (type Postgres), and the schema, once:

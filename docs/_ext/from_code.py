@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from docutils import nodes
@@ -135,8 +138,26 @@ class ConnectionExtras(SphinxDirective):
         ]
 
 
+class ExampleList(SphinxDirective):
+    """``{example-list}``: every example Dag with its first sentence; the page has a section named like each file."""
+
+    def run(self) -> list[nodes.Node]:
+        rows = []
+        for path in sorted((Path(self.env.srcdir).parent / "example_dags").glob("*.py")):
+            self.env.note_dependency(str(path))
+            told = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0].replace("\n", " ")
+            rows.append((path.name, re.split(r"(?<=[.!])\s(?=[A-Z])", told)[0].replace("``", "`")))
+        made = table(("file", "what it does"), rows)
+        for entry in made.findall(nodes.paragraph):
+            if (name := entry.astext()).endswith(".py"):
+                entry.clear()
+                entry.append(nodes.reference("", name, internal=True, refid=nodes.make_id(name)))
+        return [made]
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Sphinx calls it."""
+    app.add_directive("example-list", ExampleList)
     app.add_directive("report-columns", ReportColumns)
     app.add_directive("report-list", ReportList)
     app.add_directive("error-table", ErrorTable)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import zoneinfo
 from collections import defaultdict
 from pathlib import Path
@@ -181,3 +182,9 @@ def in_xcom(monkeypatch):
 def test_every_example_is_run_by_a_test():
     text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_examples*.py"))
     assert [name for name in sorted(EXAMPLES) if f'"{name}"' not in text] == []
+
+
+def test_every_example_is_shown_in_the_documentation():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "examples.md").read_text()
+    shown = re.findall(r"example_dags/(\w+)\.py", page)
+    assert sorted(shown) == sorted(EXAMPLES)
