@@ -36,10 +36,7 @@ def example() -> Callable[[str], Any]:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         for task in module.dag.tasks:
-            if task.is_mapped:
-                task.partial_kwargs["retries"] = 0
-            else:
-                task.retries = 0
+            getattr(task, "partial_kwargs", vars(task))["retries"] = 0
         return module.dag
 
     return load

@@ -13,6 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from support.run_days import INDIA, days_of, run_as_of
+
 EXAMPLES = {path.stem for path in (Path(__file__).resolve().parents[2] / "example_dags").glob("*.py")}
 A_WEEK_AND_A_DAY = ("we360_quality", "we360_to_duckdb", "we360_to_parquet", "we360_to_s3", "we360_wait_and_load")
 TODAY = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date()
@@ -133,7 +135,7 @@ def test_a_quality_check_that_fails_fails_the_run(example, duckdb_file):
 @pytest.mark.parametrize("sandbox", [60], indirect=True)
 def test_the_taskflow_dag_hands_on_sums_of_teams_and_no_row(example, sandbox, caplog):
     caplog.set_level("INFO")
-    wednesday = dt.datetime(2026, 6, 3, 12, tzinfo=zoneinfo.ZoneInfo("Asia/Kolkata"))
+    wednesday = dt.datetime(2026, 6, 3, 12, tzinfo=INDIA)
     yesterday = wednesday.date() - DAY
     teams = defaultdict(list)
     for row in sandbox.company.rows(yesterday, yesterday):
@@ -143,7 +145,7 @@ def test_the_taskflow_dag_hands_on_sums_of_teams_and_no_row(example, sandbox, ca
         for team, seconds in teams.items()
         if len(seconds) >= 5
     ]
-    run = example("we360_taskflow").test(logical_date=wednesday)
+    run = run_as_of(example("we360_taskflow"), wednesday)
     assert set(states(run).values()) == {"success"}
     (ti,) = [ti for ti in run.get_task_instances() if ti.task_id == "team_hours"]
     told = ti.xcom_pull("team_hours")
@@ -157,8 +159,9 @@ def test_the_session_of_a_run_is_one_login_that_is_gone_with_the_run(example, sa
     in_xcom(monkeypatch)
     run = example("we360_run_session").test(run_conf={"archive": str(tmp_path / "archive")})
     assert set(states(run).values()) == {"success"}
-    holds(TODAY - 8 * DAY, TODAY - DAY)
-    holds(TODAY - 8 * DAY, TODAY - DAY, f"'{tmp_path}/archive/*/*.parquet'")
+    days = days_of(run, lookback_days=7)
+    holds(*days)
+    holds(*days, f"'{tmp_path}/archive/*/*.parquet'")
     assert (sandbox.ledger.logins, sandbox.ledger.counts["logouts"], sandbox.ledger.live_sessions()) == (1, 1, {})
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import zoneinfo
 from collections import defaultdict
 
 import pytest
@@ -12,13 +11,9 @@ from airflow.models.pool import Pool
 
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
 from airflow_provider_we360.sandbox.server import serve
+from support.run_days import DAY, INDIA, days_of, run_as_of
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
-
-TODAY = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date()
-DAY = dt.timedelta(days=1)
-MONDAY = TODAY - TODAY.weekday() * DAY
-WEEKS = [(MONDAY - number * 7 * DAY, MONDAY - number * 7 * DAY + 6 * DAY) for number in (4, 3, 2, 1)]
 
 
 @pytest.fixture
@@ -50,20 +45,24 @@ def held(postgres, table, where="true"):
 
 def test_the_daily_load_brings_a_week_and_a_day_once_however_often_it_runs(example, sandbox, postgres):
     for _ in range(2):
-        assert example("we360_to_postgres").test().state == "success"
-    assert held(postgres, "hr.we360_days") == truth(sandbox, TODAY - 8 * DAY, TODAY - DAY) != []
+        run = example("we360_to_postgres").test()
+        assert run.state == "success"
+    first, last = days_of(run, lookback_days=7)
+    assert held(postgres, "hr.we360_days") == truth(sandbox, first, last) != []
     logged = postgres.execute("SELECT count(*), min(day), max(day), count(DISTINCT load_id) FROM hr.we360_load_log")
-    assert logged == [(16, TODAY - 8 * DAY, TODAY - DAY, 2)]
+    assert logged == [(16, first, last, 2)]
 
 
 @pytest.mark.parametrize("sandbox", [60], indirect=True)
 def test_the_dashboard_has_four_weeks_of_teams_and_nobodys_own(example, sandbox, postgres):
-    for _ in range(2):
-        assert example("we360_dashboard").test().state == "success"
+    wednesday = dt.datetime(2026, 6, 3, 12, tzinfo=INDIA)
+    mondays = [dt.date(2026, 5, number) for number in (4, 11, 18, 25)]
+    for hours in range(2):
+        assert run_as_of(example("we360_dashboard"), wednesday + dt.timedelta(hours=hours)).state == "success"
     weeks = postgres.execute("SELECT DISTINCT _we360_window_start, _we360_window_end FROM hr.we360_weeks ORDER BY 1")
-    assert weeks == WEEKS
+    assert weeks == [(monday, monday + 6 * DAY) for monday in mondays]
     expected, small = {}, set()
-    for first, last in WEEKS:
+    for first, last in weeks:
         teams = defaultdict(list)
         for row in sandbox.company.rows(first, last, "summary"):
             teams[row["group_name"] or "no team"].append(row)
@@ -83,17 +82,16 @@ def test_the_dashboard_has_four_weeks_of_teams_and_nobodys_own(example, sandbox,
 
 def test_companies_share_a_table_and_never_a_row(example, companies, postgres):
     for _ in range(2):
-        assert example("we360_accounts").test().state == "success"
-    for app in companies.values():
-        mine = held(postgres, "hr.we360_companies", f"_we360_tenant = '{app.config.customer_id}'")
-        assert mine == truth(app, TODAY - 8 * DAY, TODAY - DAY) != []
-    assert truth(companies["north"], TODAY - 8 * DAY, TODAY - DAY) != truth(companies["south"], TODAY - 8 * DAY, TODAY - DAY)
-    tenants = postgres.execute("SELECT DISTINCT _we360_tenant FROM hr.we360_companies ORDER BY 1")
-    assert tenants == [("north-inc",), ("south-inc",)]
+        run = example("we360_accounts").test()
+        assert run.state == "success"
+    north, south = (truth(app, *days_of(run, lookback_days=7)) for app in companies.values())
+    assert held(postgres, "hr.we360_companies", "_we360_tenant = 'north-inc'") == north != []
+    assert held(postgres, "hr.we360_companies", "_we360_tenant = 'south-inc'") == south != north
+    assert postgres.execute("SELECT count(*) FROM hr.we360_companies") == [(len(north) + len(south),)]
 
 
 def test_a_company_that_is_refused_holds_up_no_other(example, companies, postgres):
     companies["north"].faults.add("report", "http_403")
     run = example("we360_accounts").test()
     assert states(run) == {"load_north": "failed", "load_south": "success"}
-    assert held(postgres, "hr.we360_companies") == truth(companies["south"], TODAY - 8 * DAY, TODAY - DAY)
+    assert held(postgres, "hr.we360_companies") == truth(companies["south"], *days_of(run, lookback_days=7)) != []

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import zoneinfo
 
 import pytest
 
 from airflow_provider_we360.rows.schema import Column, Kind
 from support import cloud_stores
+from support.run_days import days_of
 from support.stores import Store
 
-TODAY = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date()
-DAY = dt.timedelta(days=1)
 COLUMNS = [Column("attendance_date", Kind.DATE), Column("identity_id"), Column("online_duration", Kind.DURATION)]
 
 
@@ -31,8 +28,9 @@ def bucket(monkeypatch):
 @pytest.mark.usefixtures("airflow_db")
 def test_a_week_and_a_day_lie_on_s3_a_file_a_day_however_often_it_runs(example, sandbox, bucket):
     for _ in range(2):
-        assert example("we360_to_s3").test().state == "success"
-    truth = sandbox.company.rows(TODAY - 8 * DAY, TODAY - DAY, "detailed")
+        run = example("we360_to_s3").test()
+        assert run.state == "success"
+    truth = sandbox.company.rows(*days_of(run, lookback_days=7))
     names = [column.name for column in COLUMNS]
     found = [tuple(row[name] for name in names) for row in bucket.rows(COLUMNS)]
     assert sorted(found) == sorted(tuple(row[name] for name in names) for row in truth) != []
