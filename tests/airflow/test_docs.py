@@ -27,15 +27,19 @@ from support.documents import ROOT, all_blocks, blocks, name, pages, spoken
 NOT_RUN = [
     "docs/how-to/redshift.md: the stand-in of Redshift knows no rights",
     "docs/how-to/snowflake.md: the stand-in of Snowflake knows no rights",
+    "docs/quickstart.md: its Dag is a file that the page tells to make; tests/e2e/test_quickstart.py walks the whole way",
+    "docs/quickstart.md: its files come of the steps before; tests/e2e/test_quickstart.py walks the whole way",
 ]
 """Every block that a comment before it takes out, and why. A new one is added here, so that it is seen."""
 
 SQL_IS_RUN_BY = {
     "docs/explanation/security.md": "tests/airflow/test_docs.py",
+    "docs/how-to/move-from-a-script.md": "tests/airflow/test_move_from_a_script.py",
     "docs/how-to/mysql.md": "tests/contract/test_docs_sql.py",
     "docs/how-to/postgres.md": "tests/contract/test_docs_sql.py",
     "docs/how-to/privacy.md": "tests/contract/test_docs_sql.py",
     "docs/how-to/query-the-table.md": "tests/contract/test_docs_sql.py",
+    "docs/quickstart.md": "tests/e2e/test_quickstart.py",
 }
 
 A_DAG_FILE = re.compile(r"\bDAG\(|@dag\b|\bWe360\w+(Operator|Sensor)\b")
