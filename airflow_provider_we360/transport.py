@@ -23,6 +23,13 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 _EPOCH_FROM = 1e9
 
 
+class AnswerTooLarge(httpx.RequestError):
+    """An answer was given up, as it had more bytes than may be held in memory."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"the answer has more than {most_bytes // 2**20} MiB")
+
+
 def require_origin(url: httpx.URL, *allowed: httpx.URL) -> None:
     """Nothing, if scheme, host and port of the URL are those of an allowed one.
 
@@ -55,8 +62,10 @@ def connection_trouble(error: httpx.RequestError, url: httpx.URL, needed: Sequen
             f"{where}: its TLS certificate is not trusted; if your network inspects TLS, set CA bundle (extra ca_bundle) "
             "to its CA file"
         )
+    if isinstance(error, AnswerTooLarge):
+        return f"{where}: {error}, and no more was read; check that it is We360 that answers at this host"
     if isinstance(error, httpx.DecodingError):
-        return f"{where}: the answer's compression is broken: changed on the way"
+        return f"{where}: the answer's compression is broken, or none that was asked for: changed on the way"
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         allowed = " and ".join(needed) or host_and_port(url)
         return f"{where}: cannot connect; check the name, and that your firewall allows {allowed}"

@@ -17,6 +17,8 @@ from airflow_provider_we360.types import Clock, Sleep
 
 DEADLINE_S = 15.0
 """A whole call; with the time-outs of :mod:`grants` it ends well within a lease."""
+LARGEST_ANSWER_BYTES = 2**20
+"""Tokens are a few kilobytes; so is the page of a proxy that stands in their place."""
 LOGIN_TRIES = 3
 REFRESH_TRIES = 2
 LOGOUT_TRIES = 2

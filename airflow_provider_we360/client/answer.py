@@ -60,7 +60,7 @@ class Refused(RequestRejected):
 
 
 class TooLarge(Refused):
-    """HTTP 413: ask for less at once."""
+    """HTTP 413, or more bytes than may be held in memory: ask for less at once."""
 
     def __str__(self) -> str:
         return f"{RequestRejected.__str__(self)}; load fewer columns, or fewer people at once by a filter"

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from airflow_provider_we360.client.answer import Answer, parse_answer
+from airflow_provider_we360.client.answer import Answer, TooLarge, parse_answer
 from airflow_provider_we360.client.gate import Gate
-from airflow_provider_we360.client.http import DEADLINE_FACTOR, send_whole
+from airflow_provider_we360.client.http import DEADLINE_FACTOR, LARGEST_ANSWER_BYTES, send_whole
 from airflow_provider_we360.client.report import Query, Report
 from airflow_provider_we360.errors import RetryableApiError, ValueDoesNotFit, We360ApiError, foreign_text
 from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.rows.schema import Column
-from airflow_provider_we360.transport import connection_trouble, patiently
+from airflow_provider_we360.transport import AnswerTooLarge, connection_trouble, patiently
 from airflow_provider_we360.types import Clock
 
 log = logging.getLogger(__name__)
@@ -150,10 +150,13 @@ class Exchange:
                 self._http,
                 request,
                 deadline_s=self._deadline_s,
+                most_bytes=LARGEST_ANSWER_BYTES,
                 clock=self._clock,
                 auth=self._http.auth,
                 before_each_part=self._gate.require_going_on,
             )
+        except AnswerTooLarge as error:
+            raise TooLarge(connection_trouble(error, self._http.base_url)) from None
         except httpx.RequestError as error:
             self._gate.require_going_on()
             kind = TimedOut if isinstance(error, httpx.ReadTimeout) else RetryableApiError

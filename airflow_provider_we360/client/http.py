@@ -8,6 +8,7 @@ from collections.abc import Callable
 import httpx
 
 from airflow_provider_we360 import __version__
+from airflow_provider_we360.client.bounds import ENCODINGS, EXTENSION, Bound, Bounds
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.transport import require_origin
@@ -16,6 +17,8 @@ from airflow_provider_we360.types import Clock
 CONNECT_TIMEOUT_S = 10.0
 DEADLINE_FACTOR = 5.0
 """A whole answer may take so many times the time-out."""
+LARGEST_ANSWER_BYTES = 256 * 2**20
+"""Of a report's answer, unpacked. A day of 50,000 people with all columns is about 100 MB; a larger one is read in pages."""
 _OF_PACKED_BODIES = ("content-encoding", "content-length", "transfer-encoding")
 USER_AGENT = f"airflow-provider-we360/{__version__}"
 
@@ -30,6 +33,7 @@ def build_http_client(settings: We360Settings, *, transport: httpx.BaseTransport
     def refuse_other_hosts(request: httpx.Request) -> None:
         require_origin(request.url, settings.api_url, settings.auth_url)
 
+    bounds = Bounds()
     return httpx.Client(
         base_url=settings.api_url,
         verify=_tls(settings),
@@ -39,8 +43,8 @@ def build_http_client(settings: We360Settings, *, transport: httpx.BaseTransport
         timeout=httpx.Timeout(settings.timeout_s, connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)),
         limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
         follow_redirects=False,
-        headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-        event_hooks={"request": [refuse_other_hosts]},
+        headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": ENCODINGS},
+        event_hooks={"request": [refuse_other_hosts, bounds.on_request], "response": [bounds.on_response]},
     )
 
 
@@ -49,25 +53,28 @@ def send_whole(
     request: httpx.Request,
     *,
     deadline_s: float,
+    most_bytes: int,
     clock: Clock,
     auth: httpx.Auth | None = None,
     before_each_part: Callable[[], None] = lambda: None,
 ) -> httpx.Response:
     """The response with its body read. Time-outs of httpx bound the silence between two parts; this bounds the whole.
 
+    :param deadline_s: from sending the request, or sending it again, to the last byte of its answer.
+    :param most_bytes: of its body, unpacked.
     :param auth: None: the request goes out as it is.
     :param before_each_part: may raise, to give the answer up.
     :raises httpx.ReadTimeout: the answer drips on past the deadline.
+    :raises AnswerTooLarge: it is larger.
     """
-    end = clock() + deadline_s
+    request.extensions[EXTENSION] = bound = Bound(deadline_s, most_bytes, clock)
     response = http.send(request, stream=True, auth=auth)
     try:
         parts = []
         for part in response.iter_bytes():
             before_each_part()
             parts.append(part)
-            if clock() > end:
-                raise httpx.ReadTimeout(f"the answer was not complete after {deadline_s:.0f} s", request=request)
+            bound.left_s()
     finally:
         response.close()
     unpacked = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _OF_PACKED_BODIES]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 
-from airflow_provider_we360.auth.endpoint import DEADLINE_S
+from airflow_provider_we360.auth.endpoint import DEADLINE_S, LARGEST_ANSWER_BYTES
 from airflow_provider_we360.auth.manager import TokenManager
 from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.auth.token import TokenSet
@@ -43,10 +44,11 @@ def open_session(
 
     def send(request: httpx.Request) -> httpx.Response:
         deadline_s = min(settings.timeout_s * DEADLINE_FACTOR, DEADLINE_S)
+        send = partial(send_whole, request=request, deadline_s=deadline_s, most_bytes=LARGEST_ANSWER_BYTES, clock=clock)
         if not http.is_closed:
-            return send_whole(http, request, deadline_s=deadline_s, clock=clock)
+            return send(http)
         with build_http_client(settings, transport=transport) as another:  # a logout after the last request
-            return send_whole(another, request, deadline_s=deadline_s, clock=clock)
+            return send(another)
 
     manager = TokenManager(settings, store, send, clock=clock, sleep=sleep, on_token=_mask, asks_twice=asks_twice)
     http.auth = AirflowAuth(manager, settings.api_url, settings.customer_id)

@@ -13,6 +13,8 @@ import httpx
 from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.client import reports
+from airflow_provider_we360.client.bounds import EXTENSION, Bound
+from airflow_provider_we360.client.http import DEADLINE_FACTOR, LARGEST_ANSWER_BYTES, send_whole
 from airflow_provider_we360.client.report import Query
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.errors import RetryableApiError
@@ -54,6 +56,7 @@ class Trial:
         self, settings: We360Settings, *, transport: httpx.BaseTransport | None = None, clock: Clock, sleep: Sleep
     ) -> None:
         self.settings = replace(settings, timeout_s=min(settings.timeout_s, TIMEOUT_S))
+        self._deadline_s = self.settings.timeout_s * DEADLINE_FACTOR
         self._clock = clock
         self._session = open_session(
             self.settings, TokenStore(), transport=transport, clock=clock, sleep=sleep, asks_twice=False
@@ -78,8 +81,10 @@ class Trial:
         :raises RetryableApiError: it does not; the message says what to look at.
         """
         http = self._session.http
+        bound = Bound(self._deadline_s, LARGEST_ANSWER_BYTES, self._clock)
+        request = http.build_request("GET", url, extensions={EXTENSION: bound})
         try:
-            response = http.send(http.build_request("GET", url), auth=None, stream=True)
+            response = http.send(request, auth=None, stream=True)
             stream = response.extensions.get("network_stream")
             reached = _reached(response.status_code, stream.get_extra_info("ssl_object") if stream else None)
             response.close()
@@ -122,7 +127,14 @@ class Trial:
         """
         http = self._session.http
         try:
-            return http.post(path, json=body)
+            return send_whole(
+                http,
+                http.build_request("POST", path, json=body),
+                deadline_s=self._deadline_s,
+                most_bytes=LARGEST_ANSWER_BYTES,
+                clock=self._clock,
+                auth=http.auth,
+            )
         except httpx.RequestError as error:
             raise RetryableApiError(connection_trouble(error, http.base_url)) from None
 

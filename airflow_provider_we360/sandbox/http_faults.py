@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import email.utils
 import gzip
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from airflow_provider_we360.sandbox.effects import Effect
-from airflow_provider_we360.sandbox.http import Answer, Wire, json_answer, text_answer
+from airflow_provider_we360.sandbox.http import JSON, Answer, Wire, json_answer, text_answer
 from airflow_provider_we360.sandbox.identity import Identity
 
 _LOGIN_PAGE = '<!DOCTYPE html><html><head><title>Sign in</title></head><body><form method="post"></form></body></html>'
@@ -94,6 +96,28 @@ def gzip_cut() -> Effect:
     )
 
 
+def gzip_bomb(mebibytes: int = 1024) -> Effect:
+    """Good gzip, about a thousandth of what it unpacks to: zeros."""
+    return Effect(instead=lambda _: Answer(200, _zeros(mebibytes), (("Content-Type", JSON), ("Content-Encoding", "gzip"))))
+
+
+@cache
+def _zeros(mebibytes: int) -> bytes:
+    """So many MiB of zeros as gzip (RFC 1952), made of one packed MiB again and again."""
+    zeros, packer = bytes(2**20), zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    block = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum = 0
+    for _ in range(mebibytes):
+        checksum = zlib.crc32(zeros, checksum)
+    head = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+    return head + block * mebibytes + packer.flush() + struct.pack("<II", checksum, (mebibytes * 2**20) & 0xFFFFFFFF)
+
+
+def other_packing(encoding: str = "br") -> Effect:
+    """Said to be packed in a way that nobody asked for."""
+    return Effect(after=lambda answer, _: answer.with_headers([("Content-Encoding", encoding)]))
+
+
 def other_json(content: Any = None) -> Effect:
     """HTTP 200 with JSON that is none of ours."""
     return Effect(instead=lambda _: json_answer(200, content))
@@ -138,6 +162,8 @@ FAULTS: dict[str, tuple[str, Callable[..., Effect]]] = {
     "truncated_json": ("F23", truncated_json),
     "gzip_junk": ("F23", gzip_junk),
     "gzip_cut": ("F23", gzip_cut),
+    "gzip_bomb": ("F23", gzip_bomb),
+    "other_packing": ("F23", other_packing),
     "other_json": ("F23", other_json),
     "wrong_content_type": ("F23", wrong_content_type),
     "not_utf8": ("F23", not_utf8),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
 from airflow_provider_we360.auth.bearer import BearerAuth
+from airflow_provider_we360.auth.endpoint import DEADLINE_S, LARGEST_ANSWER_BYTES
 from airflow_provider_we360.auth.manager import TokenManager
 from airflow_provider_we360.auth.store import TokenStore
-from airflow_provider_we360.client.http import build_http_client
+from airflow_provider_we360.client.http import build_http_client, send_whole
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
 from support.mini_api import FakeTime
@@ -66,7 +68,7 @@ class Task:
         self.manager = TokenManager(
             settings,
             world.store,
-            lambda request: self.http.send(request, auth=None),
+            partial(send_whole, self.http, deadline_s=DEADLINE_S, most_bytes=LARGEST_ANSWER_BYTES, clock=world.time.clock),
             clock=world.time.clock,
             sleep=world.time.sleep,
             dice=dice,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from airflow_provider_we360.auth.endpoint import DEADLINE_S
+from airflow_provider_we360.auth.endpoint import DEADLINE_S, LARGEST_ANSWER_BYTES
 from airflow_provider_we360.auth.manager import TokenManager
 from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.client.http import build_http_client, send_whole
@@ -81,6 +81,8 @@ PASSING = (
     "truncated_json",
     "gzip_junk",
     "gzip_cut",
+    "gzip_bomb",
+    "other_packing",
     "other_json",
     "committed_then_500",
 )
@@ -248,7 +250,9 @@ def over_a_socket(config: SandboxConfig, **changes: object) -> Iterator[tuple[Sa
             manager = TokenManager(
                 settings,
                 TokenStore(is_shared=True),
-                lambda request: send_whole(http, request, deadline_s=DEADLINE_S / 10, clock=clock),
+                lambda request: send_whole(
+                    http, request, deadline_s=DEADLINE_S / 10, most_bytes=LARGEST_ANSWER_BYTES, clock=clock
+                ),
                 clock=clock,
                 sleep=sleep,
             )
@@ -261,6 +265,15 @@ def test_a_wire_that_breaks_at_login_costs_another_try(fault):
         sandbox.faults.add("login", fault)
         assert manager.token().access_token
         assert sandbox.ledger.counts["logins_sent"] <= 2
+
+
+def test_a_login_server_that_drips_its_headers_holds_nobody_longer_than_a_call_may_take():
+    with over_a_socket(SandboxConfig()) as (sandbox, manager, _):
+        sandbox.faults.add("login", "drip", chunk=1, pause_s=0.1)
+        began = time.monotonic()
+        assert manager.token().access_token
+        assert DEADLINE_S / 10 < time.monotonic() - began < DEADLINE_S / 10 + 3
+        assert sandbox.ledger.counts["logins_sent"] == 2
 
 
 @pytest.mark.parametrize("fault", ON_THE_WIRE)

@@ -82,7 +82,8 @@ CASES = [
     Case("truncated_json", WHOLE, NO_JSON),
     Case("truncated_json", WHOLE, NO_JSON, {"keep": 0.999}),
     Case("gzip_junk", WHOLE, Ends(RetryableApiError, "compression is broken")),
-    Case("gzip_cut", WHOLE, NO_JSON),
+    Case("gzip_cut", WHOLE, Ends(RetryableApiError, "compression is broken")),
+    Case("gzip_bomb", WHOLE, Ends(TooLarge, "more than 256 MiB")),
     Case("other_json", WHOLE, NO_JSON),
     Case("other_json", WHOLE, Ends(RetryableApiError, "holds no 'data'"), {"content": {"hello": "world"}}),
     Case("other_json", WHOLE, Ends(RetryableApiError, "no list of objects"), {"content": {"data": "x"}}),
@@ -90,6 +91,7 @@ CASES = [
     Case("not_utf8", WHOLE, WHOLE),
     Case("delay", WHOLE, WHOLE),
     Case("delay", WHOLE, Ends(TimedOut, "no answer in time"), {"seconds": 400}),
+    Case("other_packing", WHOLE, Ends(RetryableApiError, "none that was asked for")),
     Case("drip", WHOLE, WHOLE, {"pause_s": 0.001, "chunk": 4096}),
     *(Case(name, WHOLE, BROKE) for name in ("reset", "reset_after_commit", "close", "close_after_commit", "cut_off")),
     Case("not_http", WHOLE, BROKE),
@@ -209,7 +211,7 @@ def assert_told(failure, expected, case):
     assert re.search(expected.says, str(failure)), failure
     if isinstance(failure, RequestRejected | RetryableApiError | AccessDenied):
         assert (failure.report, failure.slice_name) == ("dynamic_report", str(FIRST))
-        came = not re.search("the connection broke|compression|no answer in time", str(failure))
+        came = not re.search("the connection broke|compression|no answer in time|more than 256 MiB", str(failure))
         assert (failure.status is not None, failure.request_id is not None) == (came, came)
     if not isinstance(failure, EmptyDayRefused):
         assert str(FIRST) in str(failure) or str(LAST) in str(failure) or str(FIRST + dt.timedelta(1)) in str(failure)

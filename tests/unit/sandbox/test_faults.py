@@ -304,6 +304,18 @@ def test_what_is_said_to_be_gzip_may_not_be(play, caller, fault: str) -> None:
         json.loads(content.decode("utf-8", "replace"))
 
 
+def test_a_bomb_is_good_gzip_a_thousandth_of_what_it_unpacks_to(play, caller) -> None:
+    play("report", "gzip_bomb", mebibytes=3)
+    answer = caller.report(caller.tokens()["access_token"])
+    assert answer.content == bytes(3 * 2**20)
+    assert answer.num_bytes_downloaded < 2**20 // 256
+
+
+def test_an_answer_can_call_itself_packed_in_another_way(play, caller) -> None:
+    play("report", "other_packing", encoding="zstd")
+    assert caller.report(caller.tokens()["access_token"]).headers["content-encoding"] == "zstd"
+
+
 def test_an_answer_can_be_late(play, clock) -> None:
     play("login", "delay", seconds=30).login()
     assert clock.slept == [30]
