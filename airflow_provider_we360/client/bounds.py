@@ -66,7 +66,7 @@ class Bounds:
         bound: Bound | None = request.extensions.get(EXTENSION)
         if bound is not None:
             bound.begin()
-        self._holds(bound)
+        self._hold(bound)
         request.extensions.setdefault("trace", self._on_event)
 
     def on_response(self, response: httpx.Response) -> None:
@@ -75,10 +75,9 @@ class Bounds:
             return
         packed = response.headers.pop("content-encoding", "").strip().lower()
         body = cast("httpx.SyncByteStream", response.stream)
-        # Between headers and body the thread may have logged in anew, under another bound.
-        response.stream = _Body(body, packed, bound.most_bytes, lambda: self._holds(bound))
+        response.stream = _Body(body, packed, bound, self._hold)
 
-    def _holds(self, bound: Bound | None) -> None:
+    def _hold(self, bound: Bound | None) -> None:
         self._thread.bound = bound
 
     def _on_event(self, name: str, facts: dict[str, Any]) -> None:
@@ -99,29 +98,33 @@ class Bounds:
 
 
 class _Body(httpx.SyncByteStream):
-    """A body, unpacked, up to so many bytes."""
+    """A body, unpacked, within its bound.
 
-    def __init__(self, body: httpx.SyncByteStream, packed: str, most_bytes: int, before_each: Callable[[], None]) -> None:
+    :param hold: holds this thread to a bound.
+    """
+
+    def __init__(self, body: httpx.SyncByteStream, packed: str, bound: Bound, hold: Callable[[Bound | None], None]) -> None:
         self._body = body
         self._packed = packed
-        self._most_bytes = most_bytes
-        self._before_each = before_each
+        self._bound = bound
+        self._hold = hold
 
     def __iter__(self) -> Iterator[bytes]:
         parts = self._parts()
         if self._packed in _GZIP:
-            return unpacked(parts, self._most_bytes)
+            return unpacked(parts, self._bound.most_bytes)
         if self._packed not in _PLAIN:
             raise httpx.DecodingError("the answer is packed in a way that was not asked for")
-        return counted(parts, self._most_bytes)
+        return counted(parts, self._bound.most_bytes)
 
     def close(self) -> None:
+        self._hold(None)
         self._body.close()
 
     def _parts(self) -> Iterator[bytes]:
         parts = iter(self._body)
         while True:
-            self._before_each()
+            self._hold(self._bound)  # since the last part the thread may have asked for something else, such as a token
             try:
                 part = next(parts)
             except StopIteration:

@@ -42,8 +42,8 @@ def client_of(url, **changes):
         yield http
 
 
-def ask(http, *, deadline_s=1.0, most_bytes=MIB, auth=None):
-    request = http.build_request("POST", REPORT.path, json={})
+def ask(http, *, at=REPORT.path, deadline_s=1.0, most_bytes=MIB, auth=None):
+    request = http.build_request("POST", at, json={})
     return send_whole(http, request, deadline_s=deadline_s, most_bytes=most_bytes, clock=time.monotonic, auth=auth)
 
 
@@ -120,6 +120,17 @@ def test_a_request_of_the_users_own_is_not_held_to_the_deadline_of_the_one_befor
         assert http.post(REPORT.path).status_code == 401
 
 
+def test_an_answer_that_a_user_reads_bit_by_bit_is_not_held_to_the_deadline_of_another_read_meanwhile():
+    body = b"first" + b" " * 200_000
+    answer = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with endless(answer) as port, client_of(f"http://127.0.0.1:{port}") as http, http.stream("GET", "/x") as read:
+        parts = read.iter_raw()
+        first = next(parts)
+        ask(http, deadline_s=0.3)
+        time.sleep(0.4)
+        assert first + b"".join(parts) == body
+
+
 def test_a_day_whose_headers_drip_has_timed_out_and_is_left_to_its_pages():
     sandbox = Sandbox(SandboxConfig())
     sandbox.faults.add("report", "drip", chunk=1, pause_s=0.1, times="always")
@@ -187,6 +198,27 @@ def test_a_bomb_that_httpx_reads_by_itself_before_it_sends_again_is_bounded_too(
 
     with endless((BOMB % len(bomb)).replace(b"200 OK", b"401 X") + bomb) as port, client_of(f"http://127.0.0.1:{port}") as http:
         assert peak_growth_bytes(give_up) < 16 * MIB
+
+
+def test_a_refusal_that_drips_is_held_to_its_own_deadline_after_a_token_was_asked_for_meanwhile():
+    sandbox = Sandbox(SandboxConfig())
+
+    class Renewing(httpx.Auth):
+        def auth_flow(self, request):
+            yield request
+            assert ask(http, at=f"{server.url}{REPORT.path}").status_code == 401
+            yield request
+
+    head = HEAD.replace(b"200 OK", b"401 X") + b"Content-Length: 1000000\r\n\r\n"
+    with (
+        serve(sandbox) as server,
+        endless(head, b" ", pause_s=0.02) as port,
+        client_of(f"http://127.0.0.1:{port}", auth_url=httpx.URL(server.url)) as http,
+    ):
+        began = time.monotonic()
+        with pytest.raises(httpx.ReadTimeout):
+            ask(http, deadline_s=0.7, auth=Renewing())
+        assert 0.5 < time.monotonic() - began < 2
 
 
 class _Again(httpx.Auth):
