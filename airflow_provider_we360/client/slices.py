@@ -103,26 +103,56 @@ class SliceReader:
         if answer.total is None and answer.has_next is None:
             return self._nothing_follows(rows, received, query)
         counted = answer.total is None or answer.total in (received, rows.num_rows)
-        return counted and answer.has_next is not True and not self._hides_a_cap(rows, received, query)
+        return counted and answer.has_next is not True and not self._hides_a_cap(rows, received, query, told=answer.total)
 
-    def _hides_a_cap(self, rows: pa.RecordBatch, received: int, query: Query) -> bool:
-        """Whether rows that the server calls all are not; from then on nothing that it says of pages is used."""
-        could_be_a_cap = received > self._proven_rows or (received == self._proven_rows and self._proofs < PROOFS)
-        # Asked also where another thread has just ceased to believe: these rows may have been read before.
-        if not could_be_a_cap or self._nothing_follows(rows, received, query):
+    def _hides_a_cap(
+        self,
+        rows: pa.RecordBatch,
+        received: int,
+        query: Query,
+        *,
+        told: int | None = None,
+        in_one: bool = True,
+        believed: bool = True,
+    ) -> bool:
+        """Whether rows that the server calls all are not; from then on nothing that it says of pages is used.
+
+        :param believed: whether the server was believed when the rows were read.
+        """
+        # Belief is looked at after what is proven: a thread that ceased to believe may have proven more rows, in pages, since.
+        is_doubtful = self._could_be_a_cap(received) or (believed and not self._believes)
+        if not is_doubtful or self._nothing_follows(rows, received, query, told, in_one=in_one):
             return False
         log.warning("the server cuts answers off at %d rows and calls that all; what it says of pages is not used", received)
         self._believes = False
         return True
 
-    def _nothing_follows(self, rows: pa.RecordBatch, received: int, query: Query) -> bool:
-        """Whether a second page of as many rows brings none that is new."""
+    def _could_be_a_cap(self, received: int) -> bool:
+        return received > self._proven_rows or (received == self._proven_rows and self._proofs < PROOFS)
+
+    def _nothing_follows(
+        self, rows: pa.RecordBatch, received: int, query: Query, told: int | None = None, *, in_one: bool = True
+    ) -> bool:
+        """Whether a second page of as many rows brings none that is new.
+
+        It may be empty, or the first one again. A few of its rows only, or a refusal, prove nothing: small pages must agree.
+
+        :param told: the total that came with the rows; None: none that is believed.
+        :param in_one: whether the rows came in one answer.
+        """
+        following = replace(query, page=2, limit=received)
         try:
-            second = self._pages.following(replace(query, page=2, limit=received))
-            stands = second is not None and self._keys.of(second.rows) <= self._keys.of(rows)
+            second = self._pages.following(following)
+            is_doubtful = second is not None and second.rows.num_rows == 0 and (told is None or second.total != told)
+            if is_doubtful and self._could_be_a_cap(received):
+                second = self._pages.following(following)  # nothing at all is asked for once more before it counts
         except Refused:
-            second, stands = None, False
-        stands = stands or (second is None and self._small_pages_agree(rows, query))
+            second = None
+        known, given = self._keys.of(rows), self._keys.of(second.rows) if second else None
+        if given is not None and not (in_one and given and given < known):
+            stands = given <= known
+        else:
+            stands = self._small_pages_agree(rows, query)
         if stands:
             with self._lock:
                 self._proofs = 1 if received > self._proven_rows else self._proofs + (received == self._proven_rows)
@@ -149,8 +179,10 @@ class SliceReader:
 
     def _walked(self, query: Query, page_rows: int) -> pa.RecordBatch:
         """The slice in pages of that size."""
+        believed = self._believes
         rows = self._pages.read(query, page_rows)
-        if rows.num_rows and self._hides_a_cap(rows, rows.num_rows, query):
+        in_one = rows.num_rows <= page_rows
+        if rows.num_rows and self._hides_a_cap(rows, rows.num_rows, query, in_one=in_one, believed=believed):
             rows = self._pages.read(query, page_rows)
         return rows
 

@@ -128,6 +128,14 @@ def test_a_failed_report_still_ends_the_session(sandbox, told):
     assert sum(sandbox.ledger.live_sessions().values()) == 0
 
 
+@pytest.mark.parametrize(("call", "step", "most"), [("login", "login", "1 MiB"), ("report", "report", "256 MiB")])
+def test_an_answer_without_end_is_given_up_and_named(sandbox, told, call, step, most):
+    sandbox.faults.add(call, "gzip_bomb", times="always")
+    code, printed = told()
+    assert (code, printed[step]) == (1, "failed")
+    assert f"the answer has more than {most}, and no more was read" in printed["why"]
+
+
 def test_the_fingerprint_holds_forms_and_never_a_value(sandbox, told):
     code, printed = told("--probe")
     assert code == 0

@@ -15,6 +15,7 @@ from airflow_provider_we360.errors import PaginationInconsistent, We360DataError
 from support.paged_api import DAY, PagedApi, rows_of
 
 COLUMNS = ("attendance_date", "identity_id", "online_duration")
+KEYS = Keys(("attendance_date", "identity_id"), "attendance_date")
 QUERY = Query(first_day=DAY, last_day=DAY, mode="detailed", columns=COLUMNS)
 
 
@@ -37,7 +38,8 @@ def test_a_total_that_equals_the_rows_or_no_next_page_costs_one_request_and_thre
     slices = reader(api)
     for _ in range(5):
         assert slices.read(QUERY).num_rows == 63
-    assert [(query.page, query.limit) for query in api.queries] == [(1, 0), (2, 63)] * 3 + [(1, 0)] * 2
+    proof = [(2, 63)] if total else [(2, 63)] * 2  # nothing at all is asked for once more, where no total says the same
+    assert [(query.page, query.limit) for query in api.queries] == [(1, 0), *proof] * 3 + [(1, 0)] * 2
 
 
 @pytest.mark.parametrize("cap", [10, 17, 50])
@@ -71,7 +73,7 @@ def test_a_cap_that_is_hidden_on_a_later_larger_day_is_found_too():
 def test_with_neither_a_second_page_is_asked_for_and_must_bring_nothing_new():
     api = PagedApi(rows_of(*range(60)), total=None, says_next=False)
     assert read(api) == truth(api)
-    assert [(query.page, query.limit) for query in api.queries] == [(1, 0), (2, 60)]
+    assert [(query.page, query.limit) for query in api.queries] == [(1, 0), (2, 60), (2, 60)]
 
 
 @pytest.mark.parametrize("past_the_end", ["empty", "clamps", "refuses"])
@@ -261,6 +263,61 @@ def test_a_hidden_cap_is_found_though_the_page_that_would_show_it_is_refused_onc
         return replace(answer, total=answer.rows.num_rows, has_next=False)
 
     slices = SliceReader(ask, Keys(("attendance_date", "identity_id"), "attendance_date"))
+    assert slices.read(QUERY).num_rows == 20
+
+
+def lying(server, changed=lambda number, answer: answer):
+    """The server's answers, each of which calls its own rows the total.
+
+    :param changed: what becomes of an answer, by the number of its request.
+    """
+
+    def ask(query):
+        answer = server.ask(query)
+        answer = changed(len(server.queries), answer)
+        return replace(answer, total=answer.rows.num_rows, has_next=False)
+
+    return ask
+
+
+def test_a_hidden_cap_is_found_though_the_page_that_would_show_it_is_empty_once():
+    server = PagedApi(rows_of(*range(20)), cap=7)
+    ask = lying(server, lambda number, answer: replace(answer, rows=answer.rows[:0]) if number == 2 else answer)
+    assert SliceReader(ask, KEYS).read(QUERY).num_rows == 20
+
+
+def test_without_totals_a_cap_is_found_though_the_second_page_is_empty_once():
+    server = PagedApi(rows_of(*range(20)), total=None, says_next=False, cap=7)
+
+    def ask(query):
+        answer = server.ask(query)
+        return replace(answer, rows=answer.rows[:0]) if len(server.queries) == 2 else answer
+
+    assert SliceReader(ask, KEYS).read(QUERY).num_rows == 20
+
+
+def test_a_hidden_cap_is_found_though_the_page_that_would_show_it_comes_in_another_order():
+    """So that it holds a few of the first page's rows, and none of the others."""
+    server = PagedApi(rows_of(*range(9)), cap=7)
+    first = server.ask(replace(QUERY, page=1, limit=7)).rows
+    server.queries.clear()
+    ask = lying(server, lambda number, answer: replace(answer, rows=first[:2]) if number == 2 else answer)
+    assert SliceReader(ask, KEYS).read(QUERY).num_rows == 9
+
+
+def test_a_hidden_cap_that_another_thread_has_found_meanwhile_is_one_for_the_rows_read_before_too():
+    """The other thread has proven more rows than the cap, in pages: these are fewer, and prove nothing."""
+
+    judged = []
+
+    class Meanwhile(Keys):
+        def distinct(self, rows, query):
+            judged.append(rows)
+            if len(judged) == 1:  # the first answer was read and believed, and is about to be judged
+                assert slices.read(QUERY).num_rows == 20
+            return super().distinct(rows, query)
+
+    slices = SliceReader(lying(PagedApi(rows_of(*range(20)), cap=7)), Meanwhile(KEYS.names, KEYS.day_column))
     assert slices.read(QUERY).num_rows == 20
 
 
