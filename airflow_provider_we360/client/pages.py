@@ -31,6 +31,7 @@ class Walk:
 
     :param rows: the distinct rows.
     :param received: how many rows came, twins counted.
+    :param in_one: whether one page brought them all.
     :param is_contradicted: True where it ended though the server said that more follows.
     """
 
@@ -38,6 +39,7 @@ class Walk:
     received: int
     first_total: int | None
     last_total: int | None
+    in_one: bool
     is_contradicted: bool
 
     @property
@@ -60,8 +62,8 @@ class PageReader:
         self._ask = ask
         self._keys = keys
 
-    def read(self, query: Query, page_rows: int) -> pa.RecordBatch:
-        """All rows of the query's days, each once.
+    def read(self, query: Query, page_rows: int) -> Walk:
+        """The walk that brought all rows of the query's days, each once.
 
         :raises PaginationInconsistent: where the pages never add up.
         :raises Refused: where not even the first page is given.
@@ -77,7 +79,7 @@ class PageReader:
                     raise
                 continue
             if walk.agrees() if walk.has_total else self._confirms(earlier, walk):
-                return walk.rows
+                return walk
             earlier = walk
             log.debug("slice %s: walk %d over its pages did not settle it", slice_name(query), number)
         raise PaginationInconsistent(
@@ -107,7 +109,7 @@ class PageReader:
             received += answer.rows.num_rows
         rows = pa.Table.from_batches(pages).combine_chunks().to_batches()
         whole = self._keys.distinct(rows[0] if rows else pages[0], query)
-        return Walk(whole, received, first_total, answer.total, is_contradicted)
+        return Walk(whole, received, first_total, answer.total, len(pages) == 1, is_contradicted)
 
     def following(self, query: Query) -> Answer | None:
         """A page after the first; None where the server refuses it, as some do past the end.

@@ -180,11 +180,11 @@ class SliceReader:
     def _walked(self, query: Query, page_rows: int) -> pa.RecordBatch:
         """The slice in pages of that size."""
         believed = self._believes
-        rows = self._pages.read(query, page_rows)
-        in_one = rows.num_rows <= page_rows
-        if rows.num_rows and self._hides_a_cap(rows, rows.num_rows, query, in_one=in_one, believed=believed):
-            rows = self._pages.read(query, page_rows)
-        return rows
+        walk = self._pages.read(query, page_rows)
+        count = walk.rows.num_rows
+        if count and self._hides_a_cap(walk.rows, count, query, in_one=walk.in_one, believed=believed):
+            walk = self._pages.read(query, page_rows)
+        return walk.rows
 
     def _read_pages(self, query: Query, largest: int, *, learn: bool) -> pa.RecordBatch:
         """The slice in pages of the largest size that the server gives; ``learn``: read the next ones so from the start.
