@@ -173,7 +173,7 @@ def test_an_answer_larger_than_the_bound_is_given_up_and_never_held(kind):
 
     with endless(first, then) as port, client_of(f"http://127.0.0.1:{port}") as http:
         grown = peak_growth_bytes(give_up)
-    assert 200 * MIB < grown < LARGEST_ANSWER_BYTES + 100 * MIB
+    assert grown < LARGEST_ANSWER_BYTES + 100 * MIB
 
 
 def test_a_login_servers_bomb_is_given_up_after_a_mebibyte():
