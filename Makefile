@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots check docs diagrams bench bench-full bench-tokens build fmt clean
+.PHONY: help demo test test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots test-matrix check docs diagrams bench bench-full bench-tokens build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
@@ -63,6 +63,10 @@ test-browser: ## Connection form, Test Connection and a first load in real Airfl
 screenshots: ## the same, and the pictures of README and documentation anew, into docs/images
 	$(ready) test browser
 	@WE360_REQUIRE_BROWSER=1 WE360_SCREENSHOTS=docs/images $(bin)/python -m pytest -q tests/browser
+
+test-matrix: ## the Airflow tests on each supported Airflow and Python, with the built wheel; ARGS='2.11-py3.11' (half an hour)
+	$(ready) test build
+	@cd tests && ../$(bin)/python -m matrix $(ARGS)
 
 check: ## ruff, mypy, import-linter, spelling, private places in texts
 	$(ready) test check

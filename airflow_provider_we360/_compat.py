@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Variable, XCom, get_current_context, mask_secret
@@ -13,6 +14,7 @@ from airflow_provider_we360.errors import We360ConfigError
 __all__ = [
     "BaseTrigger",
     "TriggerEvent",
+    "connection_of",
     "current_context",
     "delete_xcom",
     "find_connection",
@@ -21,6 +23,7 @@ __all__ = [
     "hook_lineage_collector",
     "is_masked_by_name",
     "mask_secret",
+    "paths_cannot_open",
     "set_xcom",
     "variables",
 ]
@@ -138,3 +141,23 @@ def is_masked_by_name(name: str) -> bool:
             continue
         return bool(module.should_hide_value_for_key(name))
     return False
+
+
+def connection_of(place: Any) -> str | None:
+    """The Connection of an ObjectStoragePath. Up to Airflow 3.0 it is one of the path's options."""
+    found = place.conn_id if hasattr(place, "conn_id") else place.storage_options.get("conn_id")
+    return None if found is None else str(found)
+
+
+def paths_cannot_open(error: Exception) -> str | None:
+    """Why no ObjectStoragePath of this Airflow opens a URL, and what to do; None where this error says nothing of the kind.
+
+    Airflow 2.11.0 and 3.0 let pip install a universal-pathlib that they cannot work with.
+    """
+    if type(error).__name__ != "_IncompatibleProtocolError":
+        return None
+    airflow, library = (importlib.metadata.version(name) for name in ("apache-airflow", "universal-pathlib"))
+    return (
+        f"Airflow {airflow} opens no URL with universal-pathlib {library}; install the one it was made for, "
+        "pip install 'universal-pathlib<0.3', as Airflow's own constraints do"
+    )

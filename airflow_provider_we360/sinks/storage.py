@@ -253,14 +253,19 @@ def _reached(path: str, scheme: str, conn_id: str | None) -> tuple[Any, Any]:
     """The place, and the file system that it lies in."""
     from airflow.providers.common.compat.sdk import AirflowException, ObjectStoragePath
 
+    from airflow_provider_we360._compat import connection_of, paths_cannot_open
+
     argument = "path" if conn_id is None and "@" in urlsplit(path).netloc else "object_storage_conn_id"
     try:
-        place = ObjectStoragePath(path, conn_id=conn_id)
-        _require_connection(place.conn_id, ObjectStoragePath(path).conn_id, conn_id)
+        # Up to Airflow 3.0 a conn_id of None hides the one in the URL.
+        place = ObjectStoragePath(path, **({"conn_id": conn_id} if conn_id else {}))
+        _require_connection(connection_of(place), connection_of(ObjectStoragePath(path)), conn_id)
         return place, place.fs
     except We360Error:
         raise
     except (AirflowException, ImportError, LookupError, TypeError, ValueError) as error:
+        if reason := paths_cannot_open(error):
+            raise We360ConfigError(f"path: {reason}") from None
         if isinstance(error, ImportError) or not _is_served(scheme):
             raise _not_installed(path, scheme, error) from None
         raise We360ConfigError(

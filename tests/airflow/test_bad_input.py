@@ -19,6 +19,7 @@ from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
 from airflow_provider_we360.sandbox.server import serve
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
+from support.dag_runs import OneEvent
 
 NOON = dt.datetime(2026, 6, 3, 6, 30, tzinfo=dt.UTC)
 
@@ -292,9 +293,9 @@ def test_the_outlets_learn_rows_and_window(we360):
     from airflow.providers.common.compat.sdk import Asset
 
     asset = Asset(uri="duckdb://warehouse/days")
-    events = defaultdict(lambda: SimpleNamespace(extra={}))
-    result = load({"outlet_events": events}, outlets=[asset])
-    assert events[asset].extra == {"report": "dynamic_report", "window": ["2026-06-01", "2026-06-02"], "rows": result["rows"]}
+    event = SimpleNamespace(extra={})
+    result = load({"outlet_events": OneEvent(event)}, outlets=[asset])
+    assert event.extra == {"report": "dynamic_report", "window": ["2026-06-01", "2026-06-02"], "rows": result["rows"]}
 
 
 def test_summary_lands_a_row_a_person_with_its_window(we360, duckdb_file):

@@ -17,6 +17,7 @@ import pytest
 from airflow_provider_we360.cli.command import main
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
 from airflow_provider_we360.sandbox.server import serve
+from support.airflow_line import since
 from support.tls_server import https_server
 
 Told = dict[str, Any]
@@ -178,6 +179,7 @@ def test_the_fingerprint_tells_apart_what_no_document_tells(other_sandbox, told,
     assert found == says
 
 
+@since((3, 2), "before, Airflow's command line has no words of a provider's")
 def test_airflows_own_command_line_knows_it(sandbox):
     command = [sys.executable, "-m", "airflow", "we360", "check", "we360_default"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import json
 import logging
 from collections import defaultdict
@@ -15,6 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, Asset
 from airflow_provider_we360.errors import EmptyDayRefused, We360ConfigError
 from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
+from support.dag_runs import OneEvent
 from support.foreign_server import CUSTOMER_ID, PASSWORD, USERNAME, ForeignServer
 from support.stores import read
 
@@ -161,7 +163,7 @@ def test_a_group_is_loaded_again_as_it_is_today(sandbox, folder, load):
 def test_the_outlets_learn_rows_and_window(sandbox, folder, load):
     asset = Asset(uri=f"file://{folder}")
     event = SimpleNamespace(extra={})
-    result = load({asset: event}, outlets=[asset])
+    result = load(OneEvent(event), outlets=[asset])
     assert event.extra == {"report": "dynamic_report", "window": ["2026-06-01", "2026-06-10"], "rows": result["rows"]}
 
 
@@ -217,6 +219,15 @@ def test_a_missing_provider_says_what_to_install(sandbox, load, scheme, extra):
             load(path=f"{scheme}://bucket/we360")
     else:
         pytest.skip(f"{scheme}:// is served here")
+
+
+def test_a_universal_pathlib_that_this_airflow_cannot_work_with_is_named(sandbox, load, mocker):
+    error = getattr(importlib.import_module("upath.core"), "_IncompatibleProtocolError", None)
+    if error is None:
+        pytest.skip("universal-pathlib 0.3 and later: an older one works with every Airflow that takes it")
+    mocker.patch("airflow.providers.common.compat.sdk.ObjectStoragePath", side_effect=error("no path of this protocol"))
+    with pytest.raises(AirflowFailException, match=r"path: Airflow [\d.]+ opens no URL with .*'universal-pathlib<0\.3'"):
+        load(path="s3://bucket/we360")
 
 
 def test_a_connection_that_the_store_does_not_need_is_taken_all_the_same(sandbox, folder, load, monkeypatch):

@@ -14,6 +14,7 @@ from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.pseudonyms import PseudonymKey
 from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
+from support.airflow_line import AIRFLOW
 
 SECRET = "canary-key-0123456789-abcdefghijklmnop"
 OTHER = "canary-variable-0123456789-abcdefghijk"
@@ -64,9 +65,10 @@ def test_ids_and_emails_land_as_pseudonyms_and_join_as_before(sandbox, duckdb_fi
     assert comments["email"] == "Pseudonym (HMAC-SHA256) of: E-mail"
 
 
-def test_personal_columns_in_clear_are_named_in_the_log_and_pseudonyms_are_not(sandbox, duckdb_file, capfd):
+def test_personal_columns_in_clear_are_named_in_the_log_and_pseudonyms_are_not(sandbox, duckdb_file, capfd, caplog):
+    caplog.set_level(logging.INFO)
     load(columns=[*COLUMNS, "first_name"], pseudonymize=BOTH)
-    told = "".join(capfd.readouterr())
+    told = "".join(capfd.readouterr()) + caplog.text  # a task logs by structlog in Airflow 3, by logging in 2.11
     assert "Personal columns loaded in clear: first_name" in told
     assert "first_name, email" not in told
 
@@ -107,6 +109,11 @@ def test_files_hold_pseudonyms_and_a_new_key_takes_the_place_of_the_old_in_the_s
     assert found == [("v8_",)]
 
 
+ASKS_A_TASK = pytest.mark.skipif(
+    (3, 0) <= AIRFLOW < (3, 1), reason="outside of a task Airflow 3.0 does not say that there is no Variable, but ImportError"
+)
+
+
 @pytest.mark.parametrize(
     ("pseudonymize", "words"),
     [
@@ -117,7 +124,7 @@ def test_files_hold_pseudonyms_and_a_new_key_takes_the_place_of_the_old_in_the_s
         ({"identity_id": "conn:short"}, "less than 32 characters"),
         ({"identity_id": "conn:odd"}, "version must be 1 to 16 letters and digits"),
         ({"identity_id": "var:pseudonyms"}, "Airflow would show this Variable in clear"),
-        ({"identity_id": "var:missing_secret"}, "there is no such Variable"),
+        pytest.param({"identity_id": "var:missing_secret"}, "there is no such Variable", marks=ASKS_A_TASK),
         ({"email": "conn:people"}, "'email' is not among the columns"),
         ({"online_duration": "conn:people"}, "'online_duration' holds duration"),
         ("no json", "expected a mapping"),

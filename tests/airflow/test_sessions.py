@@ -8,16 +8,18 @@ import os
 
 import pytest
 from airflow.models.variable import Variable
-from airflow.models.xcom import XComModel
-from airflow.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, task
 from airflow.utils.session import create_session
 
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.operators.session import We360LoginOperator, We360LogoutOperator
+from support.airflow_line import AIRFLOW, before, since, xcom_model
 from support.dag_runs import run_here
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
+
+XComModel = xcom_model()
 
 REPORT = "/query/external/reports/dynamic_report"
 
@@ -36,6 +38,13 @@ def empty_variables():
     with create_session() as session:
         session.query(Variable).delete()
         session.query(XComModel).delete()
+
+
+@pytest.fixture
+def told(capsys, caplog):
+    """What tasks have logged: in Airflow 3 to standard output, in 2.11 through logging."""
+    caplog.set_level("INFO")
+    return lambda: capsys.readouterr().out if AIRFLOW >= (3, 0) else caplog.text
 
 
 @task
@@ -124,12 +133,12 @@ def test_a_logout_with_nothing_to_end_succeeds(xcom_mode):
     assert xcom_mode.ledger.counts["logouts"] == 1
 
 
-def test_without_a_login_task_the_process_logs_in_by_itself_says_so_once_and_logs_out(xcom_mode, capsys):
+def test_without_a_login_task_the_process_logs_in_by_itself_says_so_once_and_logs_out(xcom_mode, told):
     with DAG("we360_no_session", schedule=None) as dag:
         read()
     assert run(dag) == "success"
     assert (xcom_mode.ledger.logins, sum(xcom_mode.ledger.live_sessions().values())) == (1, 0)
-    assert capsys.readouterr().out.count("no We360LoginOperator") == 1
+    assert told().count("no We360LoginOperator") == 1
 
 
 def test_a_task_below_the_logout_logs_in_by_itself_and_leaves_no_session(xcom_mode):
@@ -141,11 +150,11 @@ def test_a_task_below_the_logout_logs_in_by_itself_and_leaves_no_session(xcom_mo
     assert ("login", "we360_token") not in xcoms()
 
 
-def test_two_login_tasks_of_one_connection_are_an_error_that_names_both(xcom_mode, capsys):
+def test_two_login_tasks_of_one_connection_are_an_error_that_names_both(xcom_mode, told):
     with DAG("we360_two_sessions", schedule=None) as dag:
         [We360LoginOperator(task_id="log_in_here"), We360LoginOperator(task_id="log_in_there")] >> read()
     assert run(dag) == "failed"
-    assert "log_in_here and log_in_there" in capsys.readouterr().out
+    assert "log_in_here and log_in_there" in told()
 
 
 def test_login_tasks_of_two_connections_stand_side_by_side(xcom_mode, monkeypatch):
@@ -162,11 +171,11 @@ def test_login_tasks_of_two_connections_stand_side_by_side(xcom_mode, monkeypatc
     assert sum(xcom_mode.ledger.live_sessions().values()) == 0
 
 
-def test_a_mapped_login_is_refused_by_name(xcom_mode, capsys):
+def test_a_mapped_login_is_refused_by_name(xcom_mode, told):
     with DAG("we360_mapped", schedule=None) as dag:
         We360LoginOperator.partial(task_id="login").expand(we360_conn_id=["we360_default"])
     assert run(dag) == "failed"
-    assert "cannot be mapped" in capsys.readouterr().out
+    assert "cannot be mapped" in told()
     assert xcom_mode.ledger.logins == 0
 
 
@@ -197,6 +206,20 @@ def test_the_test_button_touches_no_entry_and_logs_itself_out(sandbox):
     assert (sandbox.ledger.logins, sum(sandbox.ledger.live_sessions().values())) == (1, 0)
 
 
+IN_2 = "plain Python reaches the Variables, and with them the session of all tasks"
+
+
+@before((3, 0), IN_2)
+def test_plain_python_of_airflow_2_shares_the_session_of_all_tasks(sandbox):
+    for _ in range(2):
+        hook = We360Hook()
+        assert hook.get_conn().post(REPORT, json={}).status_code in (200, 400, 422)
+        hook.close()
+    assert (sandbox.ledger.logins, sum(sandbox.ledger.live_sessions().values())) == (1, 1)
+    assert len(variables()) == 1
+
+
+@since((3, 0), f"before, {IN_2}")
 def test_plain_python_logs_in_for_itself_and_out_again(sandbox):
     hook = We360Hook()
     assert hook.get_conn().post(REPORT, json={}).status_code in (200, 400, 422)
@@ -204,6 +227,7 @@ def test_plain_python_logs_in_for_itself_and_out_again(sandbox):
     assert (sandbox.ledger.logins, sum(sandbox.ledger.live_sessions().values())) == (1, 0)
 
 
+@since((3, 0), f"before, {IN_2}")
 def test_a_wrong_password_in_plain_python_is_asked_once_by_each_hook(sandbox):
     sandbox.identity.change_account(password="changed")
     for _ in range(3):

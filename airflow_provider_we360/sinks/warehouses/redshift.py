@@ -81,6 +81,10 @@ class _Staging:
                 'sql_conn_id: Redshift takes its rows from S3: pip install "airflow-provider-we360[redshift]"'
             ) from None
         except Exception as error:  # noqa: BLE001 - each file system has its own, whose text may hold a signed URL
+            from airflow_provider_we360._compat import paths_cannot_open
+
+            if reason := paths_cannot_open(error):
+                raise We360ConfigError(f"sql_conn_id: Redshift takes its rows from S3, and {reason}") from None
             raise SinkError(
                 f"sql_conn_id: cannot write to {self.root} ({type(error).__name__}); nothing was changed. Check that the "
                 f"bucket exists and that AWS Connection {self.aws_conn_id!r} may list, write and delete there"
