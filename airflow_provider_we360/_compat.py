@@ -20,6 +20,7 @@ __all__ = [
     "find_connection",
     "get_fernet",
     "get_xcom",
+    "has_file_system",
     "hook_lineage_collector",
     "is_masked_by_name",
     "mask_secret",
@@ -147,6 +148,17 @@ def connection_of(place: Any) -> str | None:
     """The Connection of an ObjectStoragePath. Up to Airflow 3.0 it is one of the path's options."""
     found = place.conn_id if hasattr(place, "conn_id") else place.storage_options.get("conn_id")
     return None if found is None else str(found)
+
+
+def has_file_system(scheme: str) -> bool:
+    """Whether an installed Airflow provider serves such URLs. Airflow 3.0 has moved the paths, and not yet this."""
+    for place in ("airflow.sdk.io", "airflow.io"):
+        try:
+            has_fs = importlib.import_module(place).has_fs
+        except (ImportError, AttributeError):
+            continue
+        return bool(has_fs(scheme))
+    return False
 
 
 def paths_cannot_open(error: Exception) -> str | None:

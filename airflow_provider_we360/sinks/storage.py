@@ -253,7 +253,7 @@ def _reached(path: str, scheme: str, conn_id: str | None) -> tuple[Any, Any]:
     """The place, and the file system that it lies in."""
     from airflow.providers.common.compat.sdk import AirflowException, ObjectStoragePath
 
-    from airflow_provider_we360._compat import connection_of, paths_cannot_open
+    from airflow_provider_we360._compat import connection_of, has_file_system, paths_cannot_open
 
     argument = "path" if conn_id is None and "@" in urlsplit(path).netloc else "object_storage_conn_id"
     try:
@@ -266,7 +266,7 @@ def _reached(path: str, scheme: str, conn_id: str | None) -> tuple[Any, Any]:
     except (AirflowException, ImportError, LookupError, TypeError, ValueError) as error:
         if reason := paths_cannot_open(error):
             raise We360ConfigError(f"path: {reason}") from None
-        if isinstance(error, ImportError) or not _is_served(scheme):
+        if isinstance(error, ImportError) or not has_file_system(scheme):
             raise _not_installed(path, scheme, error) from None
         raise We360ConfigError(
             f"{argument}: what it gives does not open {scheme}:// ({_kind(error)}); name a Connection of that store, and look "
@@ -294,13 +294,6 @@ def _require_connection(effective: str | None, in_url: str | None, argument: str
                 f"{'object_storage_conn_id' if argument else 'path'}: there is no Connection {effective!r}; create it, or name "
                 "another"
             ) from None
-
-
-def _is_served(scheme: str) -> bool:
-    """Whether an installed Airflow provider serves such URLs."""
-    from airflow.providers.common.compat.sdk import io  # type: ignore[attr-defined]
-
-    return bool(io.has_fs(scheme))
 
 
 def _not_installed(path: str, scheme: str, error: Exception) -> We360ConfigError:

@@ -195,9 +195,11 @@ def test_the_healthy_way_logs_no_error(xcom_mode, capsys, caplog):
         login >> read() >> logout
         login >> logout
     assert run(dag) == "success"
-    out, err = capsys.readouterr()
+    told = "".join([*capsys.readouterr(), caplog.text])
     assert "We360 session ended" in caplog.text
-    assert "error" not in (out + err + caplog.text).lower()
+    # Airflow 3.0 calls it an error of its own that there is no Variable or XCom of a name.
+    ours = [line for line in told.splitlines() if "[airflow.sdk.api.client]" not in line]
+    assert "error" not in "\n".join(ours).lower()
 
 
 def test_the_test_button_touches_no_entry_and_logs_itself_out(sandbox):

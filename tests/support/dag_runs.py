@@ -47,6 +47,7 @@ def make_known(dag: Any) -> None:
             from airflow.models import dagbag
 
             older: Any = dagbag.DagBag(dag_folder=empty, include_examples=False)
+            dag.relative_fileloc = dag.relative_fileloc or "in_no_file.py"
             older.bag_dag(dag)
             older.sync_to_db("dags-folder", None)
 
