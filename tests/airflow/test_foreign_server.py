@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from support.airflow_line import AIRFLOW
+from support.airflow_line import AIRFLOW, without_debug_of_3_0
 from support.foreign_server import CUSTOMER_ID, PASSWORD, USERNAME, ForeignServer
-
-ASKS_TO_MASK = re.compile(r"^.*\bSending request +.*msg=MaskSecret\(value=.*$", re.MULTILINE)
-"""``airflow dags test`` of Airflow 3.0 logs at DEBUG: each secret that Airflow is asked to mask, once (SECURITY.md)."""
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
 
@@ -73,5 +69,5 @@ def test_ten_days_loaded_twice_are_that_servers_truth_with_one_login_and_nothing
         assert (server.logins, server.live_sessions) == (1, 1)
         people = {str(row[name]) for row in truth.values() for name in ("first_name", "email", "identity_id") if row.get(name)}
         secrets = {PASSWORD, USERNAME, *people, "eyJ"}
-        told = ASKS_TO_MASK.sub("", once + twice) if (3, 0) <= AIRFLOW < (3, 2) else once + twice
+        told = without_debug_of_3_0(once + twice)
         assert not {secret for secret in secrets if secret in told}

@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.hooks.we360 import We360Hook
+from support.airflow_line import without_debug_of_3_0
 from support.mini_api import FakeTime
 
 DAY = dt.date(2026, 6, 1)
@@ -34,7 +35,7 @@ def everything(caplog, capfd, airflow_home):
         files = [
             path for path in airflow_home.rglob("*") if path.is_file() and path.suffix in {".db", ".log", ".cfg", ".db-wal"}
         ]
-        return "".join([caplog.text, out, err, *(path.read_bytes().decode("latin-1") for path in files)])
+        return "".join([caplog.text, without_debug_of_3_0(out), err, *(path.read_bytes().decode("latin-1") for path in files)])
 
     yield read
     for name in ("httpx", "httpcore", "airflow_provider_we360"):
