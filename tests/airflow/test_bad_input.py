@@ -19,6 +19,7 @@ from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
 from airflow_provider_we360.sandbox.server import serve
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
+from support.airflow_line import since
 from support.dag_runs import OneEvent
 
 NOON = dt.datetime(2026, 6, 3, 6, 30, tzinfo=dt.UTC)
@@ -311,6 +312,7 @@ def test_lookback_is_refused_in_summary_as_windows_would_overlap(we360):
         load(mode="summary", table="sums", lookback_days=7)
 
 
+@since((3, 0), "before, plain Python reaches the Variables, and asks once more after 90 s")
 def test_a_wrong_password_fails_the_task_at_once_also_where_a_dag_uses_the_client_directly(we360, sandbox):
     we360(password="wrong-canary")
     with pytest.raises(AirflowFailException, match="Login or Password"):

@@ -12,8 +12,10 @@ from matrix.cells import Cell
 
 ROOT = Path(__file__).resolve().parents[2]
 VENVS = ROOT / ".cache" / "matrix"
-COPIED = ("pyproject.toml", "example_dags", "tests/airflow", "tests/conftest.py", "tests/support")
+COPIED = ("README.md", "docs", "example_dags", "pyproject.toml", "tests/airflow", "tests/conftest.py", "tests/support")
 """The tier, and what it stands on."""
+NOT_COPIED = ("__pycache__", "_build", "test_docs.py")
+"""``test_docs.py`` runs what the pages show, which is written for the newest Airflow."""
 _VERSIONS = """
 import importlib.metadata, pathlib, sys
 import airflow_provider_we360 as package
@@ -64,7 +66,7 @@ def copy_tests(room: Path) -> None:
         source, target = ROOT / name, room / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns(*NOT_COPIED))
         else:
             shutil.copy(source, target)
 

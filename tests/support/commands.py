@@ -85,8 +85,15 @@ def _airflow_parser() -> Any:
     return cli_parser.get_parser()
 
 
+class _Told(io.StringIO):
+    """Standard output to read afterwards. Airflow 2.11 asks for its number, to know it from a file: no file has this one."""
+
+    def fileno(self) -> int:
+        return -1
+
+
 def _printed(call: Callable[[], Any]) -> tuple[int, str]:
-    told = io.StringIO()
+    told = _Told()
     try:
         with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
             code = call()
