@@ -71,15 +71,17 @@ def test_an_example_loads_yesterday_and_the_week_before_it(example, sandbox, hol
         wait.settle_hours = 0
     run = dag.test(run_conf=conf)
     assert set(states(run).values()) == {"success"}
-    holds(TODAY - 8 * DAY, TODAY - DAY, table)
+    holds(*days_of(run, lookback_days=7), table)
 
 
 @pytest.mark.usefixtures("airflow_db")
 def test_the_weekly_sweep_loads_thirty_five_days_and_writes_them_down(example, holds, duckdb_file):
-    assert example("we360_weekly_sweep").test().state == "success"
-    holds(TODAY - 35 * DAY, TODAY - DAY)
+    run = example("we360_weekly_sweep").test()
+    assert run.state == "success"
+    first, last = days_of(run, lookback_days=34)
+    holds(first, last)
     logged = ask(duckdb_file, "SELECT count(*), min(day), max(day) FROM we360_load_log")
-    assert logged == [(35, TODAY - 35 * DAY, TODAY - DAY)]
+    assert logged == [((last - first).days + 1, first, last)]
 
 
 @pytest.mark.usefixtures("airflow_db")
@@ -112,7 +114,8 @@ def test_the_history_is_a_task_a_month_and_a_month_that_failed_is_all_that_is_ru
 
 @pytest.mark.usefixtures("airflow_db", "sandbox")
 def test_the_downstream_dag_sums_up_the_days_that_are_there_however_often_it_runs(example, duckdb_file):
-    assert example("we360_to_duckdb").test().state == "success"
+    days = {"window_start": str(TODAY - 8 * DAY), "window_end": str(TODAY - DAY)}
+    assert example("we360_to_duckdb").test(run_conf=days).state == "success"
     for _ in range(2):
         assert example("we360_downstream").test().state == "success"
     sums = "SELECT attendance_date, group_name, people FROM we360_team_days ORDER BY ALL"
