@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -98,13 +99,13 @@ class LocalStorage(Storage):
 
     def require_folder(self) -> None:
         for place in (self._folder, *self._folder.parents):
-            with self.explained("look"):
-                if place.is_dir():
+            with self.explained("look"), suppress(FileNotFoundError, NotADirectoryError):
+                # One look: between two, a sibling may make the folder.
+                if stat.S_ISDIR(place.stat().st_mode):
                     return
-                if place.exists():
-                    raise We360ConfigError(
-                        f"path: {self.root} cannot be a folder, as {place} is a file; name a folder, which may be absent"
-                    )
+                raise We360ConfigError(
+                    f"path: {self.root} cannot be a folder, as {place} is a file; name a folder, which may be absent"
+                )
 
     def open(self, name: str) -> IO[bytes] | None:
         with self.explained(f"read {name}"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column
 from airflow_provider_we360.sinks.base import OnEmpty
 from airflow_provider_we360.sinks.formats import FileFormat
-from airflow_provider_we360.sinks.storage import Storage
+from airflow_provider_we360.sinks.storage import LocalStorage, Storage
 from support import loads
 from support.cloud_stores import Cloud
 from support.loads import COLUMNS, LOADED_AT, SUMS, batch, day, load, row, rows, summary
@@ -344,6 +345,20 @@ def test_a_task_killed_while_it_writes_leaves_the_old_file_and_the_next_sweeps_w
     Store(str(tmp_path)).storage.put("a/b.csv", b"new")
     assert sorted(place.name for place in (tmp_path / "a").iterdir()) == [".b.csv.mine.part", "b.csv"]
     assert (tmp_path / "a/b.csv").read_bytes() == b"new"
+
+
+def test_a_folder_that_a_sibling_makes_while_it_is_looked_at_is_no_file(tmp_path: Path) -> None:
+    class MadeMeanwhile(type(tmp_path)):  # type: ignore[misc]
+        def stat(self, **how: Any) -> os.stat_result:
+            try:
+                return super().stat(**how)
+            except FileNotFoundError:
+                Path(str(self)).mkdir()
+                raise
+
+    folder = MadeMeanwhile(tmp_path / "days")
+    LocalStorage(str(folder), folder).require_folder()
+    assert Path(str(folder)).is_dir()
 
 
 def test_two_loads_at_once_leave_the_whole_file_of_one(local: Store) -> None:
