@@ -61,7 +61,8 @@ class Cloud:
     @classmethod
     def opened(cls, *given: Any) -> Cloud:
         cloud = cls(*given)
-        Store(f"{cloud.scheme}://{cloud.bucket}", conn_id=cloud.connection()).place.fs.mkdir(cloud.bucket)
+        with suppress(FileExistsError):  # two servers of moto in one process have one memory
+            Store(f"{cloud.scheme}://{cloud.bucket}", conn_id=cloud.connection()).place.fs.mkdir(cloud.bucket)
         return cloud
 
 
