@@ -75,6 +75,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     by_day: dict[str, bytes]
+    page_after: bytes
     latency_s: float
     requests = 0
 
@@ -95,8 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             Handler.requests += 1
             time.sleep(self.latency_s)
             asked = json.loads(body)
-            empty = b'{"data": [], "pagination": {"total_records": 0, "has_next": false}}'
-            answer = self.by_day[asked["start_date"][:10]] if asked["page"] == 1 else empty
+            answer = self.by_day[asked["start_date"][:10]] if asked["page"] == 1 else self.page_after
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
         self.wfile.write(head.encode() + answer)
 
@@ -111,6 +111,8 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0.0)
     arguments = parser.parse_args()
     Handler.by_day = answers(arguments.days, arguments.employees)
+    pages = {"page": 2, "limit": arguments.employees, "total_records": arguments.employees, "has_next": False}
+    Handler.page_after = json.dumps({"data": [], "pagination": pages}).encode()
     Handler.latency_s = arguments.latency_ms / 1000
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     print(server.server_port, flush=True)
