@@ -68,7 +68,7 @@ def told(outcomes: list[Outcome]) -> str:
         )
         for one in outcomes
     ]
-    return "\n".join("{:<13}{:<8}{:<9}{:>7}{:>9}{:>8}{:>9}  {}".format(*row).rstrip() for row in rows)
+    return "\n".join("{:<15}{:<8}{:<9}{:>7}{:>9}{:>8}{:>9}  {}".format(*row).rstrip() for row in rows)
 
 
 def _env() -> dict[str, str]:
