@@ -48,7 +48,12 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 
 def host_and_port(url: httpx.URL) -> str:
     """As a firewall's rule names it."""
-    return f"{url.host}:{url.port or _DEFAULT_PORTS[url.scheme]}"
+    return f"{url.host}:{port_of(url)}"
+
+
+def port_of(url: httpx.URL) -> int:
+    """The port of an http or https URL, also where it does not say it."""
+    return url.port or _DEFAULT_PORTS[url.scheme]
 
 
 def connection_trouble(error: httpx.RequestError, url: httpx.URL, needed: Sequence[str] = ()) -> str:

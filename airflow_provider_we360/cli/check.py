@@ -14,11 +14,11 @@ from airflow_provider_we360.cli.checklist import Outcome, Step
 from airflow_provider_we360.connection import ConnectionLike, We360Settings, parse_connection
 from airflow_provider_we360.errors import We360ConfigError, We360Error
 from airflow_provider_we360.hooks.trial import Reached, Trial
+from airflow_provider_we360.transport import port_of
 from airflow_provider_we360.types import Clock
 
 STEPS = ("connection", "names", "API host", "login server", "login", "report", "logout")
 EXPIRES_SOON = dt.timedelta(days=14)
-_DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class Check:
@@ -92,7 +92,7 @@ class Check:
         found = []
         for url in dict.fromkeys((settings.api_url, settings.auth_url)):
             try:
-                answers = self._resolve(url.host, url.port or _DEFAULT_PORTS[url.scheme], type=socket.SOCK_STREAM)
+                answers = self._resolve(url.host, port_of(url), type=socket.SOCK_STREAM)
             except OSError:
                 raise We360ConfigError(
                     f"{url.host} has no address here; check the spelling in the Connection, and let the network team make "

@@ -56,14 +56,13 @@ class Refused(RequestRejected):
     """The server refused the request as it was. :class:`TooLarge` where a smaller page may do."""
 
     def __str__(self) -> str:
-        return f"{super().__str__()}; {RequestRejected.remedy}"
+        return f"{super().__str__()}; {self.remedy}"
 
 
 class TooLarge(Refused):
     """HTTP 413, or more bytes than may be held in memory: ask for less at once."""
 
-    def __str__(self) -> str:
-        return f"{RequestRejected.__str__(self)}; load fewer columns, or fewer people at once by a filter"
+    remedy = "load fewer columns, or fewer people at once by a filter"
 
 
 def parse_answer(response: httpx.Response, decoder: RowDecoder) -> Answer:
