@@ -33,6 +33,8 @@ _PASSING_WORDS = re.compile(
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _CODES = ("status", "code", "statusCode", "status_code", "error_code", "errorCode")
 _LONGEST_ROW = 65_536
+_ROWS = b"0.0360"
+"""Stands for the rows while what is around them is read."""
 _REQUEST_IDS = ("x-request-id", "x-correlation-id", "x-amzn-requestid", "cf-ray")
 
 
@@ -99,13 +101,20 @@ def _given(rows: pa.RecordBatch, data: bytes) -> frozenset[str] | None:
     """The columns of the first row, and those asked for that any row has: a server may leave out what is null."""
     if rows.num_rows == 0:
         return None
-    first = data[data.find(b"{") :][:_LONGEST_ROW]
+    begin = data.find(b"{")
+    names = _names(data[begin : data.find(b"}", begin) + 1]) or _names(data[begin : begin + _LONGEST_ROW])
+    told = zip(rows.schema.names, rows.columns, strict=True)
+    return names.union(
+        name for name, column in told if column.null_count < rows.num_rows or f'"{name}"'.encode() in data
+    )
+
+
+def _names(text: bytes) -> frozenset[str]:
+    """The names of the object that a text begins with; none where it holds no whole one."""
     try:
-        names = frozenset(json.JSONDecoder().raw_decode(first.decode(errors="replace"))[0])
+        return frozenset(json.JSONDecoder().raw_decode(text.decode(errors="replace"))[0])
     except (ValueError, RecursionError):
-        names = frozenset()
-    is_null = {name: rows.column(name).null_count == rows.num_rows for name in rows.schema.names}
-    return names | {name for name, nothing in is_null.items() if not nothing or f'"{name}"'.encode() in data}
+        return frozenset()
 
 
 def _request_id(response: httpx.Response) -> str | None:
@@ -115,6 +124,29 @@ def _request_id(response: httpx.Response) -> str | None:
 
 def _fields(content: bytes) -> Mapping[str, msgspec.Raw] | None:
     """The top-level fields, unread; None where the body is no JSON object."""
+    return _fields_around_rows(content) or _fields_in_full(content)
+
+
+def _fields_around_rows(content: bytes) -> Mapping[str, msgspec.Raw] | None:
+    """As ``_fields``, of an answer whose rows are flat, without looking through them; None where that cannot be told.
+
+    Between the first bracket before an object and the last one behind one stand the rows, if no other bracket does, and if
+    what is around is an object in whose ``data`` they stand.
+    """
+    begin, end = content.find(b"[{"), content.rfind(b"}]") + 2
+    if not 0 <= begin < end:
+        return None
+    before, after = content[:begin], content[end:]
+    if content.find(b"[", begin + 1, end) >= 0 or content.find(b"]", begin, end - 1) >= 0 or _ROWS in before or _ROWS in after:
+        return None
+    try:
+        fields = msgspec.json.decode(before + _ROWS + after, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return {**fields, "data": msgspec.Raw(content[begin:end])} if bytes(fields.get("data", b"")) == _ROWS else None
+
+
+def _fields_in_full(content: bytes) -> Mapping[str, msgspec.Raw] | None:
     try:
         return msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

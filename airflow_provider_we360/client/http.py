@@ -83,7 +83,8 @@ def send_whole(
 
 def _tls(settings: We360Settings) -> ssl.SSLContext | bool:
     if settings.ca_bundle is None:
-        return True
+        is_used = "https" in (settings.api_url.scheme, settings.auth_url.scheme)
+        return True if is_used else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which trusts nobody, and loads no certificates
     try:
         return ssl.create_default_context(cafile=settings.ca_bundle)
     except (OSError, ssl.SSLError):

@@ -60,6 +60,8 @@ def require_pseudonymizable(keys: Mapping[str, PseudonymKey], columns: tuple[Col
 
 def pseudonymized(batch: RowBatch, keys: Mapping[str, PseudonymKey]) -> RowBatch:
     """The batch with pseudonyms in these columns; a missing value stays missing. Columns that it lacks are passed over."""
+    if not keys:
+        return batch
     columns = tuple(_named(column) if column.name in keys else column for column in batch.columns)
     rows = batch.to_arrow()
     for number, column in enumerate(columns):

@@ -68,13 +68,17 @@ class Layout:
 
         self.schema = _schema(load)
         self.labels = [column.name for column in load.all_columns if column.kind is Kind.TEXT and column.name not in load.key]
-        self._ours = [pa.scalar(value, self.schema.field(column.name).type) for column, value in load.constants.items()]
+        self._values = [pa.scalar(value, self.schema.field(column.name).type) for column, value in load.constants.items()]
+        self._repeated: list[pa.Array] = [pa.repeat(value, 0) for value in self._values]
 
     def whole(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The rows with our own columns before them."""
         import pyarrow as pa
 
-        ours = [pa.repeat(value, rows.num_rows) for value in self._ours]
+        count = rows.num_rows
+        if count > len(self._repeated[0]):
+            self._repeated = [pa.repeat(value, count) for value in self._values]  # shorter files take a part of it
+        ours = [column.slice(0, count) for column in self._repeated]
         return pa.RecordBatch.from_arrays([*ours, *rows.columns], schema=self.schema)
 
 

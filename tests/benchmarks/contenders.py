@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import os
 import resource
@@ -113,6 +114,7 @@ def main() -> None:
     if name.startswith("ours"):
         share_a_token()
     run(1, f"{TABLE}_warm")  # imports, connections, the token
+    gc.freeze()  # as Airflow's LocalExecutor does before it forks a task: what was loaded is not collected over and over
     urllib.request.urlopen(url).read()
     began, used = time.perf_counter(), time.process_time()
     run(days, TABLE)
