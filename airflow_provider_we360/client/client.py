@@ -59,23 +59,22 @@ class We360Client:
         gate = Gate(max_parallel_requests, clock=self._clock, sleep=self._sleep)
         extract, rows, reader = self._first_slice(extract, gate, tally)
         queries = extract.queries()
+        first = next(queries)
         ahead = _Ahead(WAITING_PER_REQUEST * max_parallel_requests, rows)
-        yield _batch(extract, next(queries), rows)
         pool = ThreadPoolExecutor(max_parallel_requests, thread_name_prefix="we360")
+        waiting: deque[tuple[Query, Future[pa.RecordBatch]]] = deque()
         failures: list[BaseException] = []
 
-        def submit(query: Query) -> tuple[Query, Future[pa.RecordBatch]]:
-            future = pool.submit(reader.read, query)
-            future.add_done_callback(lambda done: _give_up_after(done, gate, failures))
-            return query, future
+        def ask_ahead() -> None:
+            while ahead.has_room_for([future for _, future in waiting]) and (query := next(queries, None)):
+                future = pool.submit(reader.read, query)
+                future.add_done_callback(lambda done: _give_up_after(done, gate, failures))
+                waiting.append((query, future))
 
         try:
-            waiting: deque[tuple[Query, Future[pa.RecordBatch]]] = deque()
-            while True:
-                while ahead.has_room_for([future for _, future in waiting]) and (following := next(queries, None)):
-                    waiting.append(submit(following))
-                if not waiting:
-                    return
+            ask_ahead()  # while whoever takes the rows gets ready
+            yield _batch(extract, first, rows)
+            while waiting:
                 query, future = waiting.popleft()
                 try:
                     rows = future.result()
@@ -83,6 +82,7 @@ class We360Client:
                     raise failures[0] from None
                 ahead.learn(rows)
                 yield _batch(extract, query, rows)
+                ask_ahead()
         finally:
             # Nobody waits for threads that are no longer needed: a task that timed out must end now.
             gate.stop()

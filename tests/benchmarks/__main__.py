@@ -25,7 +25,7 @@ from benchmarks import page
 EMPLOYEES = 500
 OURS = ("ours, append x1", "ours, append x4")
 REFERENCES = ("reference x1", "reference x4")
-KEYED = ("reference, keyed x1", "reference, keyed x4", "ours, replace_window x4")
+KEYED = ("reference, keyed x1", "reference, keyed x4", "ours, replace_window x1", "ours, replace_window x4")
 CONTENDERS = {
     "postgres": (
         *(*REFERENCES, *OURS, "ours, append without ADBC x4", *KEYED),
