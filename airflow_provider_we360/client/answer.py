@@ -104,9 +104,7 @@ def _given(rows: pa.RecordBatch, data: bytes) -> frozenset[str] | None:
     begin = data.find(b"{")
     names = _names(data[begin : data.find(b"}", begin) + 1]) or _names(data[begin : begin + _LONGEST_ROW])
     told = zip(rows.schema.names, rows.columns, strict=True)
-    return names.union(
-        name for name, column in told if column.null_count < rows.num_rows or f'"{name}"'.encode() in data
-    )
+    return names.union(name for name, column in told if column.null_count < rows.num_rows or f'"{name}"'.encode() in data)
 
 
 def _names(text: bytes) -> frozenset[str]:
