@@ -141,7 +141,7 @@ def _fields_around_rows(content: bytes) -> Mapping[str, msgspec.Raw] | None:
         fields = msgspec.json.decode(before + _ROWS + after, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return {**fields, "data": msgspec.Raw(content[begin:end])} if bytes(fields.get("data", b"")) == _ROWS else None
+    return {**fields, "data": msgspec.Raw(memoryview(content)[begin:end])} if bytes(fields.get("data", b"")) == _ROWS else None
 
 
 def _fields_in_full(content: bytes) -> Mapping[str, msgspec.Raw] | None:
