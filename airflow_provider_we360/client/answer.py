@@ -122,7 +122,7 @@ def _request_id(response: httpx.Response) -> str | None:
 
 def _fields(content: bytes) -> Mapping[str, msgspec.Raw] | None:
     """The top-level fields, unread; None where the body is no JSON object."""
-    return _fields_around_rows(content) or _fields_in_full(content)
+    return _fields_around_rows(content) or _raw_fields(content) or _fields_of_a_dialect(content)
 
 
 def _fields_around_rows(content: bytes) -> Mapping[str, msgspec.Raw] | None:
@@ -137,18 +137,17 @@ def _fields_around_rows(content: bytes) -> Mapping[str, msgspec.Raw] | None:
     before, after = content[:begin], content[end:]
     if content.find(b"[", begin + 1, end) >= 0 or content.find(b"]", begin, end - 1) >= 0 or _ROWS in before or _ROWS in after:
         return None
-    try:
-        fields = msgspec.json.decode(before + _ROWS + after, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    fields = _raw_fields(before + _ROWS + after)
+    if fields is None or bytes(fields.get("data", b"")) != _ROWS:
         return None
-    return {**fields, "data": msgspec.Raw(memoryview(content)[begin:end])} if bytes(fields.get("data", b"")) == _ROWS else None
+    return {**fields, "data": msgspec.Raw(memoryview(content)[begin:end])}
 
 
-def _fields_in_full(content: bytes) -> Mapping[str, msgspec.Raw] | None:
+def _raw_fields(content: bytes) -> dict[str, msgspec.Raw] | None:
     try:
         return msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _fields_of_a_dialect(content)
+        return None
 
 
 def _fields_of_a_dialect(content: bytes) -> Mapping[str, msgspec.Raw] | None:

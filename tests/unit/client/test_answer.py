@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_we360.client.answer import _ROWS, _fields_around_rows, _fields_in_full
+from airflow_provider_we360.client.answer import _ROWS, _fields, _fields_around_rows
 
 NASTY = ["}]", "[{", "]", '"', '\\"', "}],", ', "data": [{', _ROWS.decode(), "}]}", "\\", "ü", ""]
 texts = st.lists(st.sampled_from(NASTY) | st.text(max_size=3), max_size=3).map("".join)
@@ -32,7 +32,7 @@ def taken_apart(fields):
 def test_what_is_taken_apart_without_its_rows_is_what_stands_there(answer, indent, is_ascii):
     content = json.dumps(answer, indent=indent, ensure_ascii=is_ascii).encode()
     assert taken_apart(_fields_around_rows(content)) in (None, answer)
-    assert taken_apart(_fields_in_full(content)) == answer
+    assert taken_apart(_fields(content)) == answer
 
 
 @given(answers, st.data())
@@ -64,4 +64,4 @@ def test_the_rows_of_a_usual_answer_are_not_looked_through():
 def test_a_list_within_a_row_is_looked_through():
     content = json.dumps({"data": [{"a": [1]}]}).encode()
     assert _fields_around_rows(content) is None
-    assert taken_apart(_fields_in_full(content)) == json.loads(content)
+    assert taken_apart(_fields(content)) == json.loads(content)

@@ -18,7 +18,7 @@ from airflow_provider_we360.client.answer import TooLarge
 from airflow_provider_we360.client.bounds import counted, unpacked
 from airflow_provider_we360.client.exchange import Exchange, Tally, TimedOut
 from airflow_provider_we360.client.gate import Gate
-from airflow_provider_we360.client.http import LARGEST_ANSWER_BYTES, build_http_client, send_whole
+from airflow_provider_we360.client.http import LARGEST_ANSWER_BYTES, _tls, build_http_client, send_whole
 from airflow_provider_we360.client.report import Query
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
 from airflow_provider_we360.sandbox.http_faults import _zeros
@@ -313,3 +313,12 @@ def a_certificate(place):
     form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     place.write_bytes(key.private_bytes(*form) + certificate.public_bytes(serialization.Encoding.PEM))
     return place
+
+
+def test_a_client_that_speaks_no_https_loads_no_certificates_and_trusts_nobody():
+    http, https = httpx.URL("http://127.0.0.1:1"), httpx.URL("https://auth.example.com")
+    plain = _tls(settings_for(Sandbox(SandboxConfig()), api_url=http, auth_url=http))
+    assert isinstance(plain, ssl.SSLContext)
+    assert plain.verify_mode == ssl.CERT_REQUIRED
+    assert not plain.get_ca_certs()
+    assert _tls(settings_for(Sandbox(SandboxConfig()), api_url=http, auth_url=https)) is True

@@ -46,6 +46,20 @@ def test_days_come_in_order_however_long_each_takes():
     assert [batch.window[0].day for batch in batches(answer)] == list(range(1, 31))
 
 
+def test_other_days_are_asked_for_while_the_target_still_has_the_first_one():
+    is_asked = threading.Event()
+
+    def answer(asked):
+        if asked["start_date"][8:10] != "01":
+            is_asked.set()
+        return rows(asked)
+
+    days = batches(answer)
+    next(days)
+    assert is_asked.wait(timeout=10)
+    days.close()
+
+
 def test_a_refusal_that_lists_good_columns_costs_only_the_bad_one():
     def answer(asked):
         if "shift_name" in asked["columns"]:
