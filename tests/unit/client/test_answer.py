@@ -25,6 +25,7 @@ def taken_apart(fields):
 
 @given(answers, st.sampled_from([None, 1]), st.booleans())
 @example({"data": [{"a": "}], "}], "errors": []}, None, False)
+@example({"data": [{"a": 1}], "rows": [{"b": 2}]}, None, False)
 @example({"columns": [{"a": 1}], "data": [{"b": 2}]}, None, False)
 @example({"rows": [{"a": 1}], "data": float(_ROWS)}, None, False)
 @example({"more": {"data": [{"a": 1}]}, "data": None}, None, False)
@@ -63,5 +64,11 @@ def test_the_rows_of_a_usual_answer_are_not_looked_through():
 
 def test_a_list_within_a_row_is_looked_through():
     content = json.dumps({"data": [{"a": [1]}]}).encode()
+    assert _fields_around_rows(content) is None
+    assert taken_apart(_fields(content)) == json.loads(content)
+
+
+def test_what_stands_for_the_rows_is_not_taken_for_them_where_the_server_writes_it():
+    content = b'{"rows": [{"a": 1}], "data": ' + _ROWS + b"}"
     assert _fields_around_rows(content) is None
     assert taken_apart(_fields(content)) == json.loads(content)
