@@ -125,7 +125,8 @@ def find_connection(conn_id: str) -> Any:
     except Exception as error:  # noqa: BLE001 - each secrets backend has errors of its own
         raise We360ConfigError(
             f"Connection {conn_id!r} is not found from here ({type(error).__name__}); check its id, that this runs with "
-            "the deployment's own settings (AIRFLOW_HOME, secrets backend), or give it as AIRFLOW_CONN_" + conn_id.upper()
+            "the deployment's own settings (AIRFLOW_HOME, secrets backend), or give it as AIRFLOW_CONN_"
+            + conn_id.upper()
         ) from None
 
 
@@ -168,7 +169,9 @@ def paths_cannot_open(error: Exception) -> str | None:
     """
     if type(error).__name__ != "_IncompatibleProtocolError":
         return None
-    airflow, library = (importlib.metadata.version(name) for name in ("apache-airflow", "universal-pathlib"))
+    airflow, library = (
+        importlib.metadata.version(name) for name in ("apache-airflow", "universal-pathlib")
+    )
     return (
         f"Airflow {airflow} opens no URL with universal-pathlib {library}; install the one it was made for, "
         "pip install 'universal-pathlib<0.3', as Airflow's own constraints do"

@@ -35,11 +35,15 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     :raises ValueError: where it is of another form, or names no report that there is.
     """
     if "@" in uri.netloc:
-        raise ValueError(f"URI {SCHEME}:// takes no user name or password; write {FORM} (an @ in a Customer ID is %40)")
+        raise ValueError(
+            f"URI {SCHEME}:// takes no user name or password; write {FORM} (an @ in a Customer ID is %40)"
+        )
     if not uri.netloc:
         raise ValueError(f"URI {SCHEME}:// names no Customer ID; write {FORM}")
     if uri.query:
-        raise ValueError(f"URI {SCHEME}:// takes no query; write {FORM}: days, mode and filters are no part of it")
+        raise ValueError(
+            f"URI {SCHEME}:// takes no query; write {FORM}: days, mode and filters are no part of it"
+        )
     report = uri.path.strip("/")
     if report not in reports.names():
         known = ", ".join(reports.names())
@@ -49,7 +53,9 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     return uri._replace(netloc=quote(unquote(uri.netloc), safe=""), path=f"/{report}")
 
 
-def create_asset(*, customer_id: str, report: str = "dynamic_report", extra: dict[str, Any] | None = None) -> Asset:
+def create_asset(
+    *, customer_id: str, report: str = "dynamic_report", extra: dict[str, Any] | None = None
+) -> Asset:
     """The asset of a tenant's report.
 
     :param customer_id: as it stands in the Connection.

@@ -132,19 +132,31 @@ def parse_connection(conn: ConnectionLike) -> We360Settings:
     login = _required(conn.login, where, "Login", "the e-mail of the We360 account")
     password = conn.password
     if not password:
-        raise We360ConfigError(f"{where}: Password is missing; enter the password of the We360 account")
+        raise We360ConfigError(
+            f"{where}: Password is missing; enter the password of the We360 account"
+        )
     if (conn.schema or "").strip():
-        raise We360ConfigError(f"{where}: Schema is not used by this Connection type; leave it empty")
+        raise We360ConfigError(
+            f"{where}: Schema is not used by this Connection type; leave it empty"
+        )
     allow_http = _parse_bool(extras.get("allow_http"), where, "allow_http")
-    api_url = _parse_url(conn.host or DEFAULT_HOST, where, "Host", allow_http=allow_http, path_allowed=False)
+    api_url = _parse_url(
+        conn.host or DEFAULT_HOST, where, "Host", allow_http=allow_http, path_allowed=False
+    )
     api_url = _with_port(api_url, conn.port, where)
     auth_url = _parse_url(
-        _text(extras, "auth_url", where) or DEFAULT_AUTH_URL, where, "auth_url", allow_http=allow_http, path_allowed=True
+        _text(extras, "auth_url", where) or DEFAULT_AUTH_URL,
+        where,
+        "auth_url",
+        allow_http=allow_http,
+        path_allowed=True,
     )
     plain_http = "http" in (api_url.scheme, auth_url.scheme)
     proxy = _text(extras, "proxy", where)
     if proxy and plain_http:
-        raise We360ConfigError(f"{where}: extra proxy cannot be used with an http:// address on this machine; remove it")
+        raise We360ConfigError(
+            f"{where}: extra proxy cannot be used with an http:// address on this machine; remove it"
+        )
     return We360Settings(
         conn_id=conn.conn_id or "",
         customer_id=_parse_customer_id(extras, where),
@@ -154,7 +166,9 @@ def parse_connection(conn: ConnectionLike) -> We360Settings:
         auth_url=auth_url,
         realm=_parse_realm(extras, where),
         token_cache=_parse_token_cache(extras, where),
-        timezone=require_timezone(_text(extras, "timezone", where) or DEFAULT_TIMEZONE, f"{where}: extra timezone"),
+        timezone=require_timezone(
+            _text(extras, "timezone", where) or DEFAULT_TIMEZONE, f"{where}: extra timezone"
+        ),
         timeout_s=_parse_timeout(extras.get("timeout_s"), where),
         ca_bundle=_text(extras, "ca_bundle", where),
         proxy=_parse_proxy(proxy, where),
@@ -170,7 +184,9 @@ def require_timezone(name: object, argument: str) -> str:
     try:
         zoneinfo.ZoneInfo(str(name))
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise We360ConfigError(f"{argument}: {name!r} is no time zone; use an IANA name such as 'Asia/Kolkata'") from None
+        raise We360ConfigError(
+            f"{argument}: {name!r} is no time zone; use an IANA name such as 'Asia/Kolkata'"
+        ) from None
     return str(name)
 
 
@@ -179,11 +195,17 @@ def _parse_extra(text: str | None, where: str) -> Mapping[str, Any]:
         return {}
     extras = _json(text or "")
     if extras is _NO_JSON:
-        raise We360ConfigError(f'{where}: Extra is not JSON; expected an object such as {{"customer_id": "..."}}')
+        raise We360ConfigError(
+            f'{where}: Extra is not JSON; expected an object such as {{"customer_id": "..."}}'
+        )
     if not isinstance(extras, dict):
-        raise We360ConfigError(f'{where}: Extra is JSON, but no object; expected {{"customer_id": "..."}}')
+        raise We360ConfigError(
+            f'{where}: Extra is JSON, but no object; expected {{"customer_id": "..."}}'
+        )
     if unknown := sorted(str(name)[:64] for name in extras if name not in EXTRAS):
-        raise We360ConfigError(f"{where}: extra {', '.join(unknown)} is unknown; known are {', '.join(EXTRAS)}")
+        raise We360ConfigError(
+            f"{where}: extra {', '.join(unknown)} is unknown; known are {', '.join(EXTRAS)}"
+        )
     return extras
 
 
@@ -217,14 +239,18 @@ def _parse_customer_id(extras: Mapping[str, Any], where: str) -> str:
             f"{where}: Customer ID (extra customer_id) is missing; the We360 portal shows it under the profile icon, top right"
         )
     if not re.fullmatch(r"[\x21-\x7e]{1,255}", value):
-        raise We360ConfigError(f"{where}: extra customer_id holds blanks or signs that no Customer ID has; copy it again")
+        raise We360ConfigError(
+            f"{where}: extra customer_id holds blanks or signs that no Customer ID has; copy it again"
+        )
     return value
 
 
 def _parse_realm(extras: Mapping[str, Any], where: str) -> str:
     realm = _text(extras, "realm", where) or DEFAULT_REALM
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", realm):
-        raise We360ConfigError(f"{where}: extra realm {realm!r} is no realm name; the usual one is {DEFAULT_REALM!r}")
+        raise We360ConfigError(
+            f"{where}: extra realm {realm!r} is no realm name; the usual one is {DEFAULT_REALM!r}"
+        )
     return realm
 
 
@@ -233,7 +259,9 @@ def _parse_token_cache(extras: Mapping[str, Any], where: str) -> TokenCache:
     try:
         return TokenCache(value)
     except ValueError:
-        raise We360ConfigError(f"{where}: extra token_cache {value!r} is unknown; use one of {', '.join(TokenCache)}") from None
+        raise We360ConfigError(
+            f"{where}: extra token_cache {value!r} is unknown; use one of {', '.join(TokenCache)}"
+        ) from None
 
 
 def _parse_bool(value: object, where: str, name: str) -> bool:
@@ -242,7 +270,16 @@ def _parse_bool(value: object, where: str, name: str) -> bool:
         return False
     if isinstance(value, bool):
         return value
-    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    words = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }
     if (word := str(value).strip().lower()) not in words:
         raise We360ConfigError(f"{where}: extra {name} must be true or false")
     return words[word]
@@ -256,7 +293,9 @@ def _parse_timeout(value: object, where: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 1 <= seconds <= 3600:
-        raise We360ConfigError(f"{where}: extra timeout_s must be a number of seconds from 1 to 3600")
+        raise We360ConfigError(
+            f"{where}: extra timeout_s must be a number of seconds from 1 to 3600"
+        )
     return seconds
 
 
@@ -268,22 +307,32 @@ def _parse_proxy(value: str | None, where: str) -> str | None:
     except (httpx.InvalidURL, TypeError):
         url = httpx.URL("")
     if url.scheme not in ("http", "https") or not url.host:
-        raise We360ConfigError(f"{where}: extra proxy must be a URL such as http://proxy.example.com:3128")
+        raise We360ConfigError(
+            f"{where}: extra proxy must be a URL such as http://proxy.example.com:3128"
+        )
     return value
 
 
-def _parse_url(value: str, where: str, name: str, *, allow_http: bool, path_allowed: bool) -> httpx.URL:
+def _parse_url(
+    value: str, where: str, name: str, *, allow_http: bool, path_allowed: bool
+) -> httpx.URL:
     text = value.strip()
     try:
         url = httpx.URL(text if "://" in text else f"https://{text}")
     except (httpx.InvalidURL, TypeError):
-        raise We360ConfigError(f"{where}: {name} is no URL; expected one such as {DEFAULT_HOST}") from None
+        raise We360ConfigError(
+            f"{where}: {name} is no URL; expected one such as {DEFAULT_HOST}"
+        ) from None
     if url.userinfo:
-        raise We360ConfigError(f"{where}: {name} holds a user name; enter Login and Password in their own fields")
+        raise We360ConfigError(
+            f"{where}: {name} holds a user name; enter Login and Password in their own fields"
+        )
     if not url.host or url.query or url.fragment or url.scheme not in ("http", "https"):
         raise We360ConfigError(f"{where}: {name} must be scheme and host, such as {DEFAULT_HOST}")
     if not path_allowed and url.path not in ("", "/"):
-        raise We360ConfigError(f"{where}: {name} holds a path; enter scheme and host only, such as {DEFAULT_HOST}")
+        raise We360ConfigError(
+            f"{where}: {name} holds a path; enter scheme and host only, such as {DEFAULT_HOST}"
+        )
     if url.scheme == "http" and not (allow_http and _is_this_machine(url.host)):
         raise We360ConfigError(
             f"{where}: {name} begins with http://, which would send the password in clear; use https://. "
@@ -302,7 +351,9 @@ def _with_port(url: httpx.URL, port: object, where: str) -> httpx.URL:
     if not 0 < number < 65536:
         raise We360ConfigError(f"{where}: Port must be a number from 1 to 65535")
     if url.port is not None and url.port != number:
-        raise We360ConfigError(f"{where}: Port is {number}, but Host says {url.port}; enter it once")
+        raise We360ConfigError(
+            f"{where}: Port is {number}, but Host says {url.port}; enter it once"
+        )
     return url.copy_with(port=number)
 
 

@@ -119,7 +119,11 @@ class AuthUnavailable(We360AuthError):
     @property
     def is_puzzling(self) -> bool:
         """True for a client error in no words of Keycloak's: asking again at once would not help, and could harm."""
-        return self.status is not None and 400 <= self.status < 500 and self.status not in (408, 425, 429)
+        return (
+            self.status is not None
+            and 400 <= self.status < 500
+            and self.status not in (408, 425, 429)
+        )
 
     @property
     def may_have_counted(self) -> bool:
@@ -158,7 +162,12 @@ class We360ApiError(We360Error):
         self.request_id = request_id
 
     def _facts(self) -> dict[str, object]:
-        return {"report": self.report, "slice": self.slice_name, "status": self.status, "request id": self.request_id}
+        return {
+            "report": self.report,
+            "slice": self.slice_name,
+            "status": self.status,
+            "request id": self.request_id,
+        }
 
     def __str__(self) -> str:
         facts = self._facts()
@@ -181,7 +190,9 @@ class RetryableApiError(We360ApiError):
         request_id: str | None = None,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(reason, report=report, slice_name=slice_name, status=status, request_id=request_id)
+        super().__init__(
+            reason, report=report, slice_name=slice_name, status=status, request_id=request_id
+        )
         self.retry_after_s = retry_after_s
 
     def _facts(self) -> dict[str, object]:
@@ -206,7 +217,9 @@ class AccessDenied(We360ApiError):
 class We360DataError(We360Error):
     """The server answered, but the answer cannot be trusted: nothing of it was loaded."""
 
-    remedy = "let Airflow try again; if it stays, open an issue with the fingerprint of check --probe"
+    remedy = (
+        "let Airflow try again; if it stays, open an issue with the fingerprint of check --probe"
+    )
 
 
 class PaginationInconsistent(We360DataError):

@@ -18,7 +18,13 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "IANA name of the company's time zone; decides which days a run loads. Empty: Asia/Kolkata.",
         "schema": {
             "type": ["string", "null"],
-            "examples": ["Asia/Kolkata", "Asia/Dubai", "Asia/Singapore", "Europe/London", "America/New_York"],
+            "examples": [
+                "Asia/Kolkata",
+                "Asia/Dubai",
+                "Asia/Singapore",
+                "Europe/London",
+                "America/New_York",
+            ],
         },
     },
     "token_cache": {
@@ -99,12 +105,33 @@ def get_provider_info() -> dict[str, Any]:
         "name": "We360.ai",
         "description": "Workforce data of `We360.ai <https://we360.ai/>`__ in your own warehouse, every day exactly once.",
         "integrations": [
-            {"integration-name": "We360", "external-doc-url": "https://docs.we360.ai/", "tags": ["service"]},
+            {
+                "integration-name": "We360",
+                "external-doc-url": "https://docs.we360.ai/",
+                "tags": ["service"],
+            },
         ],
-        "hooks": [{"integration-name": "We360", "python-modules": ["airflow_provider_we360.hooks.we360"]}],
-        "operators": [{"integration-name": "We360", "python-modules": ["airflow_provider_we360.operators.session"]}],
-        "sensors": [{"integration-name": "We360", "python-modules": ["airflow_provider_we360.sensors.report"]}],
-        "triggers": [{"integration-name": "We360", "python-modules": ["airflow_provider_we360.triggers.report"]}],
+        "hooks": [
+            {"integration-name": "We360", "python-modules": ["airflow_provider_we360.hooks.we360"]}
+        ],
+        "operators": [
+            {
+                "integration-name": "We360",
+                "python-modules": ["airflow_provider_we360.operators.session"],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": "We360",
+                "python-modules": ["airflow_provider_we360.sensors.report"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "We360",
+                "python-modules": ["airflow_provider_we360.triggers.report"],
+            }
+        ],
         "transfers": [
             {
                 "source-integration-name": "We360",

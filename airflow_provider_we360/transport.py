@@ -56,7 +56,9 @@ def port_of(url: httpx.URL) -> int:
     return url.port or _DEFAULT_PORTS[url.scheme]
 
 
-def connection_trouble(error: httpx.RequestError, url: httpx.URL, needed: Sequence[str] = ()) -> str:
+def connection_trouble(
+    error: httpx.RequestError, url: httpx.URL, needed: Sequence[str] = ()
+) -> str:
     """What happened to a request that got no answer, and what to do about it.
 
     :param needed: hosts, with their ports, that the firewall must allow; empty: that of the URL.
@@ -110,10 +112,14 @@ def patiently(
 
     return tenacity.Retrying(
         stop=is_over,
-        retry=tenacity.retry_if_exception(lambda error: may_pass(error) and asked_wait_s(error) <= LONGEST_WAIT_S),
+        retry=tenacity.retry_if_exception(
+            lambda error: may_pass(error) and asked_wait_s(error) <= LONGEST_WAIT_S
+        ),
         wait=lambda state: max(least_wait_s + jitter(state), asked_wait_s(error_of(state))),
         sleep=sleep,
-        before_sleep=lambda state: log.info("%s; trying again in %.0f s", error_of(state), state.upcoming_sleep),
+        before_sleep=lambda state: log.info(
+            "%s; trying again in %.0f s", error_of(state), state.upcoming_sleep
+        ),
         reraise=True,
     )
 

@@ -66,12 +66,21 @@ def resolve_window(
     :raises NoDayInInterval: where the interval ends no local day.
     """
     return explained_window(
-        facts, window_start=window_start, window_end=window_end, timezone=timezone, lookback_days=lookback_days
+        facts,
+        window_start=window_start,
+        window_end=window_end,
+        timezone=timezone,
+        lookback_days=lookback_days,
     )[0]
 
 
 def explained_window(
-    facts: RunFacts, *, window_start: object, window_end: object, timezone: str, lookback_days: object
+    facts: RunFacts,
+    *,
+    window_start: object,
+    window_end: object,
+    timezone: str,
+    lookback_days: object,
 ) -> tuple[Window, str]:
     """As :func:`resolve_window`, with what decided, for people."""
     zone = _zone(timezone)
@@ -90,7 +99,9 @@ def explained_window(
     try:
         window = first - dt.timedelta(days=days_back), last
     except OverflowError:
-        raise We360ConfigError(f"lookback_days: so many days before {first} is before the year 1; give fewer") from None
+        raise We360ConfigError(
+            f"lookback_days: so many days before {first} is before the year 1; give fewer"
+        ) from None
     return window, f"{why}; and {days_back} day(s) before, by lookback_days" if days_back else why
 
 
@@ -117,7 +128,9 @@ def _explicit(window_start: object, window_end: object, zone: ZoneInfo) -> Windo
     if start is None and end is None:
         return None
     if start is None or end is None:
-        missing, other = ("window_start", "window_end") if start is None else ("window_end", "window_start")
+        missing, other = (
+            ("window_start", "window_end") if start is None else ("window_end", "window_start")
+        )
         raise We360ConfigError(f"{missing}: not given, but {other} is; give both, or neither")
     if isinstance(start, dt.datetime) and isinstance(end, dt.datetime):
         begin, stop = _utc(start, "window_start", zone), _utc(end, "window_end", zone)
@@ -128,9 +141,13 @@ def _explicit(window_start: object, window_end: object, zone: ZoneInfo) -> Windo
             )
         return _ended_days(begin, stop, zone, "window_start")
     if isinstance(start, dt.datetime) or isinstance(end, dt.datetime):
-        raise We360ConfigError("window_start, window_end: one is a date, the other a datetime; give two dates or two datetimes")
+        raise We360ConfigError(
+            "window_start, window_end: one is a date, the other a datetime; give two dates or two datetimes"
+        )
     if start > end:
-        raise We360ConfigError(f"window_start: {start} lies after window_end, {end}; give the earlier day first")
+        raise We360ConfigError(
+            f"window_start: {start} lies after window_end, {end}; give the earlier day first"
+        )
     return start, end
 
 
@@ -182,7 +199,10 @@ def _events(facts: RunFacts) -> Window | None:
 def _event_window(raw: object) -> Window:
     """The window of one event: two ISO dates, the first not after the last."""
     if isinstance(raw, list | tuple):
-        match [_parsed(edge) if isinstance(edge, str) and _DAY.fullmatch(edge) else None for edge in raw]:
+        match [
+            _parsed(edge) if isinstance(edge, str) and _DAY.fullmatch(edge) else None
+            for edge in raw
+        ]:
             case [dt.date() as first, dt.date() as last] if first <= last:
                 return first, last
     raise We360ConfigError(
@@ -199,13 +219,22 @@ def _interval_text(facts: RunFacts, zone: ZoneInfo) -> str:
 
 def _yesterday(facts: RunFacts, zone: ZoneInfo) -> tuple[Window, str]:
     """The local day before the one on which the run stands, and why."""
-    moments = {"logical_date": facts.logical_date, "run_after": facts.run_after, "started_at": facts.started_at}
+    moments = {
+        "logical_date": facts.logical_date,
+        "run_after": facts.run_after,
+        "started_at": facts.started_at,
+    }
     for name, moment in moments.items():
         if moment is not None:
             local = _utc(moment, name).astimezone(zone)
             day = _day_before(local.date(), zone)
-            return (day, day), f"yesterday, seen from the run's {name}, {local.isoformat(sep=' ', timespec='minutes')}"
-    raise We360ConfigError("window_start, window_end: the run has no date of its own to count from; give both")
+            return (
+                (day, day),
+                f"yesterday, seen from the run's {name}, {local.isoformat(sep=' ', timespec='minutes')}",
+            )
+    raise We360ConfigError(
+        "window_start, window_end: the run has no date of its own to count from; give both"
+    )
 
 
 def _ended_days(start: dt.datetime, end: dt.datetime, zone: ZoneInfo, name: str) -> Window:
@@ -275,7 +304,15 @@ def _parsed(text: str) -> dt.date | dt.datetime | None:
 def _plain(value: dt.datetime) -> dt.datetime:
     """The same value without pendulum, whose arithmetic has rules of its own around midnight."""
     day = (value.year, value.month, value.day)
-    return dt.datetime(*day, value.hour, value.minute, value.second, value.microsecond, value.tzinfo, fold=value.fold)
+    return dt.datetime(
+        *day,
+        value.hour,
+        value.minute,
+        value.second,
+        value.microsecond,
+        value.tzinfo,
+        fold=value.fold,
+    )
 
 
 def _date_of(value: dt.date) -> dt.date:
@@ -288,14 +325,18 @@ def _utc(moment: dt.datetime, name: str, local: ZoneInfo | None = None) -> dt.da
     plain = _plain(moment)
     if plain.utcoffset() is None:
         if local is None:
-            raise We360ConfigError(f"{name}: {plain.isoformat()} has no time zone; hand in an aware datetime")
+            raise We360ConfigError(
+                f"{name}: {plain.isoformat()} has no time zone; hand in an aware datetime"
+            )
         plain = plain.replace(tzinfo=local)
     try:
         instant = plain.astimezone(dt.UTC)
     except OverflowError:
         instant = None
     if instant is None or not _EARLIEST <= instant <= _LATEST:
-        raise We360ConfigError(f"{name}: {plain.isoformat()} is too near the end of the calendar; give dates instead")
+        raise We360ConfigError(
+            f"{name}: {plain.isoformat()} is too near the end of the calendar; give dates instead"
+        )
     return instant
 
 
@@ -315,4 +356,6 @@ def _day_count(value: object) -> int:
         return value
     if isinstance(value, str) and _COUNT.fullmatch(value.strip()):
         return int(value)
-    raise We360ConfigError(f"lookback_days: expected a whole number of days, 0 or more, got {foreign_text(repr(value), 60)}")
+    raise We360ConfigError(
+        f"lookback_days: expected a whole number of days, 0 or more, got {foreign_text(repr(value), 60)}"
+    )

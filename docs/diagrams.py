@@ -29,10 +29,14 @@ def stamp(source: Path) -> str:
 
 def draw(source: Path, dot: str) -> None:
     """Write the SVG of one source."""
-    drawn = subprocess.run([dot, "-Tsvg", source], capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own text
+    drawn = subprocess.run(  # noqa: S603 - our own text
+        [dot, "-Tsvg", source], capture_output=True, text=True, check=True
+    ).stdout
     text, found = _BY_GRAPHVIZ.subn(stamp(source), drawn)
     if found != 1:
-        raise RuntimeError(f"{source.name}: this Graphviz writes its SVG in another form; nothing was written")
+        raise RuntimeError(
+            f"{source.name}: this Graphviz writes its SVG in another form; nothing was written"
+        )
     source.with_suffix(".svg").write_text(text)
 
 
@@ -40,7 +44,9 @@ def main() -> None:
     """Draw them all."""
     dot = shutil.which("dot")
     if dot is None:
-        sys.exit("Graphviz is not installed (Debian, Ubuntu: apt-get install graphviz; macOS: brew install graphviz)")
+        sys.exit(
+            "Graphviz is not installed (Debian, Ubuntu: apt-get install graphviz; macOS: brew install graphviz)"
+        )
     for source in sources():
         draw(source, dot)
 

@@ -53,7 +53,10 @@ with DAG(
         moment = context.get("data_interval_end") or context["dag_run"].run_after
         this_monday = pendulum.instance(moment).in_timezone("Asia/Kolkata").start_of("week")
         mondays = [this_monday.subtract(weeks=number) for number in (4, 3, 2, 1)]
-        return [{"window_start": str(day.date()), "window_end": str(day.add(days=6).date())} for day in mondays]
+        return [
+            {"window_start": str(day.date()), "window_end": str(day.add(days=6).date())}
+            for day in mondays
+        ]
 
     load = We360ToSqlOperator.partial(
         task_id="load",
@@ -65,4 +68,6 @@ with DAG(
     ).expand_kwargs(weeks())
 
     # Without autocommit all statements are one transaction: the dashboard never finds the table empty.
-    load >> SQLExecuteQueryOperator(task_id="team_weeks", conn_id="postgres_default", sql=TEAM_WEEKS, split_statements=True)
+    load >> SQLExecuteQueryOperator(
+        task_id="team_weeks", conn_id="postgres_default", sql=TEAM_WEEKS, split_statements=True
+    )

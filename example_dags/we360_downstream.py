@@ -9,7 +9,13 @@ It needs the Connection ``duckdb_default`` (type DuckDB, the file's path as Host
 from __future__ import annotations
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, Asset, get_current_context, task
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowSkipException,
+    Asset,
+    get_current_context,
+    task,
+)
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 
 TEAM_DAYS = """
@@ -38,7 +44,9 @@ with DAG(
     def loaded_days() -> list[str]:
         """First and last day of all loads that woke this run."""
         context = get_current_context()
-        by_asset = context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
+        by_asset = (
+            context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
+        )
         loads = [event.extra for events in by_asset.values() for event in events]
         if not loads:
             today = pendulum.now("Asia/Kolkata").date()
@@ -48,5 +56,9 @@ with DAG(
         return [min(load["window"][0] for load in loads), max(load["window"][1] for load in loads)]
 
     loaded_days() >> SQLExecuteQueryOperator(
-        task_id="team_days", conn_id="duckdb_default", sql=TEAM_DAYS, split_statements=True, autocommit=True
+        task_id="team_days",
+        conn_id="duckdb_default",
+        sql=TEAM_DAYS,
+        split_statements=True,
+        autocommit=True,
     )

@@ -26,7 +26,9 @@ with DAG(
     max_active_runs=1,
     params={
         "first_day": Param("2025-04-01", type="string", format="date", description="First day"),
-        "last_day": Param("2026-03-31", type="string", format="date", description="Last day, inclusive"),
+        "last_day": Param(
+            "2026-03-31", type="string", format="date", description="Last day, inclusive"
+        ),
     },
     doc_md=__doc__,
     tags=["we360"],

@@ -29,8 +29,13 @@ with DAG(
         context = get_current_context()
         # A manual run of Airflow 3 has no interval, and Airflow 2.11 has no run_after.
         moment = context.get("data_interval_end") or context["dag_run"].run_after
-        last_day = pendulum.instance(moment).in_timezone("Asia/Kolkata").start_of("month").subtract(days=1)
-        return {"first": last_day.start_of("month").to_date_string(), "last": last_day.to_date_string()}
+        last_day = (
+            pendulum.instance(moment).in_timezone("Asia/Kolkata").start_of("month").subtract(days=1)
+        )
+        return {
+            "first": last_day.start_of("month").to_date_string(),
+            "last": last_day.to_date_string(),
+        }
 
     month_before() >> We360ToSqlOperator(
         task_id="load",

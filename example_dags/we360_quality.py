@@ -25,7 +25,9 @@ with DAG(
     doc_md=__doc__,
     tags=["we360"],
 ) as dag:
-    load = We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="we360_days", lookback_days=7)
+    load = We360ToSqlOperator(
+        task_id="load", sql_conn_id="duckdb_default", table="we360_days", lookback_days=7
+    )
     columns = SQLColumnCheckOperator(
         task_id="columns",
         conn_id="duckdb_default",
@@ -47,7 +49,9 @@ with DAG(
                 "check_statement": "count(*) = count(DISTINCT (_we360_tenant, attendance_date, identity_id))"
             },
             "somebody_worked": {"check_statement": "count(*) > 0"},
-            "active_within_online": {"check_statement": "sum(active_duration) <= sum(online_duration)"},
+            "active_within_online": {
+                "check_statement": "sum(active_duration) <= sum(online_duration)"
+            },
         },
     )
     load >> [columns, table]

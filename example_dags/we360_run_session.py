@@ -29,8 +29,12 @@ with DAG(
     tags=["we360"],
 ) as dag:
     login = We360LoginOperator(task_id="login", retries=2)
-    table = We360ToSqlOperator(task_id="table", sql_conn_id="duckdb_default", table="we360_days", lookback_days=7)
-    archive = We360ToObjectStorageOperator(task_id="archive", path="{{ params.archive }}", lookback_days=7)
+    table = We360ToSqlOperator(
+        task_id="table", sql_conn_id="duckdb_default", table="we360_days", lookback_days=7
+    )
+    archive = We360ToObjectStorageOperator(
+        task_id="archive", path="{{ params.archive }}", lookback_days=7
+    )
     logout = We360LogoutOperator(task_id="logout", retries=2)
 
     login >> [table, archive] >> logout

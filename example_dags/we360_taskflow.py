@@ -43,7 +43,9 @@ with DAG(
         people: Counter[Any] = Counter()
         seconds: dict[Any, Any] = defaultdict(int)
         with closing(We360Hook("we360_default")) as hook:
-            for batch in hook.iter_batches(window=(yesterday, yesterday), columns=["group_name", "online_duration"]):
+            for batch in hook.iter_batches(
+                window=(yesterday, yesterday), columns=["group_name", "online_duration"]
+            ):
                 for row in batch.rows:
                     people[row["group_name"]] += 1
                     seconds[row["group_name"]] += row["online_duration"] or 0

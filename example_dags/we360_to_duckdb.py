@@ -21,8 +21,12 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     params={
-        "window_start": Param(None, type=["null", "string"], format="date", description="First day; empty: yesterday"),
-        "window_end": Param(None, type=["null", "string"], format="date", description="Last day, inclusive"),
+        "window_start": Param(
+            None, type=["null", "string"], format="date", description="First day; empty: yesterday"
+        ),
+        "window_end": Param(
+            None, type=["null", "string"], format="date", description="Last day, inclusive"
+        ),
     },
     doc_md=__doc__,
     tags=["we360"],

@@ -21,7 +21,9 @@ with DAG(
     start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Kolkata"),
     catchup=False,
     max_active_runs=1,
-    params={"path": Param("s3://company-data/we360", type="string", description="Bucket and folder")},
+    params={
+        "path": Param("s3://company-data/we360", type="string", description="Bucket and folder")
+    },
     doc_md=__doc__,
     tags=["we360"],
 ) as dag:

@@ -26,7 +26,9 @@ with DAG(
     doc_md=__doc__,
     tags=["we360"],
 ) as dag:
-    wait = We360ReportSensor(task_id="wait", deferrable=True, timeout=dt.timedelta(hours=6), soft_fail=True)
+    wait = We360ReportSensor(
+        task_id="wait", deferrable=True, timeout=dt.timedelta(hours=6), soft_fail=True
+    )
     load = We360ToSqlOperator(
         task_id="load",
         sql_conn_id="duckdb_default",

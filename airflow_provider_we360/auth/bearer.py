@@ -22,7 +22,9 @@ class BearerAuth(httpx.Auth):
         self._api_url = api_url
         self._customer_id = customer_id
 
-    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
         require_origin(request.url, self._api_url)
         token = self._manager.token()
         request.headers["X-Tenant-Id"] = self._customer_id

@@ -11,7 +11,13 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
-from airflow_provider_we360.errors import AccountRefused, AuthUnavailable, ClientRefused, CredentialsRefused, We360AuthError
+from airflow_provider_we360.errors import (
+    AccountRefused,
+    AuthUnavailable,
+    ClientRefused,
+    CredentialsRefused,
+    We360AuthError,
+)
 
 SECOND_TRY_AFTER_S = 90.0
 FIRST_PROBE_AFTER_S = 3600.0
@@ -64,13 +70,15 @@ class Block:
         who, lift = "This process asks no more", ""
         if where:
             who = "No task asks again"
-            lift = (
-                f" A changed Connection is tried at once; if the trouble was elsewhere, delete the {where} to be tried at once."
-            )
-        return _ERRORS[self.kind](f"{self.reason}. {who} before {end}, lest the account be locked.{lift}")
+            lift = f" A changed Connection is tried at once; if the trouble was elsewhere, delete the {where} to be tried at once."
+        return _ERRORS[self.kind](
+            f"{self.reason}. {who} before {end}, lest the account be locked.{lift}"
+        )
 
 
-def after_refusal(error: We360AuthError, previous: Block | None, now: float, *, asks_again: bool = True) -> Block:
+def after_refusal(
+    error: We360AuthError, previous: Block | None, now: float, *, asks_again: bool = True
+) -> Block:
     """The block that follows a refused grant.
 
     :param asks_again: False where the first grant is the last of its beginning, too.

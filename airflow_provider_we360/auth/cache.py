@@ -18,7 +18,9 @@ class Cache:
     :param on_token: called with every new token set before anything else sees it (masking).
     """
 
-    def __init__(self, store: TokenStore, clock: Clock, on_token: Callable[[TokenSet], None]) -> None:
+    def __init__(
+        self, store: TokenStore, clock: Clock, on_token: Callable[[TokenSet], None]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._on_token = on_token
@@ -63,7 +65,9 @@ class Cache:
         token = self.token
         if token is None or not token.is_valid(self._clock()):
             return None
-        if rejected is not None and (token.access_token == rejected.access_token or token.generation < rejected.generation):
+        if rejected is not None and (
+            token.access_token == rejected.access_token or token.generation < rejected.generation
+        ):
             return None
         return token
 

@@ -35,7 +35,12 @@ class TokenEndpoint:
     """
 
     def __init__(
-        self, settings: We360Settings, send: Callable[[httpx.Request], httpx.Response], *, clock: Clock, sleep: Sleep
+        self,
+        settings: We360Settings,
+        send: Callable[[httpx.Request], httpx.Response],
+        *,
+        clock: Clock,
+        sleep: Sleep,
     ) -> None:
         self._settings = settings
         self._send = send
@@ -51,7 +56,9 @@ class TokenEndpoint:
         def ask() -> TokenSet:
             seat.renew()
             sent_at = self._clock()
-            return grants.parse_login(self._call(grants.login_request(self._settings)), sent_at=sent_at)
+            return grants.parse_login(
+                self._call(grants.login_request(self._settings)), sent_at=sent_at
+            )
 
         return self._patiently(ask, LOGIN_TRIES, seat.sleep)
 
@@ -85,13 +92,17 @@ class TokenEndpoint:
         if token.refresh_token is not None:
             self._patiently(ask, LOGOUT_TRIES, self._sleep)
 
-    def _patiently(self, ask: Callable[[], T], tries: int, sleep: Sleep, *, resend: bool = True) -> T:
+    def _patiently(
+        self, ask: Callable[[], T], tries: int, sleep: Sleep, *, resend: bool = True
+    ) -> T:
         def may_pass(error: BaseException) -> bool:
             if not isinstance(error, AuthUnavailable) or error.is_puzzling:
                 return False
             return resend or not error.may_have_acted
 
-        for attempt in patiently(tries, may_pass=may_pass, sleep=sleep, least_wait_s=2.0, longest_jitter_s=8.0):
+        for attempt in patiently(
+            tries, may_pass=may_pass, sleep=sleep, least_wait_s=2.0, longest_jitter_s=8.0
+        ):
             with attempt:
                 return ask()
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -100,7 +111,12 @@ class TokenEndpoint:
         try:
             return self._send(request)
         except httpx.RequestError as error:
-            never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
-            trouble = AuthUnavailable(connection_trouble(error, request.url), may_have_acted=not never_sent)
+            never_sent = isinstance(
+                error,
+                httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError,
+            )
+            trouble = AuthUnavailable(
+                connection_trouble(error, request.url), may_have_acted=not never_sent
+            )
         # Not from within: httpx's error would hang on to it, and on that the form with the password.
         raise trouble

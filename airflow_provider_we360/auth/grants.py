@@ -94,7 +94,12 @@ def refresh_request(settings: We360Settings, refresh_token: str) -> httpx.Reques
 
 def logout_request(settings: We360Settings, refresh_token: str) -> httpx.Request:
     """Ends the one session of this refresh token. Not ``/revoke``: older Keycloaks ended all sessions of the account."""
-    return _form(settings.logout_url, settings.timeout_s, client_id=settings.customer_id, refresh_token=refresh_token)
+    return _form(
+        settings.logout_url,
+        settings.timeout_s,
+        client_id=settings.customer_id,
+        refresh_token=refresh_token,
+    )
 
 
 def parse_login(response: httpx.Response, *, sent_at: float) -> TokenSet:
@@ -139,12 +144,21 @@ def parse_refresh(response: httpx.Response, *, sent_at: float, previous: TokenSe
 
 def is_over(response: httpx.Response) -> bool:
     """Whether a refused logout says that the session had ended before."""
-    return response.status_code == httpx.codes.BAD_REQUEST and _error(_body(response))[0] == "invalid_grant"
+    return (
+        response.status_code == httpx.codes.BAD_REQUEST
+        and _error(_body(response))[0] == "invalid_grant"
+    )
 
 
 def _form(url: httpx.URL, timeout_s: float, **fields: str) -> httpx.Request:
     timeout = httpx.Timeout(min(timeout_s, LONGEST_SILENCE_S)).as_dict()
-    return httpx.Request("POST", url, data=fields, headers={"Accept": "application/json"}, extensions={"timeout": timeout})
+    return httpx.Request(
+        "POST",
+        url,
+        data=fields,
+        headers={"Accept": "application/json"},
+        extensions={"timeout": timeout},
+    )
 
 
 def _body(response: httpx.Response) -> Mapping[str, Any]:
@@ -181,14 +195,24 @@ def _error(body: Mapping[str, Any]) -> tuple[str, str]:
 
 def _known(description: str) -> str:
     """Keycloak's words, where they are known ones: others could repeat what was sent."""
-    return next((words for words in _DEAD if description.startswith(words)), "the server says why in words we do not know")
+    return next(
+        (words for words in _DEAD if description.startswith(words)),
+        "the server says why in words we do not know",
+    )
 
 
 def _refusal(
-    response: httpx.Response, error: str, description: str, what: str, *, unknown: type[We360AuthError]
+    response: httpx.Response,
+    error: str,
+    description: str,
+    what: str,
+    *,
+    unknown: type[We360AuthError],
 ) -> We360AuthError:
     if error.lower().startswith("realm does not exist"):
-        return ClientRefused(f"We360 {what} refused: extra realm of the Connection does not exist on this server")
+        return ClientRefused(
+            f"We360 {what} refused: extra realm of the Connection does not exist on this server"
+        )
     if error == "invalid_grant":
         error = "unauthorized_client"
     if error == "invalid_client" and "consent" in description:

@@ -72,7 +72,9 @@ class Election:
             return None
         began = self.clock()
         for _ in range(1 if self._is_impossible else WRITES):
-            is_kept = self._timed(lambda: self.entry.write(Lease(self.owner, self.clock() + LEASE_S)))
+            is_kept = self._timed(
+                lambda: self.entry.write(Lease(self.owner, self.clock() + LEASE_S))
+            )
             self._settle()
             there = self._timed(self.entry.read)
             if there is not None and there != before:
@@ -143,7 +145,12 @@ class Seat:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if not self.alone:
             self._election.release()
 

@@ -100,7 +100,11 @@ class TokenManager:
         """
         with self._lock:
             token, outdated = self._cache.look(), self._cache.outdated()
-            ended = [one for one in (token, outdated) if one is not None and one.refresh_token is not None]
+            ended = [
+                one
+                for one in (token, outdated)
+                if one is not None and one.refresh_token is not None
+            ]
             for one in ended:
                 self._endpoint.logout(one)
             if outdated is not None:
@@ -144,7 +148,12 @@ class TokenManager:
         try:
             block = self._cache.block()
             is_blocked = block is not None and block.is_in_force(self._clock())
-            if is_blocked or token.refresh_token is None or token.doubtful or (seat := self._election.attempt()) is None:
+            if (
+                is_blocked
+                or token.refresh_token is None
+                or token.doubtful
+                or (seat := self._election.attempt()) is None
+            ):
                 return token
             with seat:
                 newest = self._cache.look() or token
@@ -177,8 +186,13 @@ class TokenManager:
             self._sleep(pause_s)
             waited_s += pause_s
             if waited_s - pause_s < TOLD_AFTER_S <= waited_s:
-                log.info("another task sees to the We360 token; waiting for it, for %d s at most", PATIENCE_S)
+                log.info(
+                    "another task sees to the We360 token; waiting for it, for %d s at most",
+                    PATIENCE_S,
+                )
             self._cache.look()
             if (token := self._cache.usable(rejected)) is not None:
                 return token
-        raise AuthUnavailable(f"other tasks have been renewing the We360 token for {PATIENCE_S:.0f} s without an end")
+        raise AuthUnavailable(
+            f"other tasks have been renewing the We360 token for {PATIENCE_S:.0f} s without an end"
+        )

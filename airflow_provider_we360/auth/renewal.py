@@ -35,7 +35,9 @@ class Renewal:
     :param asks_twice: False where a person waits for the answer: a refused login is told at once, and blocks nobody.
     """
 
-    def __init__(self, cache: Cache, endpoint: TokenEndpoint, clock: Clock, *, asks_twice: bool) -> None:
+    def __init__(
+        self, cache: Cache, endpoint: TokenEndpoint, clock: Clock, *, asks_twice: bool
+    ) -> None:
         self._cache = cache
         self._endpoint = endpoint
         self._clock = clock
@@ -54,7 +56,9 @@ class Renewal:
         if token is None or token.refresh_token is None:
             return self._login(seat, rejected)
         if token.doubtful:
-            return self._instead_of_refresh(token, "the refresh token may be used up", seat, rejected)
+            return self._instead_of_refresh(
+                token, "the refresh token may be used up", seat, rejected
+            )
         try:
             renewed = self._endpoint.refresh(token, seat)
         except RefreshRejected as error:
@@ -68,7 +72,9 @@ class Renewal:
             raise refusal from None
         except LeaseLost:
             raise  # nothing was sent
-        except BaseException:  # a time-out of the task, or its end: nobody knows what the server did
+        except (
+            BaseException
+        ):  # a time-out of the task, or its end: nobody knows what the server did
             self._cache.amend(replace(token, doubtful=True))
             raise
         self._keep(renewed, seat, "renewed")
@@ -94,7 +100,11 @@ class Renewal:
         self, token: TokenSet, error: RefreshRejected, seat: Seat, rejected: TokenSet | None
     ) -> TokenSet:
         stored = self._cache.look()
-        if stored is not None and stored.refresh_token != token.refresh_token and self._cache.usable(rejected):
+        if (
+            stored is not None
+            and stored.refresh_token != token.refresh_token
+            and self._cache.usable(rejected)
+        ):
             return stored
         if self._serves(token, rejected):
             log.info("We360 session is over (%s); the present token serves to its end", error)
@@ -104,7 +114,9 @@ class Renewal:
         self._cache.forget(token)
         return self._login(seat, rejected)
 
-    def _after_trouble(self, token: TokenSet, error: AuthUnavailable, seat: Seat, rejected: TokenSet | None) -> TokenSet:
+    def _after_trouble(
+        self, token: TokenSet, error: AuthUnavailable, seat: Seat, rejected: TokenSet | None
+    ) -> TokenSet:
         if error.may_have_acted:
             token = self._cache.amend(replace(token, doubtful=True))
         elif not self._serves(token, rejected):
@@ -113,9 +125,15 @@ class Renewal:
             raise error
         return self._instead_of_refresh(token, str(error), seat, rejected)
 
-    def _instead_of_refresh(self, token: TokenSet, why: str, seat: Seat, rejected: TokenSet | None) -> TokenSet:
+    def _instead_of_refresh(
+        self, token: TokenSet, why: str, seat: Seat, rejected: TokenSet | None
+    ) -> TokenSet:
         if self._serves(token, rejected):
-            log.warning("%s; the present token works for another %d s", why, token.expires_at - self._clock())
+            log.warning(
+                "%s; the present token works for another %d s",
+                why,
+                token.expires_at - self._clock(),
+            )
             return token
         log.warning("%s; logging in instead", why)
         # An answer that was lost may have left a session whose newest refresh token nobody holds.
@@ -180,7 +198,9 @@ class Renewal:
                 return None
         raise AssertionError("unreachable: the second grant returns or raises")
 
-    def _sibling_has_won(self, error: We360AuthError, known: int, seat: Seat, rejected: TokenSet | None) -> bool:
+    def _sibling_has_won(
+        self, error: We360AuthError, known: int, seat: Seat, rejected: TokenSet | None
+    ) -> bool:
         """Keycloak refuses a right password while another login of the account is in flight: its token may appear."""
         if isinstance(error, AccountRefused | ClientRefused):
             return False
@@ -193,11 +213,19 @@ class Renewal:
     def _has_come(self, known: int, rejected: TokenSet | None) -> bool:
         """Whether a sibling's token set is there that can be used, newer than the generation known before."""
         token = self._cache.look()
-        return token is not None and token.generation > known and self._cache.usable(rejected) is not None
+        return (
+            token is not None
+            and token.generation > known
+            and self._cache.usable(rejected) is not None
+        )
 
-    def _blocked(self, error: We360AuthError, seat: Seat, *, asks_again: bool = True) -> We360AuthError:
+    def _blocked(
+        self, error: We360AuthError, seat: Seat, *, asks_again: bool = True
+    ) -> We360AuthError:
         # Where tasks cannot tell each other of it, each second try would be one too many.
-        block = after_refusal(error, self._cache.block(), self._clock(), asks_again=asks_again and not seat.alone)
+        block = after_refusal(
+            error, self._cache.block(), self._clock(), asks_again=asks_again and not seat.alone
+        )
         for _ in range(SAVE_TRIES):
             if self._cache.keep_block(block):
                 break

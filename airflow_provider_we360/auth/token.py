@@ -66,7 +66,9 @@ class TokenSet:
         :param dice: 0 to 1, the task's own: what one task does at a quarter of the life, another leaves until the leeway,
             so that a fleet that starts on the hour does not renew as one.
         """
-        return self.leeway_s + dice * max(0.0, EARLIEST_RENEWAL_SHARE * self.lifetime_s - self.leeway_s)
+        return self.leeway_s + dice * max(
+            0.0, EARLIEST_RENEWAL_SHARE * self.lifetime_s - self.leeway_s
+        )
 
     def is_fresh(self, now: float, early_s: float) -> bool:
         """True while it need not be renewed.
@@ -77,10 +79,14 @@ class TokenSet:
 
     def is_of_other_session(self, other: TokenSet) -> bool:
         """True where it is known that the two came of two logins."""
-        return self.session is not None and other.session is not None and self.session != other.session
+        return (
+            self.session is not None and other.session is not None and self.session != other.session
+        )
 
 
-def parse_token_answer(body: Mapping[str, Any], *, sent_at: float, previous: TokenSet | None = None) -> TokenSet:
+def parse_token_answer(
+    body: Mapping[str, Any], *, sent_at: float, previous: TokenSet | None = None
+) -> TokenSet:
     """The token set in an answer of the token endpoint (RFC 6749 section 5.1).
 
     Lifetimes are learnt: ``expires_in`` where it is a number above zero, else ``exp - iat`` of the JWT, else 300 s.
@@ -91,10 +97,13 @@ def parse_token_answer(body: Mapping[str, Any], *, sent_at: float, previous: Tok
     access_token = body.get("access_token")
     if not isinstance(access_token, str) or not access_token:
         raise AuthUnavailable(
-            "the token endpoint answered without an access_token; check extra auth_url of the Connection", status=200
+            "the token endpoint answered without an access_token; check extra auth_url of the Connection",
+            status=200,
         )
     if str(body.get("token_type") or "bearer").lower() != "bearer":
-        raise AuthUnavailable("the token endpoint answered with a token that is no Bearer token", status=200)
+        raise AuthUnavailable(
+            "the token endpoint answered with a token that is no Bearer token", status=200
+        )
     refresh_token = body.get("refresh_token")
     if not isinstance(refresh_token, str) or not refresh_token:
         refresh_token = previous.refresh_token if previous else None
@@ -105,7 +114,9 @@ def parse_token_answer(body: Mapping[str, Any], *, sent_at: float, previous: Tok
         obtained_at=sent_at,
         expires_at=sent_at + lifetime_s,
         rotates=_rotates(refresh_token),
-        session=_session(body, access_token) or (previous.session if previous else None) or secrets.token_hex(8),
+        session=_session(body, access_token)
+        or (previous.session if previous else None)
+        or secrets.token_hex(8),
     )
 
 
@@ -124,7 +135,10 @@ def _lifetime_s(expires_in: object, access_token: str) -> float:
     start, end = _positive(claims.get("iat")), _positive(claims.get("exp"))
     if start is not None and end is not None and end > start:
         return end - start
-    log.warning("the token endpoint did not say how long the token lives; taking it for %d s", ASSUMED_LIFETIME_S)
+    log.warning(
+        "the token endpoint did not say how long the token lives; taking it for %d s",
+        ASSUMED_LIFETIME_S,
+    )
     return ASSUMED_LIFETIME_S
 
 

@@ -98,7 +98,9 @@ class Check:
                     f"{url.host} has no address here; check the spelling in the Connection, and let the network team make "
                     "the name known to this machine's DNS, or set extra proxy"
                 ) from None
-            found.append(f"{url.host} is {', '.join(dict.fromkeys(str(answer[4][0]) for answer in answers))}")
+            found.append(
+                f"{url.host} is {', '.join(dict.fromkeys(str(answer[4][0]) for answer in answers))}"
+            )
         return Outcome.OK, "; ".join(dict.fromkeys(found))
 
     def _reached(self, reached: Reached) -> tuple[Outcome, str]:
@@ -131,7 +133,11 @@ def _settings_told(settings: We360Settings) -> str:
 
 def _proxy_of(settings: We360Settings) -> str | None:
     """Where requests go first, without what a proxy's URL may hold of a password."""
-    told = settings.proxy or (settings.trust_env and (os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"))) or ""
+    told = (
+        settings.proxy
+        or (settings.trust_env and (os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")))
+        or ""
+    )
     try:
         host = httpx.URL(told).host
     except httpx.InvalidURL:
@@ -141,7 +147,9 @@ def _proxy_of(settings: We360Settings) -> str | None:
 
 def _logged_in(trial: Trial) -> tuple[Outcome, str]:
     token = trial.login()
-    again = {True: "each refresh token works once", None: "not known to rotate"}.get(token.rotates, "reusable")
+    again = {True: "each refresh token works once", None: "not known to rotate"}.get(
+        token.rotates, "reusable"
+    )
     kept = again if token.refresh_token else "none came: each task logs in"
     return Outcome.OK, f"the token lives {token.lifetime_s:.0f} s; refresh token: {kept}"
 

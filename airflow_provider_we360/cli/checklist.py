@@ -37,7 +37,10 @@ class Step:
 
     def facts(self) -> dict[str, Any]:
         """The step for JSON."""
-        return asdict(self) | {"outcome": self.outcome.value.lower(), "seconds": round(self.seconds, 3)}
+        return asdict(self) | {
+            "outcome": self.outcome.value.lower(),
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def has_passed(steps: list[Step]) -> bool:

@@ -65,7 +65,12 @@ def _checked(asked: argparse.Namespace, out: Callable[[str], object]) -> int:
     def probe(trial: Trial) -> None:
         prints.append(fingerprint(trial))
 
-    walk = Check(lambda: find_connection(asked.conn_id), try_out, clock=time.time, **({"also": probe} if asked.probe else {}))
+    walk = Check(
+        lambda: find_connection(asked.conn_id),
+        try_out,
+        clock=time.time,
+        **({"also": probe} if asked.probe else {}),
+    )
     steps: list[Step] = []
     if not asked.json:
         out(f"We360 Connection {asked.conn_id!r}, provider {__version__}")
@@ -76,14 +81,21 @@ def _checked(asked: argparse.Namespace, out: Callable[[str], object]) -> int:
     passed = has_passed(steps)
     hosts = hosts_to_allow(seen[0]) if seen else ()
     if asked.json:
-        told = {"conn_id": asked.conn_id, "provider": __version__, "passed": passed, "hosts_to_allow": hosts}
+        told = {
+            "conn_id": asked.conn_id,
+            "provider": __version__,
+            "passed": passed,
+            "hosts_to_allow": hosts,
+        }
         told |= {"steps": [step.facts() for step in steps]}
         out(json.dumps(told | ({"fingerprint": prints[0]} if prints else {}), indent=2))
         return PASSED if passed else FAILED
     for line in _verdict(steps, hosts):
         out(line)
     if prints:
-        out("\nFingerprint of this tenant's API. It holds no value of a row; read it, then send it in with your issue:\n")
+        out(
+            "\nFingerprint of this tenant's API. It holds no value of a row; read it, then send it in with your issue:\n"
+        )
         out(json.dumps(prints[0], indent=2))
     return PASSED if passed else FAILED
 
@@ -103,7 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """``python -m airflow_provider_we360 check CONN_ID``."""
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_we360")
     commands = parser.add_subparsers(title="commands", required=True)
-    command = commands.add_parser("check", help="try a Connection, step by step", description=__doc__)
+    command = commands.add_parser(
+        "check", help="try a Connection, step by step", description=__doc__
+    )
     add_arguments(command)
     command.set_defaults(run=check)
     asked = parser.parse_args(arguments)

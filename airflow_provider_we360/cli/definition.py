@@ -35,4 +35,8 @@ def _arguments() -> Iterator[Arg]:
     arg: Callable[..., Arg] = cli_config.Arg
     yield arg(("conn_id",), help="id of the Connection, of type we360")
     yield arg(("--json",), action="store_true", help="print one JSON object")
-    yield arg(("--probe",), action="store_true", help="also print a fingerprint of the tenant's API; no value of a row")
+    yield arg(
+        ("--probe",),
+        action="store_true",
+        help="also print a fingerprint of the tenant's API; no value of a row",
+    )

@@ -58,7 +58,11 @@ def fingerprint(trial: Trial) -> dict[str, Any]:
         "rows": questions.order(everything),
         "limits": questions.limits(everything),
         "past_the_end": questions.past_the_end(),
-        "short_dates": _verdict(questions.ask(start_date=questions.first.isoformat(), end_date=questions.last.isoformat())),
+        "short_dates": _verdict(
+            questions.ask(
+                start_date=questions.first.isoformat(), end_date=questions.last.isoformat()
+            )
+        ),
         "summary": _verdict(questions.ask(mode="summary", columns=["identity_id"])),
         "errors": questions.errors(),
     }
@@ -82,8 +86,15 @@ class _Questions:
     def columns(self, everything: httpx.Response) -> dict[str, list[str]]:
         """The forms in which values of each column come. Of columns that nobody asked for, only that there are some."""
         rows = _rows(everything)
-        forms = {name: sorted({_form(row[name]) if name in row else "absent" for row in rows}) for name in self._asked}
-        return forms | ({"(not asked for)": ["present"]} if any(set(row) - set(self._asked) for row in rows) else {})
+        forms = {
+            name: sorted({_form(row[name]) if name in row else "absent" for row in rows})
+            for name in self._asked
+        }
+        return forms | (
+            {"(not asked for)": ["present"]}
+            if any(set(row) - set(self._asked) for row in rows)
+            else {}
+        )
 
     def order(self, everything: httpx.Response) -> dict[str, Any]:
         """Whether two equal questions bring rows in one order, and whether that is an order by the key."""
@@ -110,9 +121,19 @@ class _Questions:
             if not response.is_success or (not count and there):
                 told[str(limit)] = _verdict(response)
             elif count == limit:
-                told[str(limit)] = "as many" if limit <= there else "as many, and more than limit 0 gave: that is capped"
+                told[str(limit)] = (
+                    "as many"
+                    if limit <= there
+                    else "as many, and more than limit 0 gave: that is capped"
+                )
             else:
-                told[str(limit)] = whole if count == there else f"capped at {count}" if count < limit else "more than asked"
+                told[str(limit)] = (
+                    whole
+                    if count == there
+                    else f"capped at {count}"
+                    if count < limit
+                    else "more than asked"
+                )
         return told
 
     def _follows(self, everything: httpx.Response, there: int) -> bool:
@@ -131,7 +152,11 @@ class _Questions:
             "unknown mode": {"mode": "we360_probe", "limit": 1},
             "unknown user_id": {"user_id": NOBODY, "limit": 1},
             "user_id that is no UUID": {"user_id": "we360-probe", "limit": 1},
-            "end before start": {"start_date": self._body["end_date"], "end_date": self._body["start_date"], "limit": 1},
+            "end before start": {
+                "start_date": self._body["end_date"],
+                "end_date": self._body["start_date"],
+                "limit": 1,
+            },
             "day column in summary": {"mode": "summary", "columns": list(self._key), "limit": 1},
         }
         return {name: self._refusal(self.ask(**changes)) for name, changes in wrong.items()}
@@ -163,7 +188,11 @@ def _token(trial: Trial) -> dict[str, Any]:
         "claims": sorted(access),
         "refresh_token": None
         if token.refresh_token is None
-        else {"typ": _word(refresh.get("typ")), "ends": "exp" in refresh, "works_once": "reuse_id" in refresh},
+        else {
+            "typ": _word(refresh.get("typ")),
+            "ends": "exp" in refresh,
+            "works_once": "reuse_id" in refresh,
+        },
     }
 
 
@@ -183,7 +212,9 @@ def _fields(response: httpx.Response) -> Any:
         return _type(body)
     parts = {name: part for name, part in body.items() if isinstance(part, dict) and name != "data"}
     types = {name: _type(part) for name, part in body.items()}
-    return types | {name: {inner: _type(value) for inner, value in part.items()} for name, part in parts.items()}
+    return types | {
+        name: {inner: _type(value) for inner, value in part.items()} for name, part in parts.items()
+    }
 
 
 def _verdict(response: httpx.Response) -> str:
@@ -206,8 +237,16 @@ def _total_is(response: httpx.Response, count: int) -> list[str]:
     """Names of the metadata whose number is the number of rows."""
     body = _json(response)
     parts: Iterable[Mapping[str, Any]] = [body, *body.values()] if isinstance(body, dict) else []
-    numbers = [(name, value) for part in parts if isinstance(part, dict) for name, value in part.items()]
-    return sorted({name for name, value in numbers if str(value) == str(count) and not isinstance(value, bool)})
+    numbers = [
+        (name, value) for part in parts if isinstance(part, dict) for name, value in part.items()
+    ]
+    return sorted(
+        {
+            name
+            for name, value in numbers
+            if str(value) == str(count) and not isinstance(value, bool)
+        }
+    )
 
 
 def _json(response: httpx.Response) -> Any:
@@ -218,7 +257,15 @@ def _json(response: httpx.Response) -> Any:
 
 
 def _type(value: object) -> str:
-    names = {bool: "boolean", int: "number", float: "number", str: "text", list: "list", dict: "object", type(None): "null"}
+    names = {
+        bool: "boolean",
+        int: "number",
+        float: "number",
+        str: "text",
+        list: "list",
+        dict: "object",
+        type(None): "null",
+    }
     return names[type(value)]
 
 

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import msgspec
 
-from airflow_provider_we360.errors import AccessDenied, RequestRejected, RetryableApiError, We360ApiError, foreign_text
+from airflow_provider_we360.errors import (
+    AccessDenied,
+    RequestRejected,
+    RetryableApiError,
+    We360ApiError,
+    foreign_text,
+)
 from airflow_provider_we360.rows.decode import NotJson, RowDecoder
 from airflow_provider_we360.transport import retry_after_s
 
@@ -19,16 +25,51 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # The names of the page metadata are not documented: these are read, whatever their case and underscores.
-_TOTAL = ("totalrecords", "total", "totalcount", "totalrows", "totalitems", "totalelements", "recordstotal", "totalresults")
+_TOTAL = (
+    "totalrecords",
+    "total",
+    "totalcount",
+    "totalrows",
+    "totalitems",
+    "totalelements",
+    "recordstotal",
+    "totalresults",
+)
 _HAS_NEXT = ("hasnext", "hasnextpage", "hasmore")
 _GOOD_WORDS = frozenset(
-    ["true", "ok", "success", "successful", "succeeded", "done", "complete", "completed", "none", "null", "no", "0"]
+    [
+        "true",
+        "ok",
+        "success",
+        "successful",
+        "succeeded",
+        "done",
+        "complete",
+        "completed",
+        "none",
+        "null",
+        "no",
+        "0",
+    ]
 ) | {""}
 _BAD_WORDS = frozenset(
-    ["false", "error", "fail", "failed", "failure", "nok", "ko", "exception", "denied", "unauthorized", "forbidden"]
+    [
+        "false",
+        "error",
+        "fail",
+        "failed",
+        "failure",
+        "nok",
+        "ko",
+        "exception",
+        "denied",
+        "unauthorized",
+        "forbidden",
+    ]
 )
 _PASSING_WORDS = re.compile(
-    r"too many requests|rate.?limit|unavailable|timed? ?-?out|try again|temporar|overload|maintenance", re.IGNORECASE
+    r"too many requests|rate.?limit|unavailable|timed? ?-?out|try again|temporar|overload|maintenance",
+    re.IGNORECASE,
 )
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _CODES = ("status", "code", "statusCode", "status_code", "error_code", "errorCode")
@@ -84,12 +125,16 @@ def parse_answer(response: httpx.Response, decoder: RowDecoder) -> Answer:
     _raise_error_inside(fields, facts)
     if "data" not in fields:
         names = ", ".join(foreign_text(name, 40) for name in sorted(fields)[:12])
-        raise RetryableApiError(f"the answer holds no 'data' (its fields: {names or 'none'})", **facts)
+        raise RetryableApiError(
+            f"the answer holds no 'data' (its fields: {names or 'none'})", **facts
+        )
     metadata = dict(_metadata(fields))
     total = _first(metadata, _TOTAL, _whole_number)
     data = bytes(fields["data"])
     if data == b"null" and total != 0:
-        raise RetryableApiError("the answer's 'data' is null, and no total says that there are no rows", **facts)
+        raise RetryableApiError(
+            "the answer's 'data' is null, and no total says that there are no rows", **facts
+        )
     try:
         rows = decoder.decode(b"[]" if data == b"null" else data)
     except NotJson as error:
@@ -102,9 +147,15 @@ def _given(rows: pa.RecordBatch, data: bytes) -> frozenset[str] | None:
     if rows.num_rows == 0:
         return None
     begin = data.find(b"{")
-    names = _names(data[begin : data.find(b"}", begin) + 1]) or _names(data[begin : begin + _LONGEST_ROW])
+    names = _names(data[begin : data.find(b"}", begin) + 1]) or _names(
+        data[begin : begin + _LONGEST_ROW]
+    )
     told = zip(rows.schema.names, rows.columns, strict=True)
-    return names.union(name for name, column in told if column.null_count < rows.num_rows or f'"{name}"'.encode() in data)
+    return names.union(
+        name
+        for name, column in told
+        if column.null_count < rows.num_rows or f'"{name}"'.encode() in data
+    )
 
 
 def _names(text: bytes) -> frozenset[str]:
@@ -116,7 +167,9 @@ def _names(text: bytes) -> frozenset[str]:
 
 
 def _request_id(response: httpx.Response) -> str | None:
-    found = next((response.headers[name] for name in _REQUEST_IDS if name in response.headers), None)
+    found = next(
+        (response.headers[name] for name in _REQUEST_IDS if name in response.headers), None
+    )
     return None if found is None else foreign_text(found, 80)
 
 
@@ -135,7 +188,12 @@ def _fields_around_rows(content: bytes) -> Mapping[str, msgspec.Raw] | None:
     if not 0 <= begin < end:
         return None
     before, after = content[:begin], content[end:]
-    if content.find(b"[", begin + 1, end) >= 0 or content.find(b"]", begin, end - 1) >= 0 or _ROWS in before or _ROWS in after:
+    if (
+        content.find(b"[", begin + 1, end) >= 0
+        or content.find(b"]", begin, end - 1) >= 0
+        or _ROWS in before
+        or _ROWS in after
+    ):
         return None
     fields = _raw_fields(before + _ROWS + after)
     if fields is None or bytes(fields.get("data", b"")) != _ROWS:
@@ -164,13 +222,16 @@ def _fields_of_a_dialect(content: bytes) -> Mapping[str, msgspec.Raw] | None:
         return None
 
 
-def _refusal(response: httpx.Response, fields: Mapping[str, msgspec.Raw] | None, facts: dict[str, Any]) -> We360ApiError:
+def _refusal(
+    response: httpx.Response, fields: Mapping[str, msgspec.Raw] | None, facts: dict[str, Any]
+) -> We360ApiError:
     status = response.status_code
     said = _message(fields) if fields else None
     words = f": {said}" if said else ""
     if status == httpx.codes.UNAUTHORIZED:
         return AccessDenied(
-            f"the API refuses a token that was just renewed{words}; check Host, extra customer_id and auth_url", **facts
+            f"the API refuses a token that was just renewed{words}; check Host, extra customer_id and auth_url",
+            **facts,
         )
     if status == httpx.codes.FORBIDDEN:
         return AccessDenied(
@@ -179,15 +240,20 @@ def _refusal(response: httpx.Response, fields: Mapping[str, msgspec.Raw] | None,
             **facts,
         )
     if status in _PASSING:
-        return RetryableApiError(f"the API is in trouble{words}", retry_after_s=retry_after_s(response.headers), **facts)
+        return RetryableApiError(
+            f"the API is in trouble{words}", retry_after_s=retry_after_s(response.headers), **facts
+        )
     if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
         return TooLarge(f"the answer would be too large for the server{words}", **facts)
     if response.is_redirect:
         return RequestRejected(
-            "the API answers with a redirect, which is never followed; check Host of the Connection", **facts
+            "the API answers with a redirect, which is never followed; check Host of the Connection",
+            **facts,
         )
     if status == httpx.codes.NOT_FOUND and fields is None:
-        return RequestRejected("there is no such report at this Host; check Host of the Connection", **facts)
+        return RequestRejected(
+            "there is no such report at this Host; check Host of the Connection", **facts
+        )
     if status >= 500:
         return RetryableApiError(f"the API is in trouble{words}", **facts)
     return Refused(f"We360 refused the request{words}", **facts)
@@ -207,7 +273,11 @@ def _not_json(response: httpx.Response) -> str:
 
 def _raise_error_inside(fields: Mapping[str, msgspec.Raw], facts: dict[str, Any]) -> None:
     """Raises the error that came with HTTP 200, as the live API sends them, however it is marked."""
-    codes = [number for name in _CODES if name in fields and (number := _whole_number(_value(fields[name]))) is not None]
+    codes = [
+        number
+        for name in _CODES
+        if name in fields and (number := _whole_number(_value(fields[name]))) is not None
+    ]
     failing = next((number for number in codes if number >= httpx.codes.BAD_REQUEST), None)
     if failing is None and not _says_error(fields):
         return
@@ -226,7 +296,11 @@ def _says_error(fields: Mapping[str, msgspec.Raw]) -> bool:
         is_unknown = word is not None and word not in _GOOD_WORDS and _whole_number(word) is None
         if is_unknown and bytes(fields.get("data", b"null")) in (b"null", b"[]", b"{}"):
             return True
-    marks = [_value(fields[name]) for name in ("error", "errors", "error_code", "errorCode") if name in fields]
+    marks = [
+        _value(fields[name])
+        for name in ("error", "errors", "error_code", "errorCode")
+        if name in fields
+    ]
     return any(mark and str(mark).strip().casefold() not in _GOOD_WORDS for mark in marks)
 
 

@@ -103,7 +103,13 @@ class _Body(httpx.SyncByteStream):
     :param hold: holds this thread to a bound.
     """
 
-    def __init__(self, body: httpx.SyncByteStream, packed: str, bound: Bound, hold: Callable[[Bound | None], None]) -> None:
+    def __init__(
+        self,
+        body: httpx.SyncByteStream,
+        packed: str,
+        bound: Bound,
+        hold: Callable[[Bound | None], None],
+    ) -> None:
         self._body = body
         self._packed = packed
         self._bound = bound
@@ -124,7 +130,9 @@ class _Body(httpx.SyncByteStream):
     def _parts(self) -> Iterator[bytes]:
         parts = iter(self._body)
         while True:
-            self._hold(self._bound)  # since the last part the thread may have asked for something else, such as a token
+            self._hold(
+                self._bound
+            )  # since the last part the thread may have asked for something else, such as a token
             try:
                 part = next(parts)
             except StopIteration:

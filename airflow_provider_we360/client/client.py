@@ -37,14 +37,18 @@ class We360Client:
     :param timeout_s: seconds without a byte.
     """
 
-    def __init__(self, http: httpx.Client, *, timezone: str, timeout_s: float, clock: Clock, sleep: Sleep) -> None:
+    def __init__(
+        self, http: httpx.Client, *, timezone: str, timeout_s: float, clock: Clock, sleep: Sleep
+    ) -> None:
         self._http = http
         self._timezone = timezone
         self._timeout_s = timeout_s
         self._clock = clock
         self._sleep = sleep
 
-    def batches(self, extract: Extract, *, max_parallel_requests: int, tally: Tally | None = None) -> Iterator[RowBatch]:
+    def batches(
+        self, extract: Extract, *, max_parallel_requests: int, tally: Tally | None = None
+    ) -> Iterator[RowBatch]:
         """The rows, one batch a slice, in order of days; all batches have the same columns.
 
         The first slice is read alone: there the server says which columns it knows. Then at most
@@ -66,7 +70,9 @@ class We360Client:
         failures: list[BaseException] = []
 
         def ask_ahead() -> None:
-            while ahead.has_room_for([future for _, future in waiting]) and (query := next(queries, None)):
+            while ahead.has_room_for([future for _, future in waiting]) and (
+                query := next(queries, None)
+            ):
                 future = pool.submit(reader.read, query)
                 future.add_done_callback(lambda done: _give_up_after(done, gate, failures))
                 waiting.append((query, future))
@@ -94,18 +100,24 @@ class We360Client:
         answer = exchange.ask(replace(next(extract.queries()), columns=extract.mode.key, limit=1))
         return bool(answer.rows.num_rows or answer.total)
 
-    def _first_slice(self, extract: Extract, gate: Gate, tally: Tally) -> tuple[Extract, pa.RecordBatch, SliceReader]:
+    def _first_slice(
+        self, extract: Extract, gate: Gate, tally: Tally
+    ) -> tuple[Extract, pa.RecordBatch, SliceReader]:
         """Rows of the first slice, and the extract without the default columns that this server refuses."""
         while True:
             reader, exchange = self._reader(extract, gate, tally)
             try:
                 return extract, reader.read(next(extract.queries())), reader
             except Refused as error:
-                refused = _refused_alone(extract, named_columns(error, tuple(extract.optional)), exchange)
+                refused = _refused_alone(
+                    extract, named_columns(error, tuple(extract.optional)), exchange
+                )
                 if not refused:
                     raise
                 log.warning(
-                    "We360 refuses column %s of the default list (%s); going on without", ", ".join(refused), error.reason
+                    "We360 refuses column %s of the default list (%s); going on without",
+                    ", ".join(refused),
+                    error.reason,
                 )
                 extract = extract.without(refused)
 
@@ -122,7 +134,9 @@ class We360Client:
         )
         reader = SliceReader(
             exchange.ask,
-            Keys(extract.mode.key, extract.report.day_column if extract.mode.sliced_by_day else None),
+            Keys(
+                extract.mode.key, extract.report.day_column if extract.mode.sliced_by_day else None
+            ),
             on_duplicates=lambda count: tally.add(duplicates=count),
         )
         return reader, exchange
@@ -145,7 +159,10 @@ class _Ahead:
         for other in others:
             if other.done() and not other.cancelled() and other.exception() is None:
                 self.learn(other.result())
-        return not others or (len(others) < self._most and (len(others) + 1) * self._largest_bytes <= MOST_WAITING_BYTES)
+        return not others or (
+            len(others) < self._most
+            and (len(others) + 1) * self._largest_bytes <= MOST_WAITING_BYTES
+        )
 
 
 def _refused_alone(extract: Extract, suspects: tuple[str, ...], exchange: Exchange) -> list[str]:

@@ -12,7 +12,12 @@ from airflow_provider_we360.client.answer import Answer, TooLarge, parse_answer
 from airflow_provider_we360.client.gate import Gate
 from airflow_provider_we360.client.http import DEADLINE_FACTOR, LARGEST_ANSWER_BYTES, send_whole
 from airflow_provider_we360.client.report import Query, Report
-from airflow_provider_we360.errors import RetryableApiError, ValueDoesNotFit, We360ApiError, foreign_text
+from airflow_provider_we360.errors import (
+    RetryableApiError,
+    ValueDoesNotFit,
+    We360ApiError,
+    foreign_text,
+)
 from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.rows.schema import Column
 from airflow_provider_we360.transport import AnswerTooLarge, connection_trouble, patiently
@@ -79,7 +84,9 @@ class Exchange:
     def decoder(self, names: tuple[str, ...]) -> RowDecoder:
         """The decoder of these columns."""
         if names not in self._decoders:
-            self._decoders[names] = RowDecoder([self._columns[name] for name in names], self._timezone)
+            self._decoders[names] = RowDecoder(
+                [self._columns[name] for name in names], self._timezone
+            )
         return self._decoders[names]
 
     def ask(self, query: Query) -> Answer:
@@ -115,12 +122,16 @@ class Exchange:
             with self._reading:
                 answer = parse_answer(response, self.decoder(query.columns))
         except ValueDoesNotFit as error:
-            raise ValueDoesNotFit(f"report {self._report.name}, slice {slice_name(query)}: {error}") from None
+            raise ValueDoesNotFit(
+                f"report {self._report.name}, slice {slice_name(query)}: {error}"
+            ) from None
         except RetryableApiError as error:
             if error.status in (429, 503):
                 self._gate.narrow(error.retry_after_s)
             if error.status == httpx.codes.GATEWAY_TIMEOUT and error.retry_after_s is None:
-                raise TimedOut(error.reason, status=error.status, request_id=error.request_id) from None
+                raise TimedOut(
+                    error.reason, status=error.status, request_id=error.request_id
+                ) from None
             raise
         self._tell_strange_columns(answer, query)
         return answer
@@ -131,7 +142,10 @@ class Exchange:
             return
         asked = set(query.columns)
         with self._lock:
-            missing, unasked = (asked - answer.given) - self._told, (answer.given - asked) - self._told
+            missing, unasked = (
+                (asked - answer.given) - self._told,
+                (answer.given - asked) - self._told,
+            )
             self._told |= missing | unasked
         if missing:
             log.warning(
@@ -141,7 +155,11 @@ class Exchange:
             )
         if unasked:
             names = ", ".join(foreign_text(name, 63) for name in sorted(unasked))
-            log.info("slice %s: the answer holds column %s, which nobody asked for: passed over", slice_name(query), names)
+            log.info(
+                "slice %s: the answer holds column %s, which nobody asked for: passed over",
+                slice_name(query),
+                names,
+            )
 
     def _post(self, query: Query) -> httpx.Response:
         request = self._http.build_request("POST", self._report.path, json=self._report.body(query))
@@ -170,4 +188,6 @@ def slice_name(query: Query) -> str:
 
 
 def _may_pass(error: BaseException, query: Query) -> bool:
-    return isinstance(error, RetryableApiError) and not (isinstance(error, TimedOut) and query.limit == 0)
+    return isinstance(error, RetryableApiError) and not (
+        isinstance(error, TimedOut) and query.limit == 0
+    )

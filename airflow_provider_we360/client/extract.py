@@ -63,7 +63,9 @@ class Extract:
     def without(self, names: Iterable[str]) -> Extract:
         """The same extract without these columns."""
         gone = frozenset(names)
-        return replace(self, columns=tuple(column for column in self.columns if column.name not in gone))
+        return replace(
+            self, columns=tuple(column for column in self.columns if column.name not in gone)
+        )
 
 
 def parse_extract(
@@ -89,11 +91,17 @@ def parse_extract(
         raise We360ConfigError(f"window: begins on {first} and ends before, on {last}")
     names = chosen_mode.default_columns if columns is None else require_column_names(columns)
     own_spelling = {name.lower(): name for name in chosen_mode.key}
-    names = tuple(dict.fromkeys((*chosen_mode.key, *(own_spelling.get(name.lower(), name) for name in names))))
+    names = tuple(
+        dict.fromkeys((*chosen_mode.key, *(own_spelling.get(name.lower(), name) for name in names)))
+    )
     filters = {"group_ids": group_ids, "user_ids": user_ids, "shift_ids": shift_ids}
     ids = {argument: require_ids(given, argument) for argument, given in filters.items()}
-    if untaken := sorted(argument for argument, given in ids.items() if given and argument not in chosen.filters):
-        raise We360ConfigError(f"{', '.join(untaken)}: report {report!r} takes no such filter; leave it out")
+    if untaken := sorted(
+        argument for argument, given in ids.items() if given and argument not in chosen.filters
+    ):
+        raise We360ConfigError(
+            f"{', '.join(untaken)}: report {report!r} takes no such filter; leave it out"
+        )
     return Extract(
         report=chosen,
         mode=chosen_mode,
@@ -116,7 +124,9 @@ def _params(report: Report, given: Mapping[str, Any] | None) -> dict[str, Any]:
     params = dict(given or {})
     if unknown := sorted(set(params) - report.params):
         known = ", ".join(sorted(report.params)) or "none"
-        raise We360ConfigError(f"report_params: {', '.join(unknown)} is no parameter of report {report.name!r}; it has {known}")
+        raise We360ConfigError(
+            f"report_params: {', '.join(unknown)} is no parameter of report {report.name!r}; it has {known}"
+        )
     return params
 
 
@@ -125,7 +135,9 @@ def _require_days(window: object) -> Window:
         first, last = window
         if all(isinstance(day, dt.date) and not isinstance(day, dt.datetime) for day in window):
             return first, last
-    raise We360ConfigError("window: expected two dates, first and last local day, both inclusive: (date, date)")
+    raise We360ConfigError(
+        "window: expected two dates, first and last local day, both inclusive: (date, date)"
+    )
 
 
 def require_parallel_requests(number: object) -> int:
@@ -135,19 +147,30 @@ def require_parallel_requests(number: object) -> int:
     """
     if type(number) is int and 1 <= number <= MOST_PARALLEL_REQUESTS:
         return number
-    raise We360ConfigError(f"max_parallel_requests: must be a whole number from 1 to {MOST_PARALLEL_REQUESTS}")
+    raise We360ConfigError(
+        f"max_parallel_requests: must be a whole number from 1 to {MOST_PARALLEL_REQUESTS}"
+    )
 
 
-def _typed(report: Report, names: tuple[str, ...], column_types: Mapping[str, str], key: tuple[str, ...]) -> tuple[Column, ...]:
+def _typed(
+    report: Report, names: tuple[str, ...], column_types: Mapping[str, str], key: tuple[str, ...]
+) -> tuple[Column, ...]:
     if not isinstance(column_types, Mapping):
         raise We360ConfigError("column_types: expected a mapping of column names to types")
     kinds = parse_kinds(column_types)
     if strangers := sorted(set(kinds) - set(names)):
-        raise We360ConfigError(f"column_types: {', '.join(strangers)} is not among the columns that are asked for")
+        raise We360ConfigError(
+            f"column_types: {', '.join(strangers)} is not among the columns that are asked for"
+        )
     if pinned := sorted(set(kinds) & set(key)):
-        raise We360ConfigError(f"column_types: {', '.join(pinned)} is a key column, whose type is fixed")
+        raise We360ConfigError(
+            f"column_types: {', '.join(pinned)} is a key column, whose type is fixed"
+        )
     columns = (report.column(name) for name in names)
-    return tuple(replace(column, kind=kinds[column.name]) if column.name in kinds else column for column in columns)
+    return tuple(
+        replace(column, kind=kinds[column.name]) if column.name in kinds else column
+        for column in columns
+    )
 
 
 def require_ids(ids: Iterable[str] | None, argument: str) -> tuple[str, ...]:
@@ -162,7 +185,9 @@ def require_ids(ids: Iterable[str] | None, argument: str) -> tuple[str, ...]:
     parsed = []
     for one in map(str, given):
         if not one.strip() or "," in one:
-            raise We360ConfigError(f"{argument}: expected a list of ids (UUIDs), each a text of its own")
+            raise We360ConfigError(
+                f"{argument}: expected a list of ids (UUIDs), each a text of its own"
+            )
         if one.strip() == "None":
             raise We360ConfigError(
                 f"{argument}: a template made 'None' of it; let it make ids, or nothing at all to load everybody"

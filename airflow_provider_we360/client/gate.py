@@ -79,10 +79,17 @@ class Gate:
         self.require_going_on()
         while (wait_s := self._closed_until - self._clock()) > 0:
             if wait_s > LONGEST_WAIT_S:
-                raise RetryableApiError(f"the server wants no request for {wait_s:.0f} s", retry_after_s=wait_s)
+                raise RetryableApiError(
+                    f"the server wants no request for {wait_s:.0f} s", retry_after_s=wait_s
+                )
             self.pause(wait_s)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         with self._lock:
             if self._to_retire:
                 self._to_retire -= 1

@@ -23,7 +23,9 @@ _OF_PACKED_BODIES = ("content-encoding", "content-length", "transfer-encoding")
 USER_AGENT = f"airflow-provider-we360/{__version__}"
 
 
-def build_http_client(settings: We360Settings, *, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+def build_http_client(
+    settings: We360Settings, *, transport: httpx.BaseTransport | None = None
+) -> httpx.Client:
     """A client whose paths are relative to the Connection's Host. It has no authentication yet.
 
     :param transport: for tests; None: the network.
@@ -40,11 +42,20 @@ def build_http_client(settings: We360Settings, *, transport: httpx.BaseTransport
         proxy=settings.proxy if transport is None else None,
         trust_env=settings.trust_env and transport is None,
         transport=transport,
-        timeout=httpx.Timeout(settings.timeout_s, connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)),
+        timeout=httpx.Timeout(
+            settings.timeout_s, connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)
+        ),
         limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
         follow_redirects=False,
-        headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": ENCODINGS},
-        event_hooks={"request": [refuse_other_hosts, bounds.on_request], "response": [bounds.on_response]},
+        headers={
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json",
+            "Accept-Encoding": ENCODINGS,
+        },
+        event_hooks={
+            "request": [refuse_other_hosts, bounds.on_request],
+            "response": [bounds.on_response],
+        },
     )
 
 
@@ -77,14 +88,22 @@ def send_whole(
             bound.left_s()
     finally:
         response.close()
-    unpacked = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _OF_PACKED_BODIES]
-    return httpx.Response(response.status_code, headers=unpacked, content=b"".join(parts), request=response.request)
+    unpacked = [
+        (name, value)
+        for name, value in response.headers.multi_items()
+        if name.lower() not in _OF_PACKED_BODIES
+    ]
+    return httpx.Response(
+        response.status_code, headers=unpacked, content=b"".join(parts), request=response.request
+    )
 
 
 def _tls(settings: We360Settings) -> ssl.SSLContext | bool:
     if settings.ca_bundle is None:
         is_used = "https" in (settings.api_url.scheme, settings.auth_url.scheme)
-        return True if is_used else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which trusts nobody, and loads no certificates
+        return (
+            True if is_used else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )  # which trusts nobody, and loads no certificates
     try:
         return ssl.create_default_context(cafile=settings.ca_bundle)
     except (OSError, ssl.SSLError):

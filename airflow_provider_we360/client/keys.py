@@ -54,10 +54,17 @@ class Keys:
 
     def _count(self, rows: pa.RecordBatch) -> int:
         """How many keys there are."""
-        telling = [name for name in self.names if name != self.day_column]  # the day is one and the same
+        telling = [
+            name for name in self.names if name != self.day_column
+        ]  # the day is one and the same
         if len(telling) == 1:
             return int(pc.count_distinct(rows.column(telling[0])).as_py())
-        return int(pa.Table.from_batches([rows]).group_by(telling, use_threads=False).aggregate([]).num_rows)
+        return int(
+            pa.Table.from_batches([rows])
+            .group_by(telling, use_threads=False)
+            .aggregate([])
+            .num_rows
+        )
 
     def _require(self, rows: pa.RecordBatch, query: Query) -> None:
         for name in self.names:
@@ -79,4 +86,6 @@ class Keys:
 
 def named_columns(error: We360ApiError, columns: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the columns that an error of the server names."""
-    return tuple(name for name in columns if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", error.reason))
+    return tuple(
+        name for name in columns if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", error.reason)
+    )

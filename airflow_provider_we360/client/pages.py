@@ -81,7 +81,9 @@ class PageReader:
             if walk.agrees() if walk.has_total else self._confirms(earlier, walk):
                 return walk
             earlier = walk
-            log.debug("slice %s: walk %d over its pages did not settle it", slice_name(query), number)
+            log.debug(
+                "slice %s: walk %d over its pages did not settle it", slice_name(query), number
+            )
         raise PaginationInconsistent(
             f"slice {slice_name(query)}: {WALKS} walks over its pages never added up (last: total {walk.last_total}, "
             f"rows {walk.received}, distinct {walk.rows.num_rows}); nothing was loaded. The rows may be changing right now: "
@@ -95,7 +97,12 @@ class PageReader:
             # The server caps pages silently. Where it counts them by our limit, rows would fall between: ask for what it gives.
             page_rows = answer.rows.num_rows
             answer = self._ask(replace(query, page=1, limit=page_rows))
-        first_total, received, pages, seen = answer.total, answer.rows.num_rows, [answer.rows], self._keys.of(answer.rows)
+        first_total, received, pages, seen = (
+            answer.total,
+            answer.rows.num_rows,
+            [answer.rows],
+            self._keys.of(answer.rows),
+        )
         is_contradicted = False
         while _goes_on(answer, received):
             following = self.following(replace(query, page=len(pages) + 1, limit=page_rows))

@@ -77,7 +77,9 @@ class Report:
         :raises We360ConfigError: where the report has none such.
         """
         if name not in self.modes:
-            raise We360ConfigError(f"mode: {name!r} is no mode of report {self.name!r}; use one of {', '.join(self.modes)}")
+            raise We360ConfigError(
+                f"mode: {name!r} is no mode of report {self.name!r}; use one of {', '.join(self.modes)}"
+            )
         return self.modes[name]
 
     def column(self, name: str) -> Column:

@@ -46,7 +46,11 @@ class SliceReader:
     """
 
     def __init__(
-        self, ask: Callable[[Query], Answer], keys: Keys, *, on_duplicates: Callable[[int], None] = lambda count: None
+        self,
+        ask: Callable[[Query], Answer],
+        keys: Keys,
+        *,
+        on_duplicates: Callable[[int], None] = lambda count: None,
     ) -> None:
         self._ask_api = ask
         self._keys = keys
@@ -88,8 +92,14 @@ class SliceReader:
         if self._is_whole(answer, rows, query):
             self._on_duplicates(answer.rows.num_rows - rows.num_rows)
             return rows
-        is_cap = answer.total is None or not self._believes or answer.total > answer.rows.num_rows >= FEWEST_PAGE_ROWS
-        return self._read_pages(query, min(answer.rows.num_rows, PAGE_ROWS) if is_cap else PAGE_ROWS, learn=is_cap)
+        is_cap = (
+            answer.total is None
+            or not self._believes
+            or answer.total > answer.rows.num_rows >= FEWEST_PAGE_ROWS
+        )
+        return self._read_pages(
+            query, min(answer.rows.num_rows, PAGE_ROWS) if is_cap else PAGE_ROWS, learn=is_cap
+        )
 
     def _ask(self, query: Query) -> Answer:
         answer = self._ask_api(query)
@@ -103,7 +113,11 @@ class SliceReader:
         if answer.total is None and answer.has_next is None:
             return self._nothing_follows(rows, received, query)
         counted = answer.total is None or answer.total in (received, rows.num_rows)
-        return counted and answer.has_next is not True and not self._hides_a_cap(rows, received, query, told=answer.total)
+        return (
+            counted
+            and answer.has_next is not True
+            and not self._hides_a_cap(rows, received, query, told=answer.total)
+        )
 
     def _hides_a_cap(
         self,
@@ -123,15 +137,26 @@ class SliceReader:
         is_doubtful = self._could_be_a_cap(received) or (believed and not self._believes)
         if not is_doubtful or self._nothing_follows(rows, received, query, told, in_one=in_one):
             return False
-        log.warning("the server cuts answers off at %d rows and calls that all; what it says of pages is not used", received)
+        log.warning(
+            "the server cuts answers off at %d rows and calls that all; what it says of pages is not used",
+            received,
+        )
         self._believes = False
         return True
 
     def _could_be_a_cap(self, received: int) -> bool:
-        return received > self._proven_rows or (received == self._proven_rows and self._proofs < PROOFS)
+        return received > self._proven_rows or (
+            received == self._proven_rows and self._proofs < PROOFS
+        )
 
     def _nothing_follows(
-        self, rows: pa.RecordBatch, received: int, query: Query, told: int | None = None, *, in_one: bool = True
+        self,
+        rows: pa.RecordBatch,
+        received: int,
+        query: Query,
+        told: int | None = None,
+        *,
+        in_one: bool = True,
     ) -> bool:
         """Whether a second page of as many rows brings none that is new.
 
@@ -143,9 +168,15 @@ class SliceReader:
         following = replace(query, page=2, limit=received)
         try:
             second = self._pages.following(following)
-            is_doubtful = second is not None and second.rows.num_rows == 0 and (told is None or second.total != told)
+            is_doubtful = (
+                second is not None
+                and second.rows.num_rows == 0
+                and (told is None or second.total != told)
+            )
             if is_doubtful and self._could_be_a_cap(received):
-                second = self._pages.following(following)  # nothing at all is asked for once more before it counts
+                second = self._pages.following(
+                    following
+                )  # nothing at all is asked for once more before it counts
         except Refused:
             second = None
         known, given = self._keys.of(rows), self._keys.of(second.rows) if second else None
@@ -155,7 +186,11 @@ class SliceReader:
             stands = self._small_pages_agree(rows, query)
         if stands:
             with self._lock:
-                self._proofs = 1 if received > self._proven_rows else self._proofs + (received == self._proven_rows)
+                self._proofs = (
+                    1
+                    if received > self._proven_rows
+                    else self._proofs + (received == self._proven_rows)
+                )
                 self._proven_rows = max(self._proven_rows, received)
         return stands
 
@@ -182,7 +217,9 @@ class SliceReader:
         believed = self._believes
         walk = self._pages.read(query, page_rows)
         count = walk.rows.num_rows
-        if count and self._hides_a_cap(walk.rows, count, query, in_one=walk.in_one, believed=believed):
+        if count and self._hides_a_cap(
+            walk.rows, count, query, in_one=walk.in_one, believed=believed
+        ):
             walk = self._pages.read(query, page_rows)
         return walk.rows
 
@@ -199,7 +236,10 @@ class SliceReader:
                 refusal = refusal or error
                 continue
             if learn and size != self._page_rows:
-                log.info("the server does not give all rows of a slice at once; reading in pages of %d", size)
+                log.info(
+                    "the server does not give all rows of a slice at once; reading in pages of %d",
+                    size,
+                )
                 self._page_rows = size
             return rows if rows.num_rows else self._confirm_empty(query, rows)
         assert refusal is not None

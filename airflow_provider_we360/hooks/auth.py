@@ -13,6 +13,8 @@ from airflow_provider_we360.hooks.failures import airflow_failures
 class AirflowAuth(BearerAuth):
     """As :class:`BearerAuth`; a refused password leaves as ``AirflowFailException``, so that no retry tries it again."""
 
-    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
         with airflow_failures():
             yield from super().sync_auth_flow(request)

@@ -35,12 +35,18 @@ class AwaitedDay:
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> AwaitedDay:
         """The day that gave these facts; lists come back from Airflow's database in place of tuples."""
-        fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in facts.items()
+        }
         return cls(**fields)
 
     def facts(self) -> dict[str, Any]:
         """All that it takes to make it anew."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
 
     def is_there(self, hook: We360Hook, *, now: float) -> bool:
         """Whether the day has settled and its report holds rows. Nobody is asked before it has settled.
@@ -50,7 +56,9 @@ class AwaitedDay:
         :raises We360Error: where asking again cannot help.
         """
         if now < self.settled_at:
-            log.info("%s of %s settles in %.0f min", self.report, self.day, (self.settled_at - now) / 60)
+            log.info(
+                "%s of %s settles in %.0f min", self.report, self.day, (self.settled_at - now) / 60
+            )
             return False
         try:
             found = hook.has_rows(
@@ -66,5 +74,7 @@ class AwaitedDay:
                 raise
             log.warning("%s of %s: %s; asking again later", self.report, self.day, error)
             return False
-        log.info("%s of %s %s", self.report, self.day, "holds rows" if found else "holds no rows yet")
+        log.info(
+            "%s of %s %s", self.report, self.day, "holds rows" if found else "holds no rows yet"
+        )
         return found

@@ -62,7 +62,10 @@ LEASE_FORM: Form[Lease] = Form(
 )
 BLOCK_FORM: Form[Block] = Form(
     lambda facts: Block(
-        kind=facts["kind"], refused=int(facts["refused"]), until=float(facts["until"]), reason=str(facts["reason"])
+        kind=facts["kind"],
+        refused=int(facts["refused"]),
+        until=float(facts["until"]),
+        reason=str(facts["reason"]),
     ),
     lambda block: block.until,
     is_bound=False,
@@ -76,11 +79,19 @@ class Complaints:
 
     _said: set[str] = field(default_factory=set)
 
-    def say(self, entry: str, what: str, error: Exception | None = None, level: int = logging.WARNING) -> None:
+    def say(
+        self, entry: str, what: str, error: Exception | None = None, level: int = logging.WARNING
+    ) -> None:
         """Of the error only its kind: its text may hold what was written."""
         if what not in self._said:
             self._said.add(what)
-            log.log(level, "We360 token cache: %s %s%s", entry, what, f" ({type(error).__name__})" if error else "")
+            log.log(
+                level,
+                "We360 token cache: %s %s%s",
+                entry,
+                what,
+                f" ({type(error).__name__})" if error else "",
+            )
 
 
 class SealedEntry(Generic[T]):
@@ -92,7 +103,15 @@ class SealedEntry(Generic[T]):
     """
 
     def __init__(
-        self, texts: Texts, kind: str, key: str, description: str, *, form: Form[T], seal: Seal, complaints: Complaints
+        self,
+        texts: Texts,
+        kind: str,
+        key: str,
+        description: str,
+        *,
+        form: Form[T],
+        seal: Seal,
+        complaints: Complaints,
     ) -> None:
         self.name = f"{kind} {key}"
         self.key = key
@@ -139,7 +158,9 @@ class SealedEntry(Generic[T]):
         if trouble is not None:
             self._say(f"cannot be written; {_ALONE}", trouble)
         else:
-            self._say(f"does not hold what was just written: a secrets backend shadows it; {_ALONE}")
+            self._say(
+                f"does not hold what was just written: a secrets backend shadows it; {_ALONE}"
+            )
         return False
 
     def is_empty(self) -> bool:
@@ -161,7 +182,9 @@ class SealedEntry(Generic[T]):
             return None
 
     def _packed(self, value: T) -> str:
-        return self._seal.close(asdict(value), expires_at=self._form.expires_at(value), is_bound=self._form.is_bound)
+        return self._seal.close(
+            asdict(value), expires_at=self._form.expires_at(value), is_bound=self._form.is_bound
+        )
 
     def _unpacked(self, facts: Mapping[str, Any]) -> T | None:
         return self._form.make(facts)
@@ -173,10 +196,15 @@ class SealedEntry(Generic[T]):
             self._is_foreign = True
             self._say("was written by another version of this provider; it is left alone")
         except OtherCredentials as other:
-            self._say("belongs to other credentials of this account; it counts no more", level=logging.INFO)
+            self._say(
+                "belongs to other credentials of this account; it counts no more",
+                level=logging.INFO,
+            )
             self.voided = self._voided(other.facts)
         except (Unreadable, KeyError, TypeError, ValueError):
-            self._say("does not open: written by hand, or with another Fernet key; it will be replaced")
+            self._say(
+                "does not open: written by hand, or with another Fernet key; it will be replaced"
+            )
         return None
 
     def _voided(self, facts: Mapping[str, Any]) -> T | None:
@@ -197,9 +225,14 @@ class SealedBlocks(SealedEntry[Block]):
 
     def _packed(self, value: Block) -> str:
         facts = self._facts()
-        salt, blocks = str(facts.get("salt") or os.urandom(16).hex()), dict(facts.get("blocks") or {})
+        salt, blocks = (
+            str(facts.get("salt") or os.urandom(16).hex()),
+            dict(facts.get("blocks") or {}),
+        )
         blocks[self._seal.mark(bytes.fromhex(salt))] = asdict(value)
-        newest = dict(sorted(blocks.items(), key=lambda item: float(item[1]["until"]))[-_MOST_BLOCKS:])
+        newest = dict(
+            sorted(blocks.items(), key=lambda item: float(item[1]["until"]))[-_MOST_BLOCKS:]
+        )
         ends = max(float(block["until"]) for block in newest.values())
         return self._seal.close({"salt": salt, "blocks": newest}, expires_at=ends, is_bound=False)
 

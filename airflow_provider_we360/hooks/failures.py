@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException, BaseHook
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowNotFoundException,
+    BaseHook,
+)
 
 from airflow_provider_we360.errors import We360ConfigError, We360Error
 
@@ -57,4 +61,6 @@ def required_connection(conn_id: str, argument: str, what: str) -> Any:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        raise We360ConfigError(f"{argument}: there is no Connection {conn_id!r}; create {what}, or name another") from None
+        raise We360ConfigError(
+            f"{argument}: there is no Connection {conn_id!r}; create {what}, or name another"
+        ) from None

@@ -46,9 +46,13 @@ def _key(column: str, place: object) -> PseudonymKey:
     secret, version = (_of_connection if kind == "conn" else _of_variable)(name.strip(), where)
     _compat.mask_secret(secret)
     if len(secret) < SHORTEST_KEY:
-        raise We360ConfigError(f"{where} holds a key of less than {SHORTEST_KEY} characters; {_MAKE}")
+        raise We360ConfigError(
+            f"{where} holds a key of less than {SHORTEST_KEY} characters; {_MAKE}"
+        )
     if not _VERSION.fullmatch(version):
-        raise We360ConfigError(f"{where}: version must be 1 to 16 letters and digits, such as {FIRST_VERSION!r}")
+        raise We360ConfigError(
+            f"{where}: version must be 1 to 16 letters and digits, such as {FIRST_VERSION!r}"
+        )
     return PseudonymKey(secret.encode(), version)
 
 
@@ -56,7 +60,9 @@ def _of_connection(conn_id: str, where: str) -> tuple[str, str]:
     try:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        raise We360ConfigError(f"{where}: there is no such Connection; make one whose Password is the key") from None
+        raise We360ConfigError(
+            f"{where}: there is no such Connection; make one whose Password is the key"
+        ) from None
     if connection.conn_type == "we360":
         raise We360ConfigError(
             f"{where} is a We360 account; give the key a Connection of its own, so that neither tells the other"
@@ -75,7 +81,11 @@ def _of_variable(name: str, where: str) -> tuple[str, str]:
     if text is None:
         raise We360ConfigError(f"{where}: there is no such Variable; {_MAKE}")
     told = _json(text)
-    return (str(told["key"]), str(told.get("version") or FIRST_VERSION)) if "key" in told else (text, FIRST_VERSION)
+    return (
+        (str(told["key"]), str(told.get("version") or FIRST_VERSION))
+        if "key" in told
+        else (text, FIRST_VERSION)
+    )
 
 
 def _json(text: str | None) -> dict[str, Any]:

@@ -27,7 +27,12 @@ def run_id(context: Mapping[str, Any]) -> str:
     """Names this load, the same for every try of it: Dag, run, task, and map index where the task is mapped."""
     ti = context["ti"]
     map_index = getattr(ti, "map_index", None)
-    parts = [ti.dag_id, ti.run_id, ti.task_id, *([] if map_index in (None, -1) else [str(map_index)])]
+    parts = [
+        ti.dag_id,
+        ti.run_id,
+        ti.task_id,
+        *([] if map_index in (None, -1) else [str(map_index)]),
+    ]
     return "|".join(parts)
 
 

@@ -44,7 +44,9 @@ def own_xcoms(context: Context) -> TaskXComs:
     """
     task = context["ti"]
     if getattr(task, "map_index", -1) not in (None, -1):
-        raise We360ConfigError(f"task {task.task_id}: a We360LoginOperator cannot be mapped; write one for each Connection")
+        raise We360ConfigError(
+            f"task {task.task_id}: a We360LoginOperator cannot be mapped; write one for each Connection"
+        )
     return TaskXComs(task.dag_id, task.run_id, task.task_id)
 
 
@@ -57,7 +59,8 @@ def login_task_xcoms(context: Context, we360_conn_id: str) -> TaskXComs | None:
     ours = [
         task
         for task in running.get_flat_relatives(upstream=True)
-        if hasattr(task, "opens_we360_session") and running.render_template(task.we360_conn_id, context) == we360_conn_id
+        if hasattr(task, "opens_we360_session")
+        and running.render_template(task.we360_conn_id, context) == we360_conn_id
     ]
     found = sorted(task.task_id for task in ours if task.opens_we360_session)
     has_ended = any(not task.opens_we360_session for task in ours)

@@ -52,7 +52,13 @@ class Seal:
     def __init__(self, settings: We360Settings, fernet: Fernet, *, rounds: int = ROUNDS) -> None:
         self._host = str(settings.api_url)
         self._credentials = "\0".join(
-            (settings.login.lower(), settings.password, settings.customer_id, str(settings.api_url), settings.issuer)
+            (
+                settings.login.lower(),
+                settings.password,
+                settings.customer_id,
+                str(settings.api_url),
+                settings.issuer,
+            )
         ).encode()
         self._fernet = fernet
         self._rounds = rounds
@@ -90,7 +96,9 @@ class Seal:
             raise OtherVersion
         try:
             facts: dict[str, Any] = json.loads(self._fernet.decrypt(sealed.encode()))
-            is_ours = not is_bound or hmac.compare_digest(str(facts["digest"]), self.mark(bytes.fromhex(facts["salt"])))
+            is_ours = not is_bound or hmac.compare_digest(
+                str(facts["digest"]), self.mark(bytes.fromhex(facts["salt"]))
+            )
         except Exception:  # noqa: BLE001 - whatever goes wrong, it does not open; the error's text could hold a token
             raise Unreadable from None
         if not is_ours:
@@ -100,7 +108,9 @@ class Seal:
     def mark(self, salt: bytes) -> str:
         """The digest of the credentials under a salt: says whose something is, and nothing about them."""
         if salt not in self._digests:
-            self._digests[salt] = hashlib.pbkdf2_hmac("sha256", self._credentials, salt, self._rounds).hex()
+            self._digests[salt] = hashlib.pbkdf2_hmac(
+                "sha256", self._credentials, salt, self._rounds
+            ).hex()
         return self._digests[salt]
 
 

@@ -44,13 +44,23 @@ def open_session(
 
     def send(request: httpx.Request) -> httpx.Response:
         deadline_s = min(settings.timeout_s * DEADLINE_FACTOR, DEADLINE_S)
-        sent_by = partial(send_whole, request=request, deadline_s=deadline_s, most_bytes=LARGEST_ANSWER_BYTES, clock=clock)
+        sent_by = partial(
+            send_whole,
+            request=request,
+            deadline_s=deadline_s,
+            most_bytes=LARGEST_ANSWER_BYTES,
+            clock=clock,
+        )
         if not http.is_closed:
             return sent_by(http)
-        with build_http_client(settings, transport=transport) as another:  # a logout after the last request
+        with build_http_client(
+            settings, transport=transport
+        ) as another:  # a logout after the last request
             return sent_by(another)
 
-    manager = TokenManager(settings, store, send, clock=clock, sleep=sleep, on_token=_mask, asks_twice=asks_twice)
+    manager = TokenManager(
+        settings, store, send, clock=clock, sleep=sleep, on_token=_mask, asks_twice=asks_twice
+    )
     http.auth = AirflowAuth(manager, settings.api_url, settings.customer_id)
     return Session(http, manager)
 

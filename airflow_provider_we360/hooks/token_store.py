@@ -5,7 +5,15 @@ from __future__ import annotations
 from airflow_provider_we360.auth.store import Entry, MemoryEntry, TokenStore
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.connection import We360Settings
-from airflow_provider_we360.hooks.entry import BLOCK_FORM, LEASE_FORM, TOKEN_FORM, Complaints, SealedBlocks, SealedEntry, Texts
+from airflow_provider_we360.hooks.entry import (
+    BLOCK_FORM,
+    LEASE_FORM,
+    TOKEN_FORM,
+    Complaints,
+    SealedBlocks,
+    SealedEntry,
+    Texts,
+)
 from airflow_provider_we360.hooks.seal import Seal
 
 VARIABLE = "Airflow Variable"
@@ -27,14 +35,24 @@ def variable_store(settings: We360Settings, variables: Texts, seal: Seal) -> Tok
     return _store(token, settings, variables, seal, complaints, is_shared=True)
 
 
-def xcom_store(settings: We360Settings, xcoms: Texts, login_task: str, variables: Texts, seal: Seal) -> TokenStore:
+def xcom_store(
+    settings: We360Settings, xcoms: Texts, login_task: str, variables: Texts, seal: Seal
+) -> TokenStore:
     """The token set in an XCom of the run's login task, for the tasks of this Dag run.
 
     :param xcoms: the XComs of the login task.
     :param login_task: its id, for messages.
     """
     complaints = Complaints()
-    token = SealedEntry(xcoms, f"XCom of task {login_task}:", XCOM_KEY, "", form=TOKEN_FORM, seal=seal, complaints=complaints)
+    token = SealedEntry(
+        xcoms,
+        f"XCom of task {login_task}:",
+        XCOM_KEY,
+        "",
+        form=TOKEN_FORM,
+        seal=seal,
+        complaints=complaints,
+    )
     return _store(token, settings, variables, seal, complaints, is_shared=True)
 
 
@@ -44,7 +62,13 @@ def memory_store(settings: We360Settings, variables: Texts, seal: Seal) -> Token
 
 
 def _store(
-    token: Entry[TokenSet], settings: We360Settings, variables: Texts, seal: Seal, complaints: Complaints, *, is_shared: bool
+    token: Entry[TokenSet],
+    settings: We360Settings,
+    variables: Texts,
+    seal: Seal,
+    complaints: Complaints,
+    *,
+    is_shared: bool,
 ) -> TokenStore:
     account, of = settings.account_fingerprint, f"of Connection {settings.conn_id}"
     return TokenStore(

@@ -53,27 +53,44 @@ class Trial:
     """
 
     def __init__(
-        self, settings: We360Settings, *, transport: httpx.BaseTransport | None = None, clock: Clock, sleep: Sleep
+        self,
+        settings: We360Settings,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        clock: Clock,
+        sleep: Sleep,
     ) -> None:
         self.settings = replace(settings, timeout_s=min(settings.timeout_s, TIMEOUT_S))
         self._deadline_s = self.settings.timeout_s * DEADLINE_FACTOR
         self._clock = clock
         self._session = open_session(
-            self.settings, TokenStore(), transport=transport, clock=clock, sleep=sleep, asks_twice=False
+            self.settings,
+            TokenStore(),
+            transport=transport,
+            clock=clock,
+            sleep=sleep,
+            asks_twice=False,
         )
         self._is_logged_in = False
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._session.manager.close()
         self._session.http.close()
 
     @property
     def yesterday(self) -> dt.date:
         """The last local day that has ended."""
-        return dt.datetime.fromtimestamp(self._clock(), zoneinfo.ZoneInfo(self.settings.timezone)).date() - dt.timedelta(days=1)
+        return dt.datetime.fromtimestamp(
+            self._clock(), zoneinfo.ZoneInfo(self.settings.timezone)
+        ).date() - dt.timedelta(days=1)
 
     def reach(self, url: httpx.URL) -> Reached:
         """Whether the host of this URL answers at all; nothing secret is sent.
@@ -86,10 +103,14 @@ class Trial:
         try:
             response = http.send(request, auth=None, stream=True)
             stream = response.extensions.get("network_stream")
-            reached = _reached(response.status_code, stream.get_extra_info("ssl_object") if stream else None)
+            reached = _reached(
+                response.status_code, stream.get_extra_info("ssl_object") if stream else None
+            )
             response.close()
         except httpx.RequestError as error:
-            raise RetryableApiError(connection_trouble(error, url, hosts_to_allow(self.settings))) from None
+            raise RetryableApiError(
+                connection_trouble(error, url, hosts_to_allow(self.settings))
+            ) from None
         return reached
 
     def login(self) -> TokenSet:
@@ -116,9 +137,18 @@ class Trial:
 
         report = reports.get("dynamic_report")
         key = report.modes["detailed"].key
-        query = Query(first_day=self.yesterday, last_day=self.yesterday, mode="detailed", columns=key, page=1, limit=1)
+        query = Query(
+            first_day=self.yesterday,
+            last_day=self.yesterday,
+            mode="detailed",
+            columns=key,
+            page=1,
+            limit=1,
+        )
         columns = [report.column(name) for name in key]
-        return parse_answer(self.post(report.path, report.body(query)), RowDecoder(columns, self.settings.timezone))
+        return parse_answer(
+            self.post(report.path, report.body(query)), RowDecoder(columns, self.settings.timezone)
+        )
 
     def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         """The API's answer, whatever its status.
@@ -168,5 +198,12 @@ def _reached(status: int, tls: Any) -> Reached:
     certificate = tls.getpeercert() or {}
     issuer = {name: value for part in certificate.get("issuer", ()) for name, value in part}
     end = certificate.get("notAfter")
-    valid_until = dt.datetime.strptime(end, "%b %d %H:%M:%S %Y %Z").replace(tzinfo=dt.UTC) if end else None
-    return Reached(status, tls.version(), issuer.get("organizationName") or issuer.get("commonName"), valid_until)
+    valid_until = (
+        dt.datetime.strptime(end, "%b %d %H:%M:%S %Y %Z").replace(tzinfo=dt.UTC) if end else None
+    )
+    return Reached(
+        status,
+        tls.version(),
+        issuer.get("organizationName") or issuer.get("commonName"),
+        valid_until,
+    )

@@ -76,7 +76,9 @@ class We360Hook(BaseHook):
         :raises We360ConfigError: for the first field that is missing or wrong.
         """
         with airflow_failures():
-            return parse_connection(required_connection(self.we360_conn_id, "we360_conn_id", "one of type we360"))
+            return parse_connection(
+                required_connection(self.we360_conn_id, "we360_conn_id", "one of type we360")
+            )
 
     def get_conn(self) -> httpx.Client:
         """An ``httpx.Client`` for paths under the Connection's Host: each request carries a token that is good.
@@ -131,7 +133,9 @@ class We360Hook(BaseHook):
             )
         yield from self.read(extract, max_parallel_requests=max_parallel_requests)
 
-    def read(self, extract: Extract, *, max_parallel_requests: int, tally: Tally | None = None) -> Iterator[RowBatch]:
+    def read(
+        self, extract: Extract, *, max_parallel_requests: int, tally: Tally | None = None
+    ) -> Iterator[RowBatch]:
         """The rows of an extract that has been checked already; for operators.
 
         :param tally: counts requests and dropped duplicates.
@@ -139,7 +143,9 @@ class We360Hook(BaseHook):
         from airflow_provider_we360.hooks.lineage import tell_of_report
 
         with airflow_failures():
-            batches = self._client().batches(extract, max_parallel_requests=max_parallel_requests, tally=tally)
+            batches = self._client().batches(
+                extract, max_parallel_requests=max_parallel_requests, tally=tally
+            )
             for number, batch in enumerate(batches):
                 if number == 0:
                     tell_of_report(self, self.settings.customer_id, extract.report.name)
@@ -164,7 +170,9 @@ class We360Hook(BaseHook):
         from airflow_provider_we360.client.extract import parse_extract
 
         with airflow_failures():
-            by_day = [name for name, mode in reports.get(report).modes.items() if mode.sliced_by_day]
+            by_day = [
+                name for name, mode in reports.get(report).modes.items() if mode.sliced_by_day
+            ]
             if not by_day:
                 raise We360ConfigError(f"report: {report!r} has no rows by day")
             extract = parse_extract(
@@ -183,7 +191,11 @@ class We360Hook(BaseHook):
 
         settings = self.settings
         return We360Client(
-            self.get_conn(), timezone=settings.timezone, timeout_s=settings.timeout_s, clock=self._clock, sleep=self._sleep
+            self.get_conn(),
+            timezone=settings.timezone,
+            timeout_s=settings.timeout_s,
+            clock=self._clock,
+            sleep=self._sleep,
         )
 
     def login(self) -> bool:
@@ -216,7 +228,9 @@ class We360Hook(BaseHook):
         from airflow_provider_we360.hooks.trial import Trial, told_of
 
         try:
-            with Trial(self.settings, transport=self._transport, clock=self._clock, sleep=self._sleep) as trial:
+            with Trial(
+                self.settings, transport=self._transport, clock=self._clock, sleep=self._sleep
+            ) as trial:
                 return True, told_of(trial)
         except We360Error as error:
             # Airflow tests a copy under an id of its own making, which would tell nobody anything.
@@ -241,7 +255,13 @@ class We360Hook(BaseHook):
     def _open(self, settings: We360Settings) -> Session:
         from airflow_provider_we360.hooks.session import open_session
 
-        return open_session(settings, self._store(settings), transport=self._transport, clock=self._clock, sleep=self._sleep)
+        return open_session(
+            settings,
+            self._store(settings),
+            transport=self._transport,
+            clock=self._clock,
+            sleep=self._sleep,
+        )
 
     def _configured_store(self, settings: We360Settings) -> TokenStore:
         from airflow_provider_we360 import _compat

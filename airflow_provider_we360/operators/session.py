@@ -79,7 +79,10 @@ class We360LogoutOperator(BaseOperator):
         with airflow_failures():
             xcoms = login_task_xcoms(context, self.we360_conn_id)
             if xcoms is None:
-                self.log.warning("No We360LoginOperator of Connection %s stands upstream: nothing to end", self.we360_conn_id)
+                self.log.warning(
+                    "No We360LoginOperator of Connection %s stands upstream: nothing to end",
+                    self.we360_conn_id,
+                )
                 return
             with closing(_hook(self.we360_conn_id, xcoms)) as hook:
                 if not hook.logout():
@@ -95,6 +98,10 @@ def _hook(we360_conn_id: str, xcoms: TaskXComs) -> We360Hook:
     return We360Hook(
         we360_conn_id,
         store=lambda settings: xcom_store(
-            settings, xcoms, xcoms.task_id, _compat.variables(), Seal(settings, _compat.get_fernet())
+            settings,
+            xcoms,
+            xcoms.task_id,
+            _compat.variables(),
+            Seal(settings, _compat.get_fernet()),
         ),
     )

@@ -93,17 +93,24 @@ class ColumnReader:
 
     def _doubles(self, wire: list[Any]) -> pa.Array:
         memo = self._memo
-        return pa.array([memo[value] if isinstance(value, str) else value for value in wire], self._type)
+        return pa.array(
+            [memo[value] if isinstance(value, str) else value for value in wire], self._type
+        )
 
     def _dates(self, wire: list[str | None]) -> pa.Array:
         if wire.count(wire[0]) < len(wire):
             return self._moments(wire)
-        return pa.repeat(pa.scalar(self._memo[wire[0]], self._type), len(wire))  # a day's rows share their date
+        return pa.repeat(
+            pa.scalar(self._memo[wire[0]], self._type), len(wire)
+        )  # a day's rows share their date
 
     def _moments(self, wire: list[str | None]) -> pa.Array:
         array = self._texts(wire)
         lengths = pc.min_max(pc.binary_length(array)).as_py()
         # Arrow knows a year 0, Python's dates do not.
-        if not set(lengths.values()) <= {None, _ISO_LENGTH[self._kind]} or pc.any(pc.starts_with(array, "0000")).as_py():
+        if (
+            not set(lengths.values()) <= {None, _ISO_LENGTH[self._kind]}
+            or pc.any(pc.starts_with(array, "0000")).as_py()
+        ):
             raise Unusual
         return array.cast(self._type)

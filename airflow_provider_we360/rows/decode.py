@@ -47,8 +47,13 @@ class RowDecoder:
         self.columns = tuple(columns)
         self.schema = arrow_schema(columns)
         self._converters = [converter(column.kind, timezone) for column in columns]
-        self._readers = {column.kind: ColumnReader(column.kind, convert) for column, convert in self._paired()}
-        self._places = {kind: [i for i, column in enumerate(columns) if column.kind is kind] for kind in self._readers}
+        self._readers = {
+            column.kind: ColumnReader(column.kind, convert) for column, convert in self._paired()
+        }
+        self._places = {
+            kind: [i for i, column in enumerate(columns) if column.kind is kind]
+            for kind in self._readers
+        }
         fields = [(f"f{i}", _WIRE_TYPES[column.kind], None) for i, column in enumerate(columns)]
         names = {f"f{i}": column.name for i, column in enumerate(columns)}
         row = msgspec.defstruct("WireRow", fields, rename=names, gc=False)
@@ -70,7 +75,9 @@ class RowDecoder:
             return self._decode_patiently(text)
 
     def _decode_fast(self, rows: bytes) -> pa.RecordBatch:
-        if _BACKSLASH in rows and _NUL in rows:  # the first alone is found ten times as fast, and mostly is not there
+        if (
+            _BACKSLASH in rows and _NUL in rows
+        ):  # the first alone is found ten times as fast, and mostly is not there
             raise Unusual
         structs = self._decoder.decode(rows)
         if not structs:
@@ -78,22 +85,33 @@ class RowDecoder:
         wire = list(zip(*map(msgspec.structs.astuple, structs), strict=True))
         arrays: dict[int, pa.Array] = {}
         for kind, places in self._places.items():
-            arrays.update(zip(places, self._readers[kind].read([wire[place] for place in places]), strict=True))
-        return pa.RecordBatch.from_arrays([arrays[place] for place in range(len(wire))], schema=self.schema)
+            arrays.update(
+                zip(
+                    places, self._readers[kind].read([wire[place] for place in places]), strict=True
+                )
+            )
+        return pa.RecordBatch.from_arrays(
+            [arrays[place] for place in range(len(wire))], schema=self.schema
+        )
 
     def _decode_patiently(self, rows: bytes) -> pa.RecordBatch:
         try:
             objects = json.loads(rows)
         except (ValueError, RecursionError):
-            raise NotJson("the rows of the answer are no JSON: cut off, or changed on the way") from None
+            raise NotJson(
+                "the rows of the answer are no JSON: cut off, or changed on the way"
+            ) from None
         if not isinstance(objects, list) or not all(isinstance(row, dict) for row in objects):
             raise NotJson("the rows of the answer are JSON, but no list of objects")
         arrays = [
-            pa.array(self._column(column, convert, objects), ARROW_TYPES[column.kind]) for column, convert in self._paired()
+            pa.array(self._column(column, convert, objects), ARROW_TYPES[column.kind])
+            for column, convert in self._paired()
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
-    def _column(self, column: Column, convert: Callable[[object], Value], rows: list[dict[str, Any]]) -> list[Value]:
+    def _column(
+        self, column: Column, convert: Callable[[object], Value], rows: list[dict[str, Any]]
+    ) -> list[Value]:
         values: list[Value] = []
         for number, row in enumerate(rows, start=1):
             try:

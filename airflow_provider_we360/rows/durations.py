@@ -55,7 +55,9 @@ def seconds(texts: pa.StringArray, nothing: pa.BooleanArray) -> pa.Int64Array | 
 def _as_words(padded: pa.StringArray) -> pa.UInt64Array:
     """The bytes of texts that are all eight long, as numbers; no copy."""
     _, _, content = padded.buffers()
-    return pa.UInt64Array.from_buffers(pa.uint64(), len(padded), [None, content], offset=padded.offset)
+    return pa.UInt64Array.from_buffers(
+        pa.uint64(), len(padded), [None, content], offset=padded.offset
+    )
 
 
 def _is_clock(words: pa.UInt64Array) -> pa.BooleanArray:

@@ -55,7 +55,9 @@ def require_pseudonymizable(keys: Mapping[str, PseudonymKey], columns: tuple[Col
                 f"pseudonymize: {name!r} is not among the columns that are asked for; name it in columns, or leave it out here"
             )
         if kinds[name] is not Kind.TEXT:
-            raise We360ConfigError(f"pseudonymize: {name!r} holds {kinds[name].value}, and only text has pseudonyms")
+            raise We360ConfigError(
+                f"pseudonymize: {name!r} holds {kinds[name].value}, and only text has pseudonyms"
+            )
 
 
 def pseudonymized(batch: RowBatch, keys: Mapping[str, PseudonymKey]) -> RowBatch:
@@ -66,12 +68,18 @@ def pseudonymized(batch: RowBatch, keys: Mapping[str, PseudonymKey]) -> RowBatch
     rows = batch.to_arrow()
     for number, column in enumerate(columns):
         if column.name in keys:
-            rows = rows.set_column(number, column.name, _replaced(rows.column(number), keys[column.name]))
+            rows = rows.set_column(
+                number, column.name, _replaced(rows.column(number), keys[column.name])
+            )
     return RowBatch(columns, batch.window, rows)
 
 
 def _named(column: Column) -> Column:
-    return replace(column, description=f"Pseudonym (HMAC-SHA256) of: {column.description or column.name}", personal=False)
+    return replace(
+        column,
+        description=f"Pseudonym (HMAC-SHA256) of: {column.description or column.name}",
+        personal=False,
+    )
 
 
 def _replaced(texts: pa.Array, key: PseudonymKey) -> pa.Array:
@@ -79,5 +87,7 @@ def _replaced(texts: pa.Array, key: PseudonymKey) -> pa.Array:
     import pyarrow as pa
 
     encoded = texts.dictionary_encode()
-    pseudonyms = pa.array([key.pseudonym(text) for text in encoded.dictionary.to_pylist()], pa.string())
+    pseudonyms = pa.array(
+        [key.pseudonym(text) for text in encoded.dictionary.to_pylist()], pa.string()
+    )
     return pseudonyms.take(encoded.indices)

@@ -59,7 +59,9 @@ def require_column_names(names: Iterable[str], argument: str = "columns") -> tup
             "makes a list only where the Dag has render_template_as_native_obj=True"
         )
     if not given:
-        raise We360ConfigError(f"{argument}: is empty; name at least one column, or leave it out for the report's default list")
+        raise We360ConfigError(
+            f"{argument}: is empty; name at least one column, or leave it out for the report's default list"
+        )
     seen: dict[str, str] = {}
     for name in given:
         if not COLUMN_NAME.fullmatch(name):
@@ -72,7 +74,9 @@ def require_column_names(names: Iterable[str], argument: str = "columns") -> tup
                 f"{argument}: {name!r} begins with {OWN_PREFIX!r}, which this provider keeps for its own columns"
             )
         if (twin := seen.get(name.lower())) is not None:
-            raise We360ConfigError(f"{argument}: {twin!r} and {name!r} are one column to a warehouse; name it once")
+            raise We360ConfigError(
+                f"{argument}: {twin!r} and {name!r} are one column to a warehouse; name it once"
+            )
         seen[name.lower()] = name
     return given
 
@@ -86,6 +90,8 @@ def parse_kinds(column_types: Mapping[str, str]) -> dict[str, Kind]:
     parsed: dict[str, Kind] = {}
     for name, type_name in column_types.items():
         if type_name not in kinds:
-            raise We360ConfigError(f"column_types[{name!r}]: {type_name!r} is no type; use one of {', '.join(sorted(kinds))}")
+            raise We360ConfigError(
+                f"column_types[{name!r}]: {type_name!r} is no type; use one of {', '.join(sorted(kinds))}"
+            )
         parsed[name] = kinds[type_name]
     return parsed

@@ -89,7 +89,9 @@ def timestamp(value: object, tz: dt.tzinfo) -> dt.datetime:
     """Local time without zone; one that came with an offset is moved to ``tz`` first."""
     if not isinstance(value, str) or not _MOMENT.fullmatch(value):
         raise ValueError
-    moment = dt.datetime.fromisoformat(value.replace(" +", "+").replace(" -", "-").replace(" Z", "Z"))
+    moment = dt.datetime.fromisoformat(
+        value.replace(" +", "+").replace(" -", "-").replace(" Z", "Z")
+    )
     return moment if moment.tzinfo is None else moment.astimezone(tz).replace(tzinfo=None)
 
 

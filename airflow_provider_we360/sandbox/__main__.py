@@ -45,18 +45,33 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m airflow_provider_we360.sandbox",
         description="A stand-in for the We360.ai API with a made-up company, for demos and tests.",
     )
-    parser.add_argument("--port", type=int, default=8360, help="0 takes a free one (default: %(default)s)")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="this machine alone, unless you name another (default: %(default)s)"
+        "--port", type=int, default=8360, help="0 takes a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="this machine alone, unless you name another (default: %(default)s)",
     )
     parser.add_argument("--employees", type=_positive, help="people in the company (default: 50)")
     parser.add_argument("--seed", type=int, help="another seed, another company (default: 360)")
-    parser.add_argument("--today", type=dt.date.fromisoformat, help="the local day it is, YYYY-MM-DD (default: the clock's)")
     parser.add_argument(
-        "--faults", type=Path, metavar="FILE", help="a JSON list of what goes wrong; GET /_sandbox/faults has names"
+        "--today",
+        type=dt.date.fromisoformat,
+        help="the local day it is, YYYY-MM-DD (default: the clock's)",
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a JSON object of switches of SandboxConfig")
-    parser.add_argument("--verbose", action="store_true", help="one line for each request, on standard error")
+    parser.add_argument(
+        "--faults",
+        type=Path,
+        metavar="FILE",
+        help="a JSON list of what goes wrong; GET /_sandbox/faults has names",
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="a JSON object of switches of SandboxConfig"
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="one line for each request, on standard error"
+    )
     return parser
 
 
@@ -64,7 +79,9 @@ def _config(asked: argparse.Namespace) -> SandboxConfig:
     """The file's switches, and over them what stands on the command line."""
     told = json.loads(asked.config.read_text()) if asked.config else {}
     named = {name: getattr(asked, name) for name in ("employees", "seed", "today")}
-    return SandboxConfig.from_json(told | {name: value for name, value in named.items() if value is not None})
+    return SandboxConfig.from_json(
+        told | {name: value for name, value in named.items() if value is not None}
+    )
 
 
 def _positive(text: str) -> int:

@@ -44,7 +44,9 @@ class Admin:
         """The page, or 400 with what is wrong about the request."""
         routes = {
             ("GET", "/"): self._page,
-            ("GET", "/_sandbox/ledger"): lambda _: json_answer(200, self._sandbox.ledger.snapshot()),
+            ("GET", "/_sandbox/ledger"): lambda _: json_answer(
+                200, self._sandbox.ledger.snapshot()
+            ),
             ("GET", "/_sandbox/faults"): self._faults,
             ("POST", "/_sandbox/faults"): self._add_faults,
             ("DELETE", "/_sandbox/faults"): self._clear_faults,

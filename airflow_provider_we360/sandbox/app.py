@@ -72,7 +72,9 @@ class Sandbox:
         zone = zoneinfo.ZoneInfo(self.config.timezone)
         return self.fixed_today or dt.datetime.fromtimestamp(self.clock(), zone).date()
 
-    def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(
+        self, environ: Mapping[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
         request = Request.from_environ(environ)
         answer = self.answer(request)
         if answer.delay_s:
@@ -94,11 +96,15 @@ class Sandbox:
             return self._admin.answer(request)
         kind = self._kind(request, identity_call)
         if kind is None:
-            return json_answer(404, {"status": False, "message": "Not found", "error_code": "NOT_FOUND"})
+            return json_answer(
+                404, {"status": False, "message": "Not found", "error_code": "NOT_FOUND"}
+            )
         self._note_sent(kind, request)
         with self.ledger.under_way(_UNDER_WAY.get(kind, "other")):
             asked = _body(request) if kind == "report" else {}
-            rule = self.faults.take(kind, page=asked.get("page"), day=str(asked.get("start_date") or ""))
+            rule = self.faults.take(
+                kind, page=asked.get("page"), day=str(asked.get("start_date") or "")
+            )
             answer = self._played(request, kind, identity_call, rule)
         if kind == "report":
             self._note_report(request, asked, answer, rule)
@@ -111,7 +117,9 @@ class Sandbox:
             return {"password": "login", "refresh_token": "refresh"}.get(grant, identity_call[2])
         return "report" if request.path == REPORT.path else None
 
-    def _played(self, request: Request, kind: str, identity_call: re.Match[str] | None, rule: Rule | None) -> Answer:
+    def _played(
+        self, request: Request, kind: str, identity_call: re.Match[str] | None, rule: Rule | None
+    ) -> Answer:
         if rule is None:
             return self._carried_out(request, identity_call, self.config)
         self.ledger.count("faults_played")
@@ -125,7 +133,9 @@ class Sandbox:
         answer = self._carried_out(request, identity_call, replace(self.config, **effect.variant))
         return effect.after(answer.unpacked(), self.identity) if effect.after else answer
 
-    def _carried_out(self, request: Request, identity_call: re.Match[str] | None, config: SandboxConfig) -> Answer:
+    def _carried_out(
+        self, request: Request, identity_call: re.Match[str] | None, config: SandboxConfig
+    ) -> Answer:
         if identity_call:
             return self.identity.answer(request, identity_call[1], identity_call[2])
         return self._api.answer(request, config)
@@ -144,7 +154,9 @@ class Sandbox:
             elif kind == "refresh":
                 self.ledger.count("refreshes_refused")
 
-    def _note_report(self, request: Request, asked: dict[str, Any], answer: Answer, rule: Rule | None) -> None:
+    def _note_report(
+        self, request: Request, asked: dict[str, Any], answer: Answer, rule: Rule | None
+    ) -> None:
         columns = asked.get("columns")
         self.ledger.data_request(
             DataRequest(
@@ -181,7 +193,9 @@ def _play(wire: Wire, request: Request) -> None:
     if wire.kind == "not_http":
         raise httpx.RemoteProtocolError("the sandbox answered with what is no HTTP")
     if wire.kind == "cut_off":
-        raise httpx.RemoteProtocolError("the sandbox closed the connection before the whole answer was sent")
+        raise httpx.RemoteProtocolError(
+            "the sandbox closed the connection before the whole answer was sent"
+        )
     if wire.kind != "drip":
         raise httpx.ReadError("the sandbox dropped the connection")
 

@@ -26,7 +26,11 @@ class LoginFailures:
 
     def is_locked(self, login: str, now: float) -> bool:
         known = self._users.get(login)
-        return self.rules is not None and known is not None and (known.for_ever or now < known.locked_until)
+        return (
+            self.rules is not None
+            and known is not None
+            and (known.for_ever or now < known.locked_until)
+        )
 
     def is_locked_for_ever(self, login: str) -> bool:
         return self.rules is not None and login in self._users and self._users[login].for_ever

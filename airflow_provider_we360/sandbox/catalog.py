@@ -49,7 +49,10 @@ _REFUSAL_NUMBERS = {
 }
 
 CATALOG: dict[str, Fault] = {
-    **{name: Fault(_REFUSAL_NUMBERS.get(name, "P/R"), partial(token_faults.refused, name)) for name in REFUSALS},
+    **{
+        name: Fault(_REFUSAL_NUMBERS.get(name, "P/R"), partial(token_faults.refused, name))
+        for name in REFUSALS
+    },
     **{name: Fault(number, make) for name, (number, make) in token_faults.FAULTS.items()},
     **{name: Fault(number, make) for name, (number, make) in http_faults.FAULTS.items()},
     **{name: Fault("F23", make, socket=True) for name, make in http_faults.WIRE_FAULTS.items()},

@@ -54,7 +54,14 @@ class Company:
         self._today = today
         self._night_rows_on = night_rows_on
 
-    def rows(self, first_day: dt.date, last_day: dt.date, mode: str = "detailed", *, as_of: dt.date | None = None) -> list[Row]:
+    def rows(
+        self,
+        first_day: dt.date,
+        last_day: dt.date,
+        mode: str = "detailed",
+        *,
+        as_of: dt.date | None = None,
+    ) -> list[Row]:
         """Every row of the window, both days inclusive, with every column; ordered by day and person, or by person in summary.
 
         :param as_of: the local day on which one looks; today if not given.
@@ -62,7 +69,12 @@ class Company:
         return [entry.row for entry in self.entries(first_day, last_day, mode, as_of=as_of)]
 
     def entries(
-        self, first_day: dt.date, last_day: dt.date, mode: str = "detailed", *, as_of: dt.date | None = None
+        self,
+        first_day: dt.date,
+        last_day: dt.date,
+        mode: str = "detailed",
+        *,
+        as_of: dt.date | None = None,
     ) -> Iterator[Entry]:
         """As ``rows``, with the person beside each row."""
         days = self._workdays(first_day, last_day, as_of or self._today())
@@ -133,7 +145,13 @@ def _punches(person: Person, activity: Activity) -> Row:
 
 def _measures(activity: Activity) -> Row:
     return {
-        **_durations(activity.productive, activity.unproductive, activity.neutral, activity.idle, activity.on_break),
+        **_durations(
+            activity.productive,
+            activity.unproductive,
+            activity.neutral,
+            activity.idle,
+            activity.on_break,
+        ),
         "key_presses": activity.key_presses,
         "mouse_clicks": activity.mouse_clicks,
         "top_application_used": activity.application,

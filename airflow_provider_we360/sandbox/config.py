@@ -97,7 +97,9 @@ class SandboxConfig:
     tenant_header: Literal["optional", "required", "ignored"] = "optional"
     error_style: Literal["200", "400", "422"] = "200"
     error_body: Literal["json", "detail", "plain", "html"] = "json"
-    pagination: Literal["full", "has_next", "total_pages", "camel", "short", "top_level", "absent", "null"] = "full"
+    pagination: Literal[
+        "full", "has_next", "total_pages", "camel", "short", "top_level", "absent", "null"
+    ] = "full"
     meta: bool = False
     totals_as_text: bool = False
     total_offset: int = 0
@@ -130,14 +132,16 @@ class SandboxConfig:
     """No longer known: a validation error."""
     extra_columns: Mapping[str, Any] = field(default_factory=dict)
     """In every row, though nobody asked."""
-    type_flips: Mapping[str, Literal["number", "text", "boolean", "object", "list", "nan", "negative", "garbage"]] = field(
-        default_factory=dict
-    )
+    type_flips: Mapping[
+        str, Literal["number", "text", "boolean", "object", "list", "nan", "negative", "garbage"]
+    ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, allowed in _choices().items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is none of {', '.join(map(repr, allowed))}")
+                raise ValueError(
+                    f"{name}: {getattr(self, name)!r} is none of {', '.join(map(repr, allowed))}"
+                )
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> SandboxConfig:
@@ -147,12 +151,16 @@ class SandboxConfig:
         """
         if strange := told.keys() - cls.__dataclass_fields__.keys():
             raise ValueError(f"no such switch: {', '.join(sorted(strange))}")
-        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
+        }
         if isinstance(values.get("today"), str):
             values["today"] = dt.date.fromisoformat(values["today"])
         if isinstance(values.get("brute_force"), Mapping):
             values["brute_force"] = BruteForce(**values["brute_force"])
-        values["more_accounts"] = tuple(Account(**account) for account in values.get("more_accounts", ()))
+        values["more_accounts"] = tuple(
+            Account(**account) for account in values.get("more_accounts", ())
+        )
         return cls(**values)
 
     def accounts(self) -> dict[str, Account]:
@@ -170,4 +178,8 @@ class SandboxConfig:
 def _choices() -> dict[str, tuple[Any, ...]]:
     """Which positions a switch has, for those that have a list of them."""
     hints = typing.get_type_hints(SandboxConfig)
-    return {name: typing.get_args(hint) for name, hint in hints.items() if typing.get_origin(hint) is Literal}
+    return {
+        name: typing.get_args(hint)
+        for name, hint in hints.items()
+        if typing.get_origin(hint) is Literal
+    }

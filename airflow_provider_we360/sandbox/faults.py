@@ -72,8 +72,20 @@ class Faults:
         :raises ValueError: for a fault, a kind of request or an argument that there is not.
         """
         if match not in KINDS:
-            raise ValueError(f"match: {match!r} is no kind of request; use one of {', '.join(KINDS)}")
-        rule = Rule(match, fault, make(fault, args), None if times == "always" else times, after, page, day, probability, args)
+            raise ValueError(
+                f"match: {match!r} is no kind of request; use one of {', '.join(KINDS)}"
+            )
+        rule = Rule(
+            match,
+            fault,
+            make(fault, args),
+            None if times == "always" else times,
+            after,
+            page,
+            day,
+            probability,
+            args,
+        )
         with self._lock:
             self._rules.append(rule)
         return rule
@@ -125,13 +137,24 @@ class Faults:
     def pending(self) -> list[str]:
         """Faults that were planned a number of times and have not all been played yet."""
         with self._lock:
-            return [rule.fault for rule in self._rules if rule.times is not None and rule.played < rule.times]
+            return [
+                rule.fault
+                for rule in self._rules
+                if rule.times is not None and rule.played < rule.times
+            ]
 
     def told(self) -> list[dict[str, Any]]:
         """All rules, fit for JSON."""
         with self._lock:
             return [
-                {"match": r.match, "fault": r.fault, "times": r.times, "after": r.after, "played": r.played, **r.args}
+                {
+                    "match": r.match,
+                    "fault": r.fault,
+                    "times": r.times,
+                    "after": r.after,
+                    "played": r.played,
+                    **r.args,
+                }
                 for r in self._rules
             ]
 

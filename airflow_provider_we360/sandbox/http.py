@@ -27,7 +27,9 @@ class Request:
     @classmethod
     def from_environ(cls, environ: Mapping[str, Any]) -> Request:
         headers = {
-            name[5:].replace("_", "-").lower(): str(value) for name, value in environ.items() if name.startswith("HTTP_")
+            name[5:].replace("_", "-").lower(): str(value)
+            for name, value in environ.items()
+            if name.startswith("HTTP_")
         }
         if kind := environ.get("CONTENT_TYPE"):
             headers["content-type"] = str(kind)
@@ -35,7 +37,14 @@ class Request:
         body = environ["wsgi.input"].read(int(length) if length.isdigit() else 0)
         path = str(environ.get("PATH_INFO") or "/")
         scheme = str(environ.get("wsgi.url_scheme") or "http")
-        return cls(str(environ["REQUEST_METHOD"]), path, headers, body, scheme, environ.get("we360.sandbox.wire"))
+        return cls(
+            str(environ["REQUEST_METHOD"]),
+            path,
+            headers,
+            body,
+            scheme,
+            environ.get("we360.sandbox.wire"),
+        )
 
     def form(self) -> dict[str, list[str]]:
         return urllib.parse.parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True)
@@ -68,7 +77,9 @@ class Answer:
         """The same with these headers instead of their namesakes."""
         new = tuple(headers)
         names = {name.lower() for name, _ in new}
-        return replace(self, headers=(*(pair for pair in self.headers if pair[0].lower() not in names), *new))
+        return replace(
+            self, headers=(*(pair for pair in self.headers if pair[0].lower() not in names), *new)
+        )
 
     def unpacked(self) -> Answer:
         """The same, not compressed: most faults change what stands in a body."""
@@ -84,7 +95,14 @@ class Answer:
 def json_answer(status: int, content: Any, **headers: str) -> Answer:
     """JSON as UTF-8, letters of all scripts as they are."""
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    return Answer(status, body, (("Content-Type", JSON), *((name.replace("_", "-"), value) for name, value in headers.items())))
+    return Answer(
+        status,
+        body,
+        (
+            ("Content-Type", JSON),
+            *((name.replace("_", "-"), value) for name, value in headers.items()),
+        ),
+    )
 
 
 def text_answer(status: int, text: str, kind: str = "text/plain", **headers: str) -> Answer:

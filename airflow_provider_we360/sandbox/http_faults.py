@@ -39,7 +39,12 @@ def status(
         if retry_after is not None:
             headers.append(("Retry-After", str(retry_after)))
         if retry_after_date_s is not None:
-            headers.append(("Retry-After", email.utils.formatdate(identity.now() + retry_after_date_s, usegmt=True)))
+            headers.append(
+                (
+                    "Retry-After",
+                    email.utils.formatdate(identity.now() + retry_after_date_s, usegmt=True),
+                )
+            )
         if reset_epoch_s is not None:
             headers.append(("X-RateLimit-Reset", str(int(identity.now() + reset_epoch_s))))
         return _shaped(code, form, message).with_headers(headers)
@@ -49,10 +54,14 @@ def status(
 
 def _shaped(code: int, form: str, message: str) -> Answer:
     shapes: dict[str, Callable[[], Answer]] = {
-        "json": lambda: json_answer(code, {"status": False, "message": message, "error_code": f"HTTP_{code}"}),
+        "json": lambda: json_answer(
+            code, {"status": False, "message": message, "error_code": f"HTTP_{code}"}
+        ),
         "oauth": lambda: json_answer(code, {"error": message}),
         "plain": lambda: text_answer(code, message),
-        "html": lambda: text_answer(code, f"<html><body><h1>{code} {message}</h1><hr>nginx</body></html>", "text/html"),
+        "html": lambda: text_answer(
+            code, f"<html><body><h1>{code} {message}</h1><hr>nginx</body></html>", "text/html"
+        ),
         "empty": lambda: Answer(code),
     }
     if form not in shapes:
@@ -77,13 +86,19 @@ def empty_answer(code: int = 200) -> Effect:
 
 def truncated_json(keep: float = 0.5) -> Effect:
     """Carried out; the JSON is cut, and Content-Length agrees with what is left."""
-    return Effect(after=lambda answer, _: replace(answer, body=answer.body[: max(1, int(len(answer.body) * keep))]))
+    return Effect(
+        after=lambda answer, _: replace(
+            answer, body=answer.body[: max(1, int(len(answer.body) * keep))]
+        )
+    )
 
 
 def gzip_junk() -> Effect:
     """Said to be gzip, and is not."""
     return Effect(
-        after=lambda answer, _: replace(answer, body=b"\x1f\x8b\x08junk").with_headers([("Content-Encoding", "gzip")])
+        after=lambda answer, _: replace(answer, body=b"\x1f\x8b\x08junk").with_headers(
+            [("Content-Encoding", "gzip")]
+        )
     )
 
 
@@ -98,7 +113,11 @@ def gzip_cut() -> Effect:
 
 def gzip_bomb(mebibytes: int = 1024) -> Effect:
     """Good gzip, about a thousandth of what it unpacks to: zeros."""
-    return Effect(instead=lambda _: Answer(200, _zeros(mebibytes), (("Content-Type", JSON), ("Content-Encoding", "gzip"))))
+    return Effect(
+        instead=lambda _: Answer(
+            200, _zeros(mebibytes), (("Content-Type", JSON), ("Content-Encoding", "gzip"))
+        )
+    )
 
 
 @cache
@@ -110,7 +129,12 @@ def _zeros(mebibytes: int) -> bytes:
     for _ in range(mebibytes):
         checksum = zlib.crc32(zeros, checksum)
     head = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
-    return head + block * mebibytes + packer.flush() + struct.pack("<II", checksum, (mebibytes * 2**20) & 0xFFFFFFFF)
+    return (
+        head
+        + block * mebibytes
+        + packer.flush()
+        + struct.pack("<II", checksum, (mebibytes * 2**20) & 0xFFFFFFFF)
+    )
 
 
 def other_packing(encoding: str = "br") -> Effect:
@@ -130,7 +154,9 @@ def wrong_content_type(kind: str = "text/html") -> Effect:
 
 def not_utf8() -> Effect:
     """JSON in another encoding, unsaid."""
-    return Effect(after=lambda answer, _: replace(answer, body=answer.body.decode().encode("utf-16")))
+    return Effect(
+        after=lambda answer, _: replace(answer, body=answer.body.decode().encode("utf-16"))
+    )
 
 
 def delay(seconds: float = 1.0) -> Effect:
@@ -152,9 +178,14 @@ def drip(pause_s: float = 0.05, chunk: int = 16) -> Effect:
 
 
 FAULTS: dict[str, tuple[str, Callable[..., Effect]]] = {
-    **{f"http_{code}": ("F27", partial(status, code)) for code in (400, 401, 403, 404, 408, 413, 422, 500, 501)},
+    **{
+        f"http_{code}": ("F27", partial(status, code))
+        for code in (400, 401, 403, 404, 408, 413, 422, 500, 501)
+    },
     **{f"http_{code}": ("F23", partial(status, code)) for code in (502, 503, 504)},
-    **{f"html_{code}": ("F23", partial(status, code, form="html")) for code in (500, 502, 503, 504)},
+    **{
+        f"html_{code}": ("F23", partial(status, code, form="html")) for code in (500, 502, 503, 504)
+    },
     "http_429": ("F24", partial(status, 429, form="oauth", message="too_many_requests")),
     "redirect": ("F23", redirect),
     "html_200": ("F23", login_page),

@@ -16,7 +16,18 @@ from airflow_provider_we360.sandbox.sessions import Session, Sessions
 from airflow_provider_we360.sandbox.tokens import Tokens, scope_of
 from airflow_provider_we360.types import Clock, Sleep
 
-_SCOPES = frozenset({"openid", "email", "profile", "offline_access", "address", "phone", "microprofile-jwt", "organization"})
+_SCOPES = frozenset(
+    {
+        "openid",
+        "email",
+        "profile",
+        "offline_access",
+        "address",
+        "phone",
+        "microprofile-jwt",
+        "organization",
+    }
+)
 _LOGOUT_PAGE = "<!DOCTYPE html>\n<html><body><h1>Logging out</h1><p>Do you want to log out?</p></body></html>\n"
 
 
@@ -35,7 +46,13 @@ class Refused(Exception):
 class Identity:
     """One realm with one tenant. Accounts, sessions and ``not_before`` may be changed while it runs."""
 
-    def __init__(self, config: SandboxConfig, ledger: Ledger, clock: Clock = time.time, sleep: Sleep = time.sleep) -> None:
+    def __init__(
+        self,
+        config: SandboxConfig,
+        ledger: Ledger,
+        clock: Clock = time.time,
+        sleep: Sleep = time.sleep,
+    ) -> None:
         self.config = config
         self.accounts: dict[str, Account] = config.accounts()
         self.sessions = Sessions(config)
@@ -82,7 +99,11 @@ class Identity:
             if realm != self.config.realm:
                 raise Refused("realm_unknown")
             if request.method != "POST":
-                return _logout_page() if call == "logout" else json_answer(405, {"error": "HTTP 405 Method Not Allowed"})
+                return (
+                    _logout_page()
+                    if call == "logout"
+                    else json_answer(405, {"error": "HTTP 405 Method Not Allowed"})
+                )
             return calls[call](request, request.form())
         except Refused as refused:
             answer = refusal(refused.name, self.config.keycloak, **refused.words)
@@ -93,9 +114,16 @@ class Identity:
         """The account of an access token that is good at this moment, as the API side checks it."""
         claims = self.tokens.read(access_token)
         now = self.now()
-        if claims is None or claims.get("typ") != "Bearer" or not claims.get("exp", 0) > now or claims["iat"] < self.not_before:
+        if (
+            claims is None
+            or claims.get("typ") != "Bearer"
+            or not claims.get("exp", 0) > now
+            or claims["iat"] < self.not_before
+        ):
             return None
-        if self.config.api_checks_session and (claims["jti"] in self._revoked or not self.sessions.is_live(claims["sid"], now)):
+        if self.config.api_checks_session and (
+            claims["jti"] in self._revoked or not self.sessions.is_live(claims["sid"], now)
+        ):
             return None
         return self.accounts.get(str(claims["preferred_username"]).lower())
 
@@ -133,7 +161,10 @@ class Identity:
             raise Refused("realm_disabled")
 
     def _check_client(self, form: Form) -> None:
-        if form.get("client_id", [""])[0] not in {self.config.customer_id, *self.config.more_customers}:
+        if form.get("client_id", [""])[0] not in {
+            self.config.customer_id,
+            *self.config.more_customers,
+        }:
             raise Refused("unknown_client")
         if self.config.confidential_client:
             raise Refused("confidential_client")
@@ -146,7 +177,9 @@ class Identity:
             "access_token": self.tokens.access(session, issuer, now),
             "expires_in": self.tokens.access_lifetime_s(session, now),
             "refresh_expires_in": self.tokens.refresh_lifetime_s(session, now) or 0,
-            "refresh_token": self.tokens.refresh(session, issuer, now, self.tokens.reuse_id(before)),
+            "refresh_token": self.tokens.refresh(
+                session, issuer, now, self.tokens.reuse_id(before)
+            ),
             "token_type": "Bearer",
             "not-before-policy": self.not_before,
             "session_state": session.id,
@@ -184,7 +217,11 @@ class Identity:
             raise Refused("bad_scope", scope=fields["scope"])
 
     def _enter(self, login: str) -> None:
-        guarded = self.config.login_guard if self.config.login_guard is not None else self.config.brute_force is not None
+        guarded = (
+            self.config.login_guard
+            if self.config.login_guard is not None
+            else self.config.brute_force is not None
+        )
         with self.sessions.lock:
             if guarded and login in self._logging_in:
                 raise Refused("wrong_password")
@@ -200,7 +237,9 @@ class Identity:
             raise Refused("account_disabled" if told else "wrong_password")
         right = fields.get("password") == account.password
         if account.refused == "disabled":
-            raise Refused("account_disabled" if right or self.config.keycloak < (26, 6) else "wrong_password")
+            raise Refused(
+                "account_disabled" if right or self.config.keycloak < (26, 6) else "wrong_password"
+            )
         if not right or account.refused == "otp":
             self.failures.failed(login, now)
             raise Refused("wrong_password")
@@ -272,7 +311,9 @@ class Identity:
             raise Refused("consent_withdrawn")
 
     def _rotate(self, session: Session, claims: dict[str, Any]) -> None:
-        if reason := self.sessions.refuse_reuse(session, claims, self.now(), count=not self.config.rotation_race):
+        if reason := self.sessions.refuse_reuse(
+            session, claims, self.now(), count=not self.config.rotation_race
+        ):
             raise Refused(reason)
 
     # ends of sessions

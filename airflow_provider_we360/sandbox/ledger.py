@@ -98,7 +98,14 @@ class Ledger:
     def snapshot(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
         with self._lock:
-            names = ("logins_ok", "logins_refused", "refreshes_ok", "refreshes_refused", "logouts", "revocations")
+            names = (
+                "logins_ok",
+                "logins_refused",
+                "refreshes_ok",
+                "refreshes_refused",
+                "logouts",
+                "revocations",
+            )
             more = ("faults_played", "refresh_tokens_sent_twice")
             return {
                 **{name: self.counts[name] for name in (*names, *more)},

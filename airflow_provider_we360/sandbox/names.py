@@ -64,7 +64,16 @@ DESIGNATIONS = (
     "Executive",
 )
 LOCATIONS = ("Bengaluru", "Pune", "Noida, UP", "Chennai", "Home")
-APPLICATIONS = ("Visual Studio Code", "Google Chrome", "Microsoft Excel", "Slack", "Outlook", "Zoom", "SAP GUI", "Figma")
+APPLICATIONS = (
+    "Visual Studio Code",
+    "Google Chrome",
+    "Microsoft Excel",
+    "Slack",
+    "Outlook",
+    "Zoom",
+    "SAP GUI",
+    "Figma",
+)
 URLS = (
     "github.com",
     "docs.google.com",

@@ -11,7 +11,14 @@ from airflow_provider_we360.sandbox.names import DESIGNATIONS, GROUPS, LOCATIONS
 
 FOUNDED = dt.date(2019, 1, 1)
 """No row is older."""
-CUSTOM_COLUMNS = ("c_cost_centre", "c_grade", "c_work_mode", "keka_department", "keka_employee_number", "keka_job_title")
+CUSTOM_COLUMNS = (
+    "c_cost_centre",
+    "c_grade",
+    "c_work_mode",
+    "keka_department",
+    "keka_employee_number",
+    "keka_job_title",
+)
 """This tenant's own fields and those its HR system brought; all land as text."""
 
 
@@ -111,14 +118,18 @@ class Roster:
             first_name=first_name,
             last_name=last_name,
             email=None if number % 23 == 9 else f"canary.{number + 1:05d}@{self._mail_domain}",
-            secondary_email=f"canary.{number + 1:05d}@mail.example.net" if throw.random() < 0.3 else None,
+            secondary_email=f"canary.{number + 1:05d}@mail.example.net"
+            if throw.random() < 0.3
+            else None,
             phone_number=f"+91 0{throw.randrange(10**8):08d}" if throw.random() < 0.8 else None,
             gender=gender if throw.random() < 0.9 else None,
             designation=throw.choice(DESIGNATIONS) if throw.random() < 0.95 else None,
             group=None if number % 17 == 13 else group,
             manager=self._manager(number),
             created_date=f"{first_day.isoformat()} 09:{throw.randrange(60):02d}:00",
-            shift=throw.choice(self.shifts[3:]) if night else throw.choices(self.shifts, (70, 8, 8, 8, 6))[0],
+            shift=throw.choice(self.shifts[3:])
+            if night
+            else throw.choices(self.shifts, (70, 8, 8, 8, 6))[0],
             weekly_off=throw.choices(("sat_sun", "sun", "fri"), (75, 20, 5))[0],
             location=throw.choice(LOCATIONS),
             first_day=first_day,
@@ -146,7 +157,9 @@ class Roster:
             if throw.random() < 0.2:
                 first = dt.date(2020, 1, 1) + dt.timedelta(days=throw.randrange(2900))
             if throw.random() < 0.14:
-                last = max(first, dt.date(2021, 1, 1)) + dt.timedelta(days=throw.randrange(90, 2500))
+                last = max(first, dt.date(2021, 1, 1)) + dt.timedelta(
+                    days=throw.randrange(90, 2500)
+                )
         return first, last
 
     def _custom(self, number: int, group: str) -> dict[str, str | None]:
@@ -159,4 +172,7 @@ class Roster:
             f"{throw.randrange(10**6):06d}",
             throw.choice(DESIGNATIONS),
         )
-        return {name: value if throw.random() < 0.9 else None for name, value in zip(CUSTOM_COLUMNS, values, strict=True)}
+        return {
+            name: value if throw.random() < 0.9 else None
+            for name, value in zip(CUSTOM_COLUMNS, values, strict=True)
+        }

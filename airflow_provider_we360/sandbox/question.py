@@ -93,7 +93,9 @@ def _day(body: dict[str, Any], name: str) -> dt.date:
             raise ValueError
         return dt.datetime.fromisoformat(value).date()
     except ValueError:
-        raise Invalid(f"{name} must be YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, without a time zone") from None
+        raise Invalid(
+            f"{name} must be YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, without a time zone"
+        ) from None
 
 
 def _whole_number(body: dict[str, Any], name: str, default: int, at_least: int) -> int:

@@ -28,13 +28,19 @@ class Refusal:
 
     def answer(self, keycloak: tuple[int, ...]) -> Answer:
         is_old = self.old is not None and keycloak < self.changed_in
-        status, error, description = self.old if is_old and self.old else (self.status, self.error, self.description)
+        status, error, description = (
+            self.old if is_old and self.old else (self.status, self.error, self.description)
+        )
         content = {"error": error} | ({"error_description": description} if description else {})
         return json_answer(status, content, **NO_STORE)
 
 
 _BAD_CREDENTIALS = Refusal(
-    400, "invalid_grant", "Invalid user credentials", (26, 6), (401, "invalid_grant", "Invalid user credentials")
+    400,
+    "invalid_grant",
+    "Invalid user credentials",
+    (26, 6),
+    (401, "invalid_grant", "Invalid user credentials"),
 )
 _NO_CLIENT = "Invalid client or Invalid client credentials"
 _SEE_LOG = "For more on this error consult the server log."
@@ -45,13 +51,27 @@ REFUSALS: dict[str, Refusal] = {
     "locked_for_ever": _BAD_CREDENTIALS,
     "account_disabled": Refusal(400, "invalid_grant", "Account disabled"),
     "not_set_up": Refusal(400, "invalid_grant", "Account is not fully set up"),
-    "direct_grants_off": Refusal(400, "unauthorized_client", "Client not allowed for direct access grants"),
-    "consent_required": Refusal(400, "invalid_client", "Client requires user consent"),
-    "unknown_client": Refusal(401, "invalid_client", _NO_CLIENT, (19,), (400, "invalid_client", "Invalid client credentials")),
-    "confidential_client": Refusal(
-        401, "unauthorized_client", _NO_CLIENT, (19,), (401, "unauthorized_client", "Client secret not provided in request")
+    "direct_grants_off": Refusal(
+        400, "unauthorized_client", "Client not allowed for direct access grants"
     ),
-    "offline_not_allowed": Refusal(400, "not_allowed", "Offline tokens not allowed for the user or client"),
+    "consent_required": Refusal(400, "invalid_client", "Client requires user consent"),
+    "unknown_client": Refusal(
+        401,
+        "invalid_client",
+        _NO_CLIENT,
+        (19,),
+        (400, "invalid_client", "Invalid client credentials"),
+    ),
+    "confidential_client": Refusal(
+        401,
+        "unauthorized_client",
+        _NO_CLIENT,
+        (19,),
+        (401, "unauthorized_client", "Client secret not provided in request"),
+    ),
+    "offline_not_allowed": Refusal(
+        400, "not_allowed", "Offline tokens not allowed for the user or client"
+    ),
     "bad_scope": Refusal(400, "invalid_scope", "Invalid scopes: {scope}"),
     "no_username": Refusal(401, "invalid_request", "Missing parameter: username"),
     "no_grant_type": Refusal(400, "invalid_request", "Missing form parameter: grant_type"),
@@ -66,11 +86,17 @@ REFUSALS: dict[str, Refusal] = {
     "refresh_expired": Refusal(400, "invalid_grant", "Token is not active"),
     "refresh_garbage": Refusal(400, "invalid_grant", "Invalid refresh token"),
     "refresh_of_other_client": Refusal(
-        400, "invalid_grant", "Invalid refresh token. Token client and authorized client don't match"
+        400,
+        "invalid_grant",
+        "Invalid refresh token. Token client and authorized client don't match",
     ),
     "issuer_changed": Refusal(400, "invalid_grant", "Invalid token issuer. Expected '{expected}'"),
     "session_expired": Refusal(
-        400, "invalid_grant", "Session not active", (26, 8), (400, "invalid_grant", "Offline session not active")
+        400,
+        "invalid_grant",
+        "Session not active",
+        (26, 8),
+        (400, "invalid_grant", "Offline session not active"),
     ),
     "session_gone": Refusal(400, "invalid_grant", "Offline user session not found"),
     "online_session_ended": Refusal(400, "invalid_grant", "Session not active"),
@@ -79,9 +105,15 @@ REFUSALS: dict[str, Refusal] = {
     "user_disabled": Refusal(400, "invalid_grant", "User disabled"),
     "stale_token": Refusal(400, "invalid_grant", "Stale token"),
     "reuse_exceeded": Refusal(400, "invalid_grant", "Maximum allowed refresh token reuse exceeded"),
-    "before_session": Refusal(400, "invalid_grant", "Refresh token issued before the user session started"),
-    "before_client_session": Refusal(400, "invalid_grant", "Refresh token issued before the client session started"),
-    "consent_withdrawn": Refusal(400, "invalid_scope", "Client no longer has requested consent from user"),
+    "before_session": Refusal(
+        400, "invalid_grant", "Refresh token issued before the user session started"
+    ),
+    "before_client_session": Refusal(
+        400, "invalid_grant", "Refresh token issued before the client session started"
+    ),
+    "consent_withdrawn": Refusal(
+        400, "invalid_scope", "Client no longer has requested consent from user"
+    ),
     "offline_withdrawn": Refusal(
         400,
         "invalid_grant",

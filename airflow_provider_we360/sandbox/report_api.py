@@ -34,7 +34,9 @@ class ReportApi:
     def answer(self, request: Request, config: SandboxConfig) -> Answer:
         """The answer as this configuration plays it."""
         if request.method != "POST":
-            return error_answer(config, 405, "Method not allowed", "METHOD_NOT_ALLOWED").with_headers([("Allow", "POST")])
+            return error_answer(
+                config, 405, "Method not allowed", "METHOD_NOT_ALLOWED"
+            ).with_headers([("Allow", "POST")])
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         account = self._holder_of(token.strip()) if scheme.lower() == "bearer" else None
         if account is None:
@@ -61,11 +63,15 @@ class ReportApi:
             self._asked += 1
             turn = self._asked
         entries = [
-            entry for entry in self._company.entries(asked.first_day, asked.last_day, asked.mode) if _in(entry, asked, account)
+            entry
+            for entry in self._company.entries(asked.first_day, asked.last_day, asked.mode)
+            if _in(entry, asked, account)
         ]
         entries = _ordered(entries, config, turn)
         if config.duplicate_every:
-            entries = [twin for n, entry in enumerate(entries, 1) for twin in _twins(entry, n, config)]
+            entries = [
+                twin for n, entry in enumerate(entries, 1) for twin in _twins(entry, n, config)
+            ]
         entries = _moved(entries, asked.page, config)
         total = len(entries)
         limit, page = asked.limit or total, asked.page
@@ -88,7 +94,9 @@ class ReportApi:
 
 def unauthorized(config: SandboxConfig) -> Answer:
     """401: no token, one that is not ours, expired, or of a session that was ended."""
-    return error_answer(config, 401, "Unauthorized", "UNAUTHORIZED").with_headers([("WWW-Authenticate", "Bearer")])
+    return error_answer(config, 401, "Unauthorized", "UNAUTHORIZED").with_headers(
+        [("WWW-Authenticate", "Bearer")]
+    )
 
 
 def error_answer(config: SandboxConfig, status: int, message: str, code: str) -> Answer:
@@ -96,7 +104,9 @@ def error_answer(config: SandboxConfig, status: int, message: str, code: str) ->
     if config.error_body == "plain":
         return text_answer(status, message)
     if config.error_body == "html":
-        return text_answer(status, f"<html><body><h1>{status}</h1><p>{message}</p></body></html>", "text/html")
+        return text_answer(
+            status, f"<html><body><h1>{status}</h1><p>{message}</p></body></html>", "text/html"
+        )
     if config.error_body == "detail":
         return json_answer(status, {"detail": message})
     return json_answer(status, {"status": False, "message": message, "error_code": code})
@@ -130,7 +140,11 @@ def _twins(entry: Entry, number: int, config: SandboxConfig) -> list[Entry]:
 
 
 def _one_key_more(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "key_presses": (row["key_presses"] or 0) + 1, "active_duration": (row["active_duration"] or 0) + 1}
+    return {
+        **row,
+        "key_presses": (row["key_presses"] or 0) + 1,
+        "active_duration": (row["active_duration"] or 0) + 1,
+    }
 
 
 def _moved(entries: list[Entry], page: int, config: SandboxConfig) -> list[Entry]:
@@ -144,23 +158,33 @@ def _moved(entries: list[Entry], page: int, config: SandboxConfig) -> list[Entry
     return [Entry(entry.person, _one_key_more(entry.row)) for entry in entries]
 
 
-def _on_the_wire(entries: list[Entry], asked: Question, config: SandboxConfig) -> list[dict[str, Any]]:
+def _on_the_wire(
+    entries: list[Entry], asked: Question, config: SandboxConfig
+) -> list[dict[str, Any]]:
     writers = [
-        (name, writer(name, config), place) for place, name in enumerate(asked.columns) if name not in config.drop_columns
+        (name, writer(name, config), place)
+        for place, name in enumerate(asked.columns)
+        if name not in config.drop_columns
     ]
     data = []
     for number, entry in enumerate(entries, 1):
         row, day = entry.row, entry.row.get("attendance_date")
-        salt = entry.person.number + (day.toordinal() if day is not None and hasattr(day, "toordinal") else 0)
+        salt = entry.person.number + (
+            day.toordinal() if day is not None and hasattr(day, "toordinal") else 0
+        )
         cells = ((name, write(row.get(name), salt + place)) for name, write, place in writers)
-        line = {name: cell for name, cell in cells if cell is not ABSENT} | dict(config.extra_columns)
+        line = {name: cell for name, cell in cells if cell is not ABSENT} | dict(
+            config.extra_columns
+        )
         if config.null_key_every and not number % config.null_key_every and "identity_id" in line:
             line["identity_id"] = "-"
         data.append(line)
     return data
 
 
-def _pagination(config: SandboxConfig, *, page: int, limit: int, total: int, pages: int) -> dict[str, Any]:
+def _pagination(
+    config: SandboxConfig, *, page: int, limit: int, total: int, pages: int
+) -> dict[str, Any]:
     """What stands beside the rows. Only the name ``pagination`` and its ``has_next`` were seen; the rest is a guess."""
     text: Callable[[Any], Any] = str if config.totals_as_text else lambda value: value
     more, before = page < pages, page > 1
@@ -178,15 +202,21 @@ def _pagination(config: SandboxConfig, *, page: int, limit: int, total: int, pag
         "has_next": {"pagination": {"has_next": more}},
         "total_pages": {"pagination": {"page": text(page), "total_pages": text(pages)}},
         "camel": {"pagination": {"page": text(page), "totalRecords": text(total), "hasNext": more}},
-        "short": {"pagination": {"page": text(page), "per_page": text(limit), "total": text(total)}},
+        "short": {
+            "pagination": {"page": text(page), "per_page": text(limit), "total": text(total)}
+        },
         "top_level": {"total_records": text(total), "page": text(page), "limit": text(limit)},
         "null": {"pagination": None},
         "absent": {},
     }
-    return forms[config.pagination] | ({"meta": {"generated_in_ms": 12, "version": "sandbox"}} if config.meta else {})
+    return forms[config.pagination] | (
+        {"meta": {"generated_in_ms": 12, "version": "sandbox"}} if config.meta else {}
+    )
 
 
 def _compressed(answer: Answer, request: Request, config: SandboxConfig) -> Answer:
     if not config.compress or "gzip" not in request.headers.get("accept-encoding", ""):
         return answer
-    return replace(answer, body=gzip.compress(answer.body, 1)).with_headers([("Content-Encoding", "gzip")])
+    return replace(answer, body=gzip.compress(answer.body, 1)).with_headers(
+        [("Content-Encoding", "gzip")]
+    )

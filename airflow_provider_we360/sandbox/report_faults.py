@@ -23,7 +23,9 @@ def variant(**switches: Any) -> Effect:
     return Effect(variant=switches)
 
 
-def refusal(message: str = "Something is wrong with the request", error_code: str = "VALIDATION_ERROR") -> Effect:
+def refusal(
+    message: str = "Something is wrong with the request", error_code: str = "VALIDATION_ERROR"
+) -> Effect:
     """An error in the style and shape that the configuration names; by default with HTTP 200."""
 
     def answer(identity: Identity) -> Answer:
@@ -72,7 +74,9 @@ def _content(answer: Answer) -> dict[str, Any]:
 
 def _with_content(answer: Answer, content: dict[str, Any]) -> Answer:
     return dataclasses.replace(
-        answer, body=json.dumps(content, ensure_ascii=False).encode(), facts={"rows": len(content["data"])}
+        answer,
+        body=json.dumps(content, ensure_ascii=False).encode(),
+        facts={"rows": len(content["data"])},
     )
 
 
@@ -91,14 +95,23 @@ FAULTS: dict[str, tuple[str, Callable[..., Effect]]] = {
     "past_end_clamped": ("F28", lambda: variant(past_end="clamped")),
     "unstable_order": ("F28", lambda: variant(order="unstable")),
     "duplicate_rows": ("F28", lambda every=10: variant(duplicate_every=every)),
-    "differing_duplicates": ("F28", lambda every=10: variant(duplicate_every=every, duplicates_differ=True)),
+    "differing_duplicates": (
+        "F28",
+        lambda every=10: variant(duplicate_every=every, duplicates_differ=True),
+    ),
     "null_keys": ("F28", lambda every=10: variant(null_key_every=every)),
     "rows_inserted": ("F28", lambda: variant(shift_between_pages="insert")),
     "rows_deleted": ("F28", lambda: variant(shift_between_pages="delete")),
     "rows_updated": ("F28", lambda: variant(shift_between_pages="update")),
     "column_missing": ("F28", lambda column="active_duration": variant(drop_columns=(column,))),
     "column_refused": ("F27", lambda column="active_duration": variant(refuse_columns=(column,))),
-    "column_new": ("F28", lambda column="x_new", value="new": variant(extra_columns={column: value})),
-    "type_flip": ("F28", lambda column="active_duration", to="garbage": variant(type_flips={column: to})),
+    "column_new": (
+        "F28",
+        lambda column="x_new", value="new": variant(extra_columns={column: value}),
+    ),
+    "type_flip": (
+        "F28",
+        lambda column="active_duration", to="garbage": variant(type_flips={column: to}),
+    ),
     "not_a_number": ("F28", lambda column="active_percent": variant(type_flips={column: "nan"})),
 }

@@ -28,9 +28,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         length = self.headers.get("Content-Length") or "0"
-        if not length.isdigit() or int(length) > MAX_BODY_BYTES or self.headers.get("Transfer-Encoding"):
+        if (
+            not length.isdigit()
+            or int(length) > MAX_BODY_BYTES
+            or self.headers.get("Transfer-Encoding")
+        ):
             self.close_connection = True
-            self.send_error(411 if not length.isdigit() or self.headers.get("Transfer-Encoding") else 413)
+            self.send_error(
+                411 if not length.isdigit() or self.headers.get("Transfer-Encoding") else 413
+            )
             return
         wire: dict[str, Wire] = {}
         said: dict[str, Any] = {}
@@ -47,16 +53,25 @@ class _Handler(BaseHTTPRequestHandler):
             return
         silent = self.command == "HEAD" or said["status"].startswith(("204", "304"))
         self.log_request(said["status"])
-        head = [f"HTTP/1.1 {said['status']}", *(f"{name}: {value}" for name, value in said["headers"])]
+        head = [
+            f"HTTP/1.1 {said['status']}",
+            *(f"{name}: {value}" for name, value in said["headers"]),
+        ]
         if self.close_connection:
             head.append("Connection: close")
-        self._send("\r\n".join([*head, "", ""]).encode("latin-1"), b"" if silent else body, wire.get("plan"))
+        self._send(
+            "\r\n".join([*head, "", ""]).encode("latin-1"),
+            b"" if silent else body,
+            wire.get("plan"),
+        )
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = _serve  # noqa: N815 - names of http.server
 
     def _environ(self, length: int, wire: dict[str, Wire]) -> dict[str, Any]:
         path, _, query = self.path.partition("?")
-        named = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
+        named = {
+            f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()
+        }
         return named | {
             "REQUEST_METHOD": self.command,
             "PATH_INFO": path,
@@ -112,7 +127,9 @@ class SandboxServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0, *, verbose: bool = False) -> None:
+    def __init__(
+        self, sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0, *, verbose: bool = False
+    ) -> None:
         self.sandbox = sandbox
         self.verbose = verbose
         self.stopping = threading.Event()
@@ -128,14 +145,19 @@ class SandboxServer(ThreadingHTTPServer):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.server_name, self.server_port = (
+            str(self.server_address[0]),
+            int(self.server_address[1]),
+        )
 
 
 @contextlib.contextmanager
 def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Iterator[SandboxServer]:
     """The sandbox behind a socket for as long as the block lasts; port 0 takes a free one."""
     server = SandboxServer(sandbox, host, port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     try:
         yield server

@@ -95,13 +95,21 @@ class Sessions:
                     counts[session.login] = counts.get(session.login, 0) + 1
         return counts
 
-    def end_all(self, state: str = "ended", *, login: str | None = None, client_id: str | None = None) -> None:
+    def end_all(
+        self, state: str = "ended", *, login: str | None = None, client_id: str | None = None
+    ) -> None:
         with self.lock:
             for session in self._all.values():
-                if session.state == "live" and login in {None, session.login} and client_id in {None, session.client_id}:
+                if (
+                    session.state == "live"
+                    and login in {None, session.login}
+                    and client_id in {None, session.client_id}
+                ):
                     session.state = state
 
-    def refuse_reuse(self, session: Session, claims: Mapping[str, Any], now: float, *, count: bool = True) -> str | None:
+    def refuse_reuse(
+        self, session: Session, claims: Mapping[str, Any], now: float, *, count: bool = True
+    ) -> str | None:
         """Keycloak's rule under rotation: why this refresh token may not be used, or None and the use is counted.
 
         Time is told in whole seconds: within the second of the last refresh an older token passes for a new one.

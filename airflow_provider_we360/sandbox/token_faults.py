@@ -43,8 +43,13 @@ def password_changes(password: str = "canary-changed-Passw0rd") -> Effect:
 
 def committed_then_500(status: int = 500) -> Effect:
     """The server does it, and then fails: a rotated refresh token is consumed (Keycloak issue 49213)."""
-    content = {"error": "unknown_error", "error_description": "For more on this error consult the server log."}
-    return Effect(after=lambda answer, _: replace(answer, status=status, body=json.dumps(content).encode()))
+    content = {
+        "error": "unknown_error",
+        "error_description": "For more on this error consult the server log.",
+    }
+    return Effect(
+        after=lambda answer, _: replace(answer, status=status, body=json.dumps(content).encode())
+    )
 
 
 def _body_changed(change: Callable[[dict[str, Any], Identity], None]) -> Effect:
@@ -53,7 +58,9 @@ def _body_changed(change: Callable[[dict[str, Any], Identity], None]) -> Effect:
             return answer
         content = answer.json()
         change(content, identity)
-        return replace(answer, body=json.dumps({k: v for k, v in content.items() if v is not _GONE}).encode())
+        return replace(
+            answer, body=json.dumps({k: v for k, v in content.items() if v is not _GONE}).encode()
+        )
 
     return Effect(after=changed)
 
@@ -93,7 +100,9 @@ def shorter_life(seconds: int = 300) -> Effect:
     def change(content: dict[str, Any], identity: Identity) -> None:
         now = int(identity.now())
         content["expires_in"] = seconds
-        content["access_token"] = identity.tokens.re_sign(content["access_token"], exp=now + seconds)
+        content["access_token"] = identity.tokens.re_sign(
+            content["access_token"], exp=now + seconds
+        )
 
     return _body_changed(change)
 
@@ -129,7 +138,10 @@ FAULTS: dict[str, tuple[str, Callable[..., Effect]]] = {
     "expires_in": ("F21", lambda value=0: with_field("expires_in", value)),
     "refresh_expires_in": ("F21", lambda value=0: with_field("refresh_expires_in", value)),
     "shorter_life": ("F21", shorter_life),
-    "extra_fields": ("F21", lambda: with_fields({"id_token": None, "x_new": {"a": [1]}, "not_before": "0"})),
+    "extra_fields": (
+        "F21",
+        lambda: with_fields({"id_token": None, "x_new": {"a": [1]}, "not_before": "0"}),
+    ),
     "token_type_lower": ("F21", lambda: with_field("token_type", "bearer")),
     "no_access_token": ("F21", lambda: without("access_token")),
     "not_a_jwt": ("F22", access_token_becomes),

@@ -34,8 +34,16 @@ class Tokens:
             "exp": int(now) + self.access_lifetime_s(session, now),
             "aud": "account",
             "acr": "1",
-            "realm_access": {"roles": [f"default-roles-{self.config.realm}", "offline_access", "uma_authorization"]},
-            "resource_access": {"account": {"roles": ["manage-account", "manage-account-links", "view-profile"]}},
+            "realm_access": {
+                "roles": [
+                    f"default-roles-{self.config.realm}",
+                    "offline_access",
+                    "uma_authorization",
+                ]
+            },
+            "resource_access": {
+                "account": {"roles": ["manage-account", "manage-account-links", "view-profile"]}
+            },
             "scope": scope_of(session),
             "email_verified": True,
             "email": session.login,
@@ -76,18 +84,31 @@ class Tokens:
         """None where the token itself never ends: only a session with a greatest age, and what is configured, ends it."""
         if self.config.session_max_s is None:
             return self.config.refresh_lifetime_s
-        limits = (self._left_s(session, now), int(self.config.idle_s), self.config.refresh_lifetime_s)
+        limits = (
+            self._left_s(session, now),
+            int(self.config.idle_s),
+            self.config.refresh_lifetime_s,
+        )
         return min(limit for limit in limits if limit is not None)
 
     def _left_s(self, session: Session, now: float) -> int:
         greatest_age_s = self.config.session_max_s
-        return _FOR_EVER if greatest_age_s is None else max(0, int(session.started_at) + int(greatest_age_s) - int(now))
+        return (
+            _FOR_EVER
+            if greatest_age_s is None
+            else max(0, int(session.started_at) + int(greatest_age_s) - int(now))
+        )
 
     def read(self, token: str) -> dict[str, Any] | None:
         """The claims, whether expired or not; None where the token is none of ours."""
         try:
             unchecked = {"verify_exp": False, "verify_aud": False, "verify_iat": False}
-            claims: dict[str, Any] = jwt.decode(token, self._key, algorithms=[ALGORITHM], options=unchecked)  # type: ignore[arg-type]
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._key,
+                algorithms=[ALGORITHM],
+                options=unchecked,  # type: ignore[arg-type]
+            )
         except jwt.PyJWTError:
             return None
         return claims

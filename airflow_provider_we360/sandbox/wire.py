@@ -40,7 +40,11 @@ def writer(name: str, config: SandboxConfig) -> Writer:
 
     def cell(value: Value, salt: int) -> Any:
         if value is None:
-            return _MIXED_NOTHING[salt % 6] if config.nothing == "mixed" else _NOTHING.get(config.nothing, config.nothing)
+            return (
+                _MIXED_NOTHING[salt % 6]
+                if config.nothing == "mixed"
+                else _NOTHING.get(config.nothing, config.nothing)
+            )
         return flip(value) if flip else write(value, salt)
 
     return cell
@@ -65,7 +69,9 @@ def _by_kind(name: str, config: SandboxConfig) -> Writer:
         return lambda value, _: duration(value, config.durations)
     if kind in {Kind.BIGINT, Kind.DOUBLE}:
         return lambda value, salt: (
-            str(value) if config.numbers == "text" or (config.numbers == "mixed" and not salt % 3) else value
+            str(value)
+            if config.numbers == "text" or (config.numbers == "mixed" and not salt % 3)
+            else value
         )
     if kind is Kind.TIMESTAMP:
         return lambda value, salt: _moment(value, config, salt)

@@ -110,7 +110,10 @@ def _measured(throw: random.Random, person: Person, day: dt.date, *, half: bool)
     active = int(online * throw.uniform(0.55, 0.97))
     productive = int(active * throw.uniform(0.45, 0.93))
     unproductive = int((active - productive) * throw.random())
-    application_s, url_s = int(active * throw.uniform(0.2, 0.6)), int(active * throw.uniform(0.05, 0.3))
+    application_s, url_s = (
+        int(active * throw.uniform(0.2, 0.6)),
+        int(active * throw.uniform(0.05, 0.3)),
+    )
     return Activity(
         punch_in=punch_in,
         punch_out=punch_out,
@@ -157,7 +160,9 @@ def _restated(activity: Activity, fate: float, size: float) -> Activity:
             key_presses=activity.key_presses + extra,
         )
     if fate < 0.08 and activity.punch_out is not None:  # a manager corrects the punch
-        return replace(activity, punch_out=activity.punch_out + dt.timedelta(minutes=5 + int(size * 85)))
+        return replace(
+            activity, punch_out=activity.punch_out + dt.timedelta(minutes=5 + int(size * 85))
+        )
     if fate < 0.10:  # an application is now productive
         return replace(activity, productive=activity.productive + activity.neutral, neutral=0)
     return activity

@@ -139,7 +139,9 @@ class We360ReportSensor(BaseSensorOperator):
         with airflow_failures(), closing(self._hook()) as hook:
             awaited = self._awaited(context, hook)
         self.defer(
-            trigger=We360ReportTrigger(awaited.facts(), self.poke_interval, timezone.utcnow().timestamp() + self.timeout),
+            trigger=We360ReportTrigger(
+                awaited.facts(), self.poke_interval, timezone.utcnow().timestamp() + self.timeout
+            ),
             method_name=self.execute_complete.__name__,
             timeout=dt.timedelta(seconds=self.timeout + AIRFLOWS_OWN_S),
         )
@@ -176,7 +178,10 @@ class We360ReportSensor(BaseSensorOperator):
         zone = self.timezone or hook.settings.timezone
         try:
             _, day = resolve_window(
-                run_facts(context), window_start=self.window_start, window_end=self.window_end, timezone=zone
+                run_facts(context),
+                window_start=self.window_start,
+                window_end=self.window_end,
+                timezone=zone,
             )
         except NoDayInInterval as error:
             raise AirflowSkipException(str(error)) from None

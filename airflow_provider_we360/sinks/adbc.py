@@ -42,7 +42,9 @@ class AdbcSession:
         if sql in _TRANSACTION:
             self._end_or_begin(sql)
         elif parameters and not sql.startswith("SELECT"):
-            self._cursor.executemany(_numbered(sql), [tuple(parameters)])  # as the driver binds a statement without answer
+            self._cursor.executemany(
+                _numbered(sql), [tuple(parameters)]
+            )  # as the driver binds a statement without answer
         else:
             self._cursor.execute(_numbered(sql), parameters or None)
 
@@ -79,7 +81,11 @@ def is_usable(hook: Any) -> bool:
     """
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-    return importlib.util.find_spec(DRIVER) is not None and type(hook) is PostgresHook and set(_told(hook)) <= _known_to_libpq()
+    return (
+        importlib.util.find_spec(DRIVER) is not None
+        and type(hook) is PostgresHook
+        and set(_told(hook)) <= _known_to_libpq()
+    )
 
 
 def connect(hook: Any) -> AdbcSession:

@@ -38,9 +38,15 @@ class OnEmpty(enum.StrEnum):
 
 
 TENANT = Column(f"{OWN_PREFIX}tenant", Kind.TEXT, "Customer ID of the We360 account")
-WINDOW_START = Column(f"{OWN_PREFIX}window_start", Kind.DATE, "First local day of the summed window")
+WINDOW_START = Column(
+    f"{OWN_PREFIX}window_start", Kind.DATE, "First local day of the summed window"
+)
 WINDOW_END = Column(f"{OWN_PREFIX}window_end", Kind.DATE, "Last local day of the summed window")
-RUN_ID = Column(f"{OWN_PREFIX}run_id", Kind.TEXT, "Dag, run, task and map index that loaded the row; the same for every try")
+RUN_ID = Column(
+    f"{OWN_PREFIX}run_id",
+    Kind.TEXT,
+    "Dag, run, task and map index that loaded the row; the same for every try",
+)
 LOADED_AT = Column(f"{OWN_PREFIX}loaded_at", Kind.INSTANT, "When the row was loaded, UTC")
 
 

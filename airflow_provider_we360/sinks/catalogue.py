@@ -58,18 +58,26 @@ class StoredTable:
         sums_there, sums_come = self.column(WINDOW_START.name) is not None, load.day_column is None
         made_by_us = sums_there or self.column(TENANT.name) is not None
         if made_by_us and sums_there != sums_come:
-            there, come = ("sums over a window", "rows per day") if sums_there else ("rows per day", "sums over a window")
+            there, come = (
+                ("sums over a window", "rows per day")
+                if sums_there
+                else ("rows per day", "sums over a window")
+            )
             raise We360ConfigError(
                 f"table: {self.name} holds {there} and mode={load.mode!r} brings {come}; one table holds one mode: "
                 "name another table"
             )
 
-    def _require_holds(self, column: Column, holds: Callable[[Kind, str], bool], *, is_key: bool) -> None:
+    def _require_holds(
+        self, column: Column, holds: Callable[[Kind, str], bool], *, is_key: bool
+    ) -> None:
         there = self.column(column.name)
         if there is None or holds(column.kind, there.type_name):
             return
         advice = "alter the column's type, or name another table"
-        fitting = [kind.value for kind in Kind if kind is not Kind.INSTANT and holds(kind, there.type_name)]
+        fitting = [
+            kind.value for kind in Kind if kind is not Kind.INSTANT and holds(kind, there.type_name)
+        ]
         if fitting and not is_key and column.kind is not Kind.INSTANT:
             advice = f"set column_types={{{column.name!r}: {fitting[0]!r}}}, or {advice}"
         raise We360ConfigError(
@@ -79,7 +87,11 @@ class StoredTable:
 
     def _require_filled(self, load: Load) -> None:
         brought = {column.name.lower() for column in load.all_columns}
-        demanded = [c.name for key, c in self.columns.items() if key not in brought and c.not_null and not c.filled]
+        demanded = [
+            c.name
+            for key, c in self.columns.items()
+            if key not in brought and c.not_null and not c.filled
+        ]
         if demanded:
             raise We360ConfigError(
                 f"table: {self.name} demands a value for {', '.join(demanded)}, which this load does not bring; "

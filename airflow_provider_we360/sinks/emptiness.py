@@ -18,7 +18,9 @@ def is_suspect(held: int, coming: int) -> bool:
     return held > 0 and (coming == 0 or (held >= SHRINK_FROM and 2 * coming < held))
 
 
-def days_to_keep(held: Mapping[dt.date, int], coming: Mapping[dt.date, int], on_empty: OnEmpty) -> tuple[dt.date, ...]:
+def days_to_keep(
+    held: Mapping[dt.date, int], coming: Mapping[dt.date, int], on_empty: OnEmpty
+) -> tuple[dt.date, ...]:
     """Days whose rows stay as they are.
 
     :param held: rows that the target holds in the scope of the load, by day.
@@ -30,7 +32,10 @@ def days_to_keep(held: Mapping[dt.date, int], coming: Mapping[dt.date, int], on_
         return ()
     if on_empty is OnEmpty.KEEP:
         return tuple(suspect)
-    told = [f"{day}: the target holds {held[day]} row(s), We360 sent {coming.get(day, 0)}" for day in suspect[:NAMED_DAYS]]
+    told = [
+        f"{day}: the target holds {held[day]} row(s), We360 sent {coming.get(day, 0)}"
+        for day in suspect[:NAMED_DAYS]
+    ]
     if len(suspect) > NAMED_DAYS:
         told.append(f"and {len(suspect) - NAMED_DAYS} more day(s)")
     raise EmptyDayRefused(

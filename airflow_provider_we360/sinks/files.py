@@ -60,7 +60,10 @@ class FileSink:
     def place(self) -> Place:
         from airflow_provider_we360.rows.arrow import ARROW_TYPES
 
-        return folder(self._storage.root, {c.name: Stored(c.name, str(ARROW_TYPES[c.kind])) for c in self._columns})
+        return folder(
+            self._storage.root,
+            {c.name: Stored(c.name, str(ARROW_TYPES[c.kind])) for c in self._columns},
+        )
 
 
 class _Spool(io.RawIOBase):
@@ -121,7 +124,9 @@ class _Finished:
 class _Course:
     """One load on its way. Where the window is one unit (summary), it goes by its first day."""
 
-    def __init__(self, storage: Storage, file_format: Format, extension: str, load: Load, spool: _Spool) -> None:
+    def __init__(
+        self, storage: Storage, file_format: Format, extension: str, load: Load, spool: _Spool
+    ) -> None:
         self._storage = storage
         self._format = file_format
         self._layout = Layout(load)
@@ -141,7 +146,11 @@ class _Course:
         kept = days_to_keep(held, coming, self._load.on_empty)
         largest_bytes = max((file.size_bytes for file in self._finished.values()), default=1)
         at_once = min(self._storage.most_at_once, max(1, MOST_BYTES // largest_bytes))
-        self._each(lambda day: self._exchange(day, held), [day for day in self._days() if day not in kept], at_once)
+        self._each(
+            lambda day: self._exchange(day, held),
+            [day for day in self._days() if day not in kept],
+            at_once,
+        )
         return LoadResult(
             rows=sum(rows for day, rows in coming.items() if day not in kept),
             rows_removed=sum(rows for day, rows in held.items() if day not in kept),
@@ -149,7 +158,9 @@ class _Course:
             where=self._storage.root,
             held=held,
             files=sum(day not in kept for day in self._finished),
-            size_bytes=sum(file.size_bytes for day, file in self._finished.items() if day not in kept),
+            size_bytes=sum(
+                file.size_bytes for day, file in self._finished.items() if day not in kept
+            ),
         )
 
     # On this machine
@@ -163,7 +174,9 @@ class _Course:
         day = self._day_of(batch.to_arrow())
         self._require_known_people(batch.to_arrow())
         if day in self._finished:
-            raise SinkError(f"the rows of {day} came in two parts; nothing was changed. This is an error of the provider")
+            raise SinkError(
+                f"the rows of {day} came in two parts; nothing was changed. This is an error of the provider"
+            )
         begin = self._spool.tell()
         self._format.write(self._layout, batch.to_arrow(), self._spool)
         self._finished[day] = _Finished(begin, self._spool.tell() - begin, len(batch))
@@ -230,7 +243,12 @@ class _Course:
             try:
                 return self._format.look(file)
             except Unreadable as error:
-                log.warning("%s in %s is not whole (%s): rows take its place", self._name(day), self._storage.root, error)
+                log.warning(
+                    "%s in %s is not whole (%s): rows take its place",
+                    self._name(day),
+                    self._storage.root,
+                    error,
+                )
                 # As if of a single row: whatever comes may take its place, but nothing at all may not.
                 return Held(1)
 

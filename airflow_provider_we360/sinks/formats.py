@@ -67,8 +67,15 @@ class Layout:
         import pyarrow as pa
 
         self.schema = _schema(load)
-        self.labels = [column.name for column in load.all_columns if column.kind is Kind.TEXT and column.name not in load.key]
-        self._values = [pa.scalar(value, self.schema.field(column.name).type) for column, value in load.constants.items()]
+        self.labels = [
+            column.name
+            for column in load.all_columns
+            if column.kind is Kind.TEXT and column.name not in load.key
+        ]
+        self._values = [
+            pa.scalar(value, self.schema.field(column.name).type)
+            for column, value in load.constants.items()
+        ]
         self._repeated: list[pa.Array] = [pa.repeat(value, 0) for value in self._values]
 
     def whole(self, rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -77,7 +84,9 @@ class Layout:
 
         count = rows.num_rows
         if count > len(self._repeated[0]):
-            self._repeated = [pa.repeat(value, count) for value in self._values]  # shorter files take a part of it
+            self._repeated = [
+                pa.repeat(value, count) for value in self._values
+            ]  # shorter files take a part of it
         ours = [column.slice(0, count) for column in self._repeated]
         return pa.RecordBatch.from_arrays([*ours, *rows.columns], schema=self.schema)
 
@@ -119,7 +128,9 @@ class Parquet(Format):
         import pyarrow.parquet as pq
 
         file = pa.BufferOutputStream()
-        with pq.ParquetWriter(file, layout.schema, compression="zstd", use_dictionary=layout.labels) as writer:
+        with pq.ParquetWriter(
+            file, layout.schema, compression="zstd", use_dictionary=layout.labels
+        ) as writer:
             writer.write_batch(layout.whole(rows))
         out.write(file.getvalue())
 
@@ -133,7 +144,9 @@ class Parquet(Format):
             metadata = pq.read_metadata(pa.BufferReader(footer))
         except (pa.ArrowException, OSError) as error:
             raise Unreadable(type(error).__name__) from None
-        return Held(metadata.num_rows, _day((metadata.metadata or {}).get(WINDOW_END.name.encode())))
+        return Held(
+            metadata.num_rows, _day((metadata.metadata or {}).get(WINDOW_END.name.encode()))
+        )
 
 
 class JsonLines(Format):
@@ -183,7 +196,10 @@ def _schema(load: Load) -> pa.Schema:
     from airflow_provider_we360.rows.arrow import arrow_schema
 
     plain = arrow_schema(load.all_columns)
-    fields = [field.with_metadata(_about(column)) for field, column in zip(plain, load.all_columns, strict=True)]
+    fields = [
+        field.with_metadata(_about(column))
+        for field, column in zip(plain, load.all_columns, strict=True)
+    ]
     about = {"we360.report": load.report, "we360.mode": load.mode}
     if load.day_column is None:
         about[WINDOW_END.name] = load.window[1].isoformat()
@@ -192,7 +208,11 @@ def _schema(load: Load) -> pa.Schema:
 
 def _about(column: Column) -> dict[str, str]:
     words = column.description.lower()
-    unit = "seconds" if column.kind is Kind.DURATION else next((unit for unit in UNITS if unit in words), "")
+    unit = (
+        "seconds"
+        if column.kind is Kind.DURATION
+        else next((unit for unit in UNITS if unit in words), "")
+    )
     about = {"description": column.description, "unit": unit if column.kind in MEASURED else ""}
     return {name: value for name, value in about.items() if value}
 

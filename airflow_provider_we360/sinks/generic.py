@@ -35,10 +35,25 @@ STALE_HOURS = 48
 """A staging table older than that was left by a load that was killed."""
 
 _STAGING = re.compile(r"_we360_stg_([0-9a-f]{6})[0-9a-f]{6}")
-_INTEGERS = frozenset({"bigint", "integer", "int", "int8", "int64", "numeric", "decimal", "number", "hugeint"})
-_MOMENTS = frozenset({"timestamp", "datetime", "datetime2", "timestamp without time zone", "timestamp_ntz"})
+_INTEGERS = frozenset(
+    {"bigint", "integer", "int", "int8", "int64", "numeric", "decimal", "number", "hugeint"}
+)
+_MOMENTS = frozenset(
+    {"timestamp", "datetime", "datetime2", "timestamp without time zone", "timestamp_ntz"}
+)
 _TEXTS = frozenset(
-    {"text", "varchar", "character varying", "string", "clob", "nvarchar", "nclob", "varchar2", "nvarchar2", "long varchar"}
+    {
+        "text",
+        "varchar",
+        "character varying",
+        "string",
+        "clob",
+        "nvarchar",
+        "nclob",
+        "varchar2",
+        "nvarchar2",
+        "long varchar",
+    }
     | {"tinytext", "mediumtext", "longtext", "ntext"}
 )
 _STANDARD = {
@@ -73,7 +88,15 @@ class GenericWarehouse(Warehouse):
         Kind.DURATION: _INTEGERS,
         Kind.BIGINT: _INTEGERS,
         Kind.DOUBLE: frozenset(
-            {"double precision", "double_precision", "double", "float", "float8", "float64", "binary_double"}
+            {
+                "double precision",
+                "double_precision",
+                "double",
+                "float",
+                "float8",
+                "float64",
+                "binary_double",
+            }
         ),
         Kind.TIMESTAMP: _MOMENTS,
         Kind.DATE: frozenset({"date"}),
@@ -136,11 +159,15 @@ class GenericWarehouse(Warehouse):
                 sent += len(chunk)
             self.commit()  # nobody shall wait for us while We360 is asked
         if self.count(Condition("1 = 1"), staged=True) != sent:
-            raise SinkError(f"table: the database lost rows between the staging table and {self.target}; nothing was changed")
+            raise SinkError(
+                f"table: the database lost rows between the staging table and {self.target}; nothing was changed"
+            )
         self.commit()
 
     def _make_staging(self) -> None:
-        columns = ", ".join(f"{self.quote(c.name)} {self._type_of(c)}" for c in self.load.all_columns)
+        columns = ", ".join(
+            f"{self.quote(c.name)} {self._type_of(c)}" for c in self.load.all_columns
+        )
         # By the standard a temporary table is emptied at commit, unless told; some know no such words.
         for end in (" ON COMMIT PRESERVE ROWS", ""):
             try:
@@ -151,14 +178,19 @@ class GenericWarehouse(Warehouse):
             else:
                 return
         self._sweep()
-        self.staging = ".".join([*map(self.quote, self.target.table.parts[:-1]), self.quote(self._staging_name)])
+        self.staging = ".".join(
+            [*map(self.quote, self.target.table.parts[:-1]), self.quote(self._staging_name)]
+        )
         self._leaves_staging = True
         self.run(f"CREATE TABLE {self.staging} ({columns})")
         self.commit()
 
     def _require_transactions(self) -> None:
         """A database that takes nothing back would be left with half a load."""
-        self.run(f"INSERT INTO {self.staging} ({self.quote(TENANT.name)}) VALUES ({self.placeholder})", [self.load.tenant])
+        self.run(
+            f"INSERT INTO {self.staging} ({self.quote(TENANT.name)}) VALUES ({self.placeholder})",
+            [self.load.tenant],
+        )
         self.rollback()
         stayed = self.count(Condition("1 = 1"), staged=True)
         self.commit()
@@ -177,10 +209,16 @@ class GenericWarehouse(Warehouse):
     def _sweep(self) -> None:
         """Drop what killed loads have left beside the target."""
         with suppress(Exception):  # another load may be at it, too
-            for name in self._inspector().get_table_names(schema=self._schema) if self._engine is not None else ():
+            for name in (
+                self._inspector().get_table_names(schema=self._schema)
+                if self._engine is not None
+                else ()
+            ):
                 left = _STAGING.fullmatch(name.lower())
                 if left and self._hour - int(left[1], 16) > STALE_HOURS:
-                    self.run(f"DROP TABLE {'.'.join([*map(self.quote, self.target.table.parts[:-1]), self.quote(name)])}")
+                    self.run(
+                        f"DROP TABLE {'.'.join([*map(self.quote, self.target.table.parts[:-1]), self.quote(name)])}"
+                    )
                     self.commit()
                     log.info("Dropped %s, left by a load that was killed", name)
         self.rollback()
@@ -188,7 +226,8 @@ class GenericWarehouse(Warehouse):
     def _insert_chunk(self, sql: str, chunk: Sequence[tuple[object, ...]]) -> None:
         spelled = [self._spell(sql, row) for row in chunk]
         self._told(
-            "INSERT into the staging table", lambda: self._cursor.executemany(spelled[0][0], [row for _, row in spelled])
+            "INSERT into the staging table",
+            lambda: self._cursor.executemany(spelled[0][0], [row for _, row in spelled]),
         )
         self._tells_counts = self._tells_counts and self._cursor.rowcount >= 0
 
@@ -221,7 +260,9 @@ class GenericWarehouse(Warehouse):
 
     def delete_staged_keys(self, condition: Condition) -> int:
         held = self.quote(self.target.table.table)
-        same = " AND ".join(f"come.{name} = {held}.{name}" for name in map(self.quote, self.load.key))
+        same = " AND ".join(
+            f"come.{name} = {held}.{name}" for name in map(self.quote, self.load.key)
+        )
         both = condition & Condition(f"EXISTS (SELECT 1 FROM {self.staging} come WHERE {same})")
         return self.delete(both)
 
@@ -229,7 +270,8 @@ class GenericWarehouse(Warehouse):
         names = ", ".join(self.quote(column.name) for column in self.load.all_columns)
         rows = self.count(condition, staged=True)
         self.run(
-            f"INSERT INTO {self.table} ({names}) SELECT {names} FROM {self.staging} WHERE {condition.sql}", condition.parameters
+            f"INSERT INTO {self.table} ({names}) SELECT {names} FROM {self.staging} WHERE {condition.sql}",
+            condition.parameters,
         )
         return rows
 
@@ -274,18 +316,30 @@ class GenericWarehouse(Warehouse):
         return self.placeholder
 
     def adapt(self, value: object) -> object:
-        return value.astimezone(dt.UTC).replace(tzinfo=None) if isinstance(value, dt.datetime) else value
+        return (
+            value.astimezone(dt.UTC).replace(tzinfo=None)
+            if isinstance(value, dt.datetime)
+            else value
+        )
 
     def holds(self, kind: Kind, type_name: str) -> bool:
         """Nothing is refused of which nothing is known."""
-        if type_name == "REAL" and self._engine is not None and self._engine.dialect.name == "sqlite":
+        if (
+            type_name == "REAL"
+            and self._engine is not None
+            and self._engine.dialect.name == "sqlite"
+        ):
             type_name = "DOUBLE"  # eight bytes there, four in most others
         return not type_name or super().holds(kind, type_name)
 
     def _type_of(self, column: Column) -> str:
         is_key = column.name in self.load.table_key
         if self._engine is None:
-            return _STANDARD_KEY if is_key and column.kind is Kind.TEXT else self.type_names[column.kind]
+            return (
+                _STANDARD_KEY
+                if is_key and column.kind is Kind.TEXT
+                else self.type_names[column.kind]
+            )
         import sqlalchemy as sa
 
         kinds: dict[Kind, Any] = {
@@ -297,7 +351,11 @@ class GenericWarehouse(Warehouse):
             Kind.INSTANT: sa.DateTime(),
         }
         found = kinds.get(column.kind)
-        return self.type_names[column.kind] if found is None else str(found.compile(dialect=self._engine.dialect))
+        return (
+            self.type_names[column.kind]
+            if found is None
+            else str(found.compile(dialect=self._engine.dialect))
+        )
 
     def create_table(self) -> None:
         parts = []
@@ -310,7 +368,9 @@ class GenericWarehouse(Warehouse):
 
     def add_columns(self, columns: Iterable[Column]) -> None:
         for column in columns:
-            self.run(f"ALTER TABLE {self.table} ADD {self.quote(column.name)} {self._type_of(column)}")
+            self.run(
+                f"ALTER TABLE {self.table} ADD {self.quote(column.name)} {self._type_of(column)}"
+            )
 
     # The catalogue
 
@@ -324,7 +384,9 @@ class GenericWarehouse(Warehouse):
         return sa.inspect(self._engine)  # a new one: each remembers what it has seen
 
     def stored_table(self) -> StoredTable | None:
-        found = self._told("looking at the table", self._reflected if self._engine is not None else self._described)
+        found = self._told(
+            "looking at the table", self._reflected if self._engine is not None else self._described
+        )
         columns = {column.name.lower(): column for column in found}
         columns |= {column.name: column for column in found if column.name.islower()}
         self._names = {key: column.name for key, column in columns.items()}
@@ -335,7 +397,10 @@ class GenericWarehouse(Warehouse):
         inspector, name = self._inspector(), self.target.table.table.lower()
         if not inspector.has_table(name, schema=self._schema):
             return []
-        return [stored_column(column, self._engine.dialect) for column in inspector.get_columns(name, schema=self._schema)]
+        return [
+            stored_column(column, self._engine.dialect)
+            for column in inspector.get_columns(name, schema=self._schema)
+        ]
 
     def _described(self) -> list[StoredColumn]:
         """Names only: what an empty answer says of itself, in numbers that only the driver knows."""
@@ -380,7 +445,9 @@ class GenericWarehouse(Warehouse):
                 f"table: a constraint of {self.target} refuses the rows, or another load of the same rows was first; nothing "
                 "was changed. Run the task again; if it fails again, look at the table's keys and checks"
             )
-        lost = " The connection may be lost: run the task again." if _LOST & set(error.kinds) else ""
+        lost = (
+            " The connection may be lost: run the task again." if _LOST & set(error.kinds) else ""
+        )
         return SinkError(
             f"table: the database refused the load into {self.target} at {error.step} ({kind}); nothing was changed.{lost} "
             "Its text may hold values and is not shown: see the database's own log"

@@ -31,8 +31,14 @@ COLUMNS = (
     Column("report", description="Name of the report"),
     Column("mode", description="Mode of the report"),
     Column("target_table", description="Where the rows went, as the operator names it"),
-    Column("filters", description="What narrowed the rows: names of the arguments and a digest; empty where nothing did"),
-    Column("outcome", description="loaded: the day is as We360 had it; kept: on_empty='keep' left it as it was"),
+    Column(
+        "filters",
+        description="What narrowed the rows: names of the arguments and a digest; empty where nothing did",
+    ),
+    Column(
+        "outcome",
+        description="loaded: the day is as We360 had it; kept: on_empty='keep' left it as it was",
+    ),
     Column("row_count", Kind.BIGINT, "Rows of that day that the load wrote; 0 is an answer, too"),
     Column("provider_version", description="Version of airflow-provider-we360"),
 )
@@ -82,7 +88,9 @@ def load_id(load: Load) -> str:
     return hashlib.sha256(f"{load.tenant}|{load.run_id}".encode()).hexdigest()[:32]
 
 
-def entries(load: Load, target_table: str, coming: Mapping[Day, int], kept: Collection[Day]) -> Iterator[tuple[object, ...]]:
+def entries(
+    load: Load, target_table: str, coming: Mapping[Day, int], kept: Collection[Day]
+) -> Iterator[tuple[object, ...]]:
     """Rows of the log, in the order of ``log_load(load).all_columns``.
 
     :param coming: rows that the load brought, by day.
@@ -90,7 +98,12 @@ def entries(load: Load, target_table: str, coming: Mapping[Day, int], kept: Coll
     """
     ours = {TENANT: load.tenant, RUN_ID: load.run_id, LOADED_AT: load.loaded_at}
     first, last = load.window
-    facts = {"report": load.report, "mode": load.mode, "target_table": target_table, "filters": _filters(load)}
+    facts = {
+        "report": load.report,
+        "mode": load.mode,
+        "target_table": target_table,
+        "filters": _filters(load),
+    }
     for day in sorted({*_days(load), *coming}):
         values = facts | {
             LOAD_ID.name: load_id(load),
@@ -100,7 +113,10 @@ def entries(load: Load, target_table: str, coming: Mapping[Day, int], kept: Coll
             "row_count": 0 if day in kept else coming.get(day, 0),
             "provider_version": __version__,
         }
-        yield (*(ours[column] for column in log_load(load).constants), *(values[column.name] for column in COLUMNS))
+        yield (
+            *(ours[column] for column in log_load(load).constants),
+            *(values[column.name] for column in COLUMNS),
+        )
 
 
 def _days(load: Load) -> Iterator[Day]:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 
-def speller(connection: Any, placeholder: str) -> Callable[[str, tuple[object, ...]], tuple[str, Any]]:
+def speller(
+    connection: Any, placeholder: str
+) -> Callable[[str, tuple[object, ...]], tuple[str, Any]]:
     """Turns our statements into the driver's: a question mark is a parameter, and stands nowhere else in them.
 
     :param placeholder: the hook's word, which counts unless the driver numbers or names its parameters.
@@ -21,7 +23,9 @@ def speller(connection: Any, placeholder: str) -> Callable[[str, tuple[object, .
         if style == "numeric":
             return re.sub(r"\?", lambda _: f":{next(numbers)}", sql), values
         if style == "named":
-            return re.sub(r"\?", lambda _: f":p{next(numbers)}", sql), {f"p{n}": value for n, value in enumerate(values, 1)}
+            return re.sub(r"\?", lambda _: f":p{next(numbers)}", sql), {
+                f"p{n}": value for n, value in enumerate(values, 1)
+            }
         return sql.replace("?", placeholder), values
 
     return spell

@@ -47,7 +47,12 @@ def table(namespace: str, parts: Sequence[str], columns: Mapping[str, Stored]) -
     :param parts: its full name, outermost first.
     """
     root = namespace if "://" in namespace else f"{namespace}:/"
-    return Place(namespace, ".".join(parts), "/".join([root, *(quote(part, safe="") for part in parts)]), columns)
+    return Place(
+        namespace,
+        ".".join(parts),
+        "/".join([root, *(quote(part, safe="") for part in parts)]),
+        columns,
+    )
 
 
 def folder(path: str, columns: Mapping[str, Stored]) -> Place:

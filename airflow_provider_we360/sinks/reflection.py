@@ -21,7 +21,8 @@ def engine_of(hook: Any) -> Any:
         engine.connect().close()  # what a hook says its URI is need not work
     except Exception as error:  # noqa: BLE001 - no dialect, no driver of it, no URI: each hook says it its own way
         log.info(
-            "SQLAlchemy does not reach this database (%s): types of existing columns are not looked at", type(error).__name__
+            "SQLAlchemy does not reach this database (%s): types of existing columns are not looked at",
+            type(error).__name__,
         )
         return None
     return engine
@@ -30,8 +31,13 @@ def engine_of(hook: Any) -> Any:
 def stored_column(column: Mapping[str, Any], dialect: Any) -> StoredColumn:
     """A column as SQLAlchemy has found it."""
     try:
-        kind = re.split(r"\s+(?:COLLATE|CHARACTER SET)\s", str(column["type"].compile(dialect=dialect)))[0]
+        kind = re.split(
+            r"\s+(?:COLLATE|CHARACTER SET)\s", str(column["type"].compile(dialect=dialect))
+        )[0]
     except Exception:  # noqa: BLE001 - a type of the database's own, which SQLAlchemy cannot spell
         kind = ""
-    filled = any(column.get(word) for word in ("default", "identity", "computed")) or column.get("autoincrement") is True
+    filled = (
+        any(column.get(word) for word in ("default", "identity", "computed"))
+        or column.get("autoincrement") is True
+    )
     return StoredColumn(str(column["name"]), kind, not column.get("nullable", True), filled)

@@ -12,13 +12,17 @@ from airflow_provider_we360.types import Day
 
 def other_columns() -> SinkError:
     """Two answers of one load differ in shape."""
-    return SinkError("the columns of the answer changed while it was read; nothing was changed, run the task again")
+    return SinkError(
+        "the columns of the answer changed while it was read; nothing was changed, run the task again"
+    )
 
 
 def stray_day(load: Load, day: Day) -> SinkError:
     """Rows came of a day that nobody asked for."""
     first, last = load.window
-    return SinkError(f"We360 sent rows of {day}, outside of {first} to {last}; nothing was changed. Tell We360 support")
+    return SinkError(
+        f"We360 sent rows of {day}, outside of {first} to {last}; nothing was changed. Tell We360 support"
+    )
 
 
 def strangers(load: Load, count: int) -> SinkError:
@@ -32,7 +36,9 @@ def strangers(load: Load, count: int) -> SinkError:
 def otherwise_named(load: Load, target: Target, count: int) -> We360ConfigError:
     """Rows of the window tell people in clear where this load brings pseudonyms, the other way round, or by another key."""
     person = load.person_column
-    ours = f"pseudonyms {load.pseudonyms[person]}..." if person in load.pseudonyms else "ids in clear"
+    ours = (
+        f"pseudonyms {load.pseudonyms[person]}..." if person in load.pseudonyms else "ids in clear"
+    )
     return We360ConfigError(
         f"pseudonymize: this load brings {ours} in {person}, and {count} row(s) of {target} in its window tell people "
         "otherwise: each would be there twice. Nothing was changed. Load the window once with write_mode='replace_window' "
@@ -42,7 +48,9 @@ def otherwise_named(load: Load, target: Target, count: int) -> We360ConfigError:
 
 def no_value(target: Target, column: str | None) -> SinkError:
     """A column that takes no NULL got one."""
-    return SinkError(f"table: a row has no value for column {column} of {target}, which takes no NULL; nothing was changed")
+    return SinkError(
+        f"table: a row has no value for column {column} of {target}, which takes no NULL; nothing was changed"
+    )
 
 
 def lost(target: Target, server: str, *, at_commit: bool) -> SinkError:
@@ -56,13 +64,17 @@ def lost(target: Target, server: str, *, at_commit: bool) -> SinkError:
             f"the connection to {server} was lost while the load was committed: {target} holds all of its rows by now, or "
             "none. Run the task again: each day ends up right either way"
         )
-    return SinkError(f"the connection to {server} was lost before {target} was changed; run the task again")
+    return SinkError(
+        f"the connection to {server} was lost before {target} was changed; run the task again"
+    )
 
 
 def no_room(error: OSError) -> SinkError:
     """The worker's disk takes no more of the rows on their way."""
     why = error.strerror or "write failed"
-    return SinkError(f"no room for the rows in {tempfile.gettempdir()} ({why}); free some, or set TMPDIR to another folder")
+    return SinkError(
+        f"no room for the rows in {tempfile.gettempdir()} ({why}); free some, or set TMPDIR to another folder"
+    )
 
 
 def key_taken(target: Target, write_mode: WriteMode) -> SinkError:
@@ -77,7 +89,9 @@ def key_taken(target: Target, write_mode: WriteMode) -> SinkError:
 
 def constraint(target: Target) -> SinkError:
     """Some other constraint, of the user's own."""
-    return SinkError(f"table: a constraint of {target} refuses the rows; nothing was changed. Look at its keys and checks")
+    return SinkError(
+        f"table: a constraint of {target} refuses the rows; nothing was changed. Look at its keys and checks"
+    )
 
 
 def require_database(target: Target, opened: str) -> None:

@@ -35,7 +35,13 @@ def get(conn_type: str) -> type[Warehouse]:
 
 
 def sink_for(
-    hook: object, table: str, *, conn_id: str, sleep: Sleep, clock: Clock, load_log_table: str | None = None
+    hook: object,
+    table: str,
+    *,
+    conn_id: str,
+    sleep: Sleep,
+    clock: Clock,
+    load_log_table: str | None = None,
 ) -> SqlSink:
     """The sink that loads into ``table`` through this hook. Nothing is opened yet.
 
@@ -50,7 +56,11 @@ def sink_for(
     conn_type = getattr(hook, "conn_type", None)
     known = ", ".join(names())
     if not isinstance(hook, DbApiHook):
-        kind = f"type {conn_type!r}" if isinstance(conn_type, str) else f"a kind that Airflow serves by {type(hook).__name__}"
+        kind = (
+            f"type {conn_type!r}"
+            if isinstance(conn_type, str)
+            else f"a kind that Airflow serves by {type(hook).__name__}"
+        )
         raise We360ConfigError(
             f"sql_conn_id: {conn_id!r} is of {kind}, which is no SQL database; use a Connection of type {known}, or "
             "of any other that Airflow serves by a DbApiHook"

@@ -60,7 +60,9 @@ class Scope:
     @property
     def days(self) -> Condition:
         """All rows of this tenant and window, whoever they are of."""
-        return self.tenant & (self._own_edges if self.load.day_column is None else self._days(self.load.day_column))
+        return self.tenant & (
+            self._own_edges if self.load.day_column is None else self._days(self.load.day_column)
+        )
 
     @property
     def otherwise_named(self) -> Condition:
@@ -75,7 +77,9 @@ class Scope:
     def overlapping(self) -> Condition:
         """Sums of this tenant over windows that share a day with this one, but are not this one."""
         first, last = self.load.window
-        meets = self._compare(WINDOW_START.name, "<=", last) & self._compare(WINDOW_END.name, ">=", first)
+        meets = self._compare(WINDOW_START.name, "<=", last) & self._compare(
+            WINDOW_END.name, ">=", first
+        )
         own = self._own_edges
         return self.tenant & meets & Condition(f"NOT ({own.sql})", own.parameters)
 
@@ -91,7 +95,9 @@ class Scope:
         if self.load.day_column is None:
             return Condition("1 = 0")
         marks = ", ".join([self.placeholder] * len(days))
-        return Condition(f"{self.quote(self.load.day_column)} NOT IN ({marks})", tuple(map(self.adapt, days)))
+        return Condition(
+            f"{self.quote(self.load.day_column)} NOT IN ({marks})", tuple(map(self.adapt, days))
+        )
 
     def nothing_in(self, column: str) -> Condition:
         return Condition(f"{self.quote(column)} IS NULL")
@@ -99,7 +105,9 @@ class Scope:
     @property
     def _own_edges(self) -> Condition:
         first, last = self.load.window
-        return self._compare(WINDOW_START.name, "=", first) & self._compare(WINDOW_END.name, "=", last)
+        return self._compare(WINDOW_START.name, "=", first) & self._compare(
+            WINDOW_END.name, "=", last
+        )
 
     def _days(self, column: str) -> Condition:
         first, last = self.load.window
@@ -109,7 +117,11 @@ class Scope:
         # We360 writes UUIDs in lower case, people paste them in either.
         people = tuple(dict.fromkeys(user.lower() for user in self.load.user_ids))
         marks = ", ".join([self.placeholder] * len(people))
-        return Condition(f"lower({self.quote(self.load.person_column)}) {operator} ({marks})", people)
+        return Condition(
+            f"lower({self.quote(self.load.person_column)}) {operator} ({marks})", people
+        )
 
     def _compare(self, column: str, operator: str, value: object) -> Condition:
-        return Condition(f"{self.quote(column)} {operator} {self.placeholder}", (self.adapt(value),))
+        return Condition(
+            f"{self.quote(column)} {operator} {self.placeholder}", (self.adapt(value),)
+        )

@@ -52,6 +52,8 @@ def _rows(batch: RowBatch, form: Form) -> list[str]:
             for plain, escaped in form.escapes:
                 text = pc.replace_substring(text, plain, escaped)
         cells.append(pc.binary_join_element_wise(form.quote, text, form.quote, ""))
-    joined = pc.binary_join_element_wise(*cells, form.between_cells, null_handling="replace", null_replacement=form.null)
+    joined = pc.binary_join_element_wise(
+        *cells, form.between_cells, null_handling="replace", null_replacement=form.null
+    )
     rows: list[str] = joined.to_pylist()
     return rows

@@ -9,7 +9,14 @@ from logging import getLogger
 from airflow_provider_we360.errors import SinkError, We360ConfigError, We360Error, WindowOverlaps
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.sinks import load_log, refusals
-from airflow_provider_we360.sinks.base import TENANT, WINDOW_END, WINDOW_START, Load, LoadResult, WriteMode
+from airflow_provider_we360.sinks.base import (
+    TENANT,
+    WINDOW_END,
+    WINDOW_START,
+    Load,
+    LoadResult,
+    WriteMode,
+)
 from airflow_provider_we360.sinks.catalogue import StoredTable
 from airflow_provider_we360.sinks.emptiness import days_to_keep
 from airflow_provider_we360.sinks.place import Place, Stored, table
@@ -31,7 +38,9 @@ class SqlSink:
     :param log: the table where each load writes down what it did; None: none.
     """
 
-    def __init__(self, warehouse: type[Warehouse], target: Target, log: Target | None = None) -> None:
+    def __init__(
+        self, warehouse: type[Warehouse], target: Target, log: Target | None = None
+    ) -> None:
         warehouse.require_usable(target)
         if log is not None:
             with _about_the_log():
@@ -82,7 +91,9 @@ class _Course:
             self._warn_of_personal(stored)
             log_course = self._log_course()
             self._warehouse.stage(to_stage)
-            return self._warehouse.target.wait_for(lambda: self._exchanged(log_course), what=f"table {self._warehouse.target}")
+            return self._warehouse.target.wait_for(
+                lambda: self._exchanged(log_course), what=f"table {self._warehouse.target}"
+            )
 
     def _exchanged(self, log_course: _Course | None) -> LoadResult | None:
         """One try; None where another transaction was first, and this one was taken back whole."""
@@ -104,7 +115,9 @@ class _Course:
         if not self._full_name:
             return None
         spelled = {
-            column.name: Stored(bare(self._warehouse.quote(column.name)), self._warehouse.type_names[column.kind])
+            column.name: Stored(
+                bare(self._warehouse.quote(column.name)), self._warehouse.type_names[column.kind]
+            )
             for column in self._load.all_columns
         }
         return table(self._warehouse.namespace(), self._full_name, spelled)
@@ -159,7 +172,8 @@ class _Course:
     def note(self, load: Load, coming: Mapping[Day, int], result: LoadResult) -> None:
         """Write down a load, as the last step of its transaction; what an earlier try of it wrote is replaced."""
         earlier = self._scope.tenant & Condition(
-            f"{self._warehouse.quote(load_log.LOAD_ID.name)} = {self._warehouse.placeholder}", (load_log.load_id(load),)
+            f"{self._warehouse.quote(load_log.LOAD_ID.name)} = {self._warehouse.placeholder}",
+            (load_log.load_id(load),),
         )
         if self._warehouse.count(earlier):
             self._warehouse.lock()
@@ -185,7 +199,9 @@ class _Course:
             except self._warehouse.driver_error as error:
                 if not self._warehouse.is_already_there(error):
                     raise
-        raise SinkError(f"table: {self._warehouse.target} is made and dropped by others all the time; nothing was changed")
+        raise SinkError(
+            f"table: {self._warehouse.target} is made and dropped by others all the time; nothing was changed"
+        )
 
     def _create(self) -> None:
         if not self._load.create_table:
@@ -209,13 +225,21 @@ class _Course:
         if new:
             with self._ddl():
                 self._warehouse.add_columns(new)
-            log.info("Added to table %s: %s", self._warehouse.target, ", ".join(column.name for column in new))
+            log.info(
+                "Added to table %s: %s",
+                self._warehouse.target,
+                ", ".join(column.name for column in new),
+            )
         return bool(new)
 
     def _warn_of_personal(self, stored: StoredTable) -> None:
         """What was once asked for in clear stays in other days' rows until somebody takes it out."""
         asked = {column.name.lower() for column in self._load.columns}
-        if left := [name for name in sorted(self._load.personal) if name.lower() not in asked and stored.column(name)]:
+        if left := [
+            name
+            for name in sorted(self._load.personal)
+            if name.lower() not in asked and stored.column(name)
+        ]:
             log.warning(
                 "Table %s has personal column(s) that this task no longer asks for: %s. Rows of other days may still hold "
                 "them; to be rid of them, drop the column(s), or set them to NULL",
@@ -231,7 +255,9 @@ class _Course:
             if (column := stored.column(name)) is not None and not column.not_null
             if (count := self._warehouse.count(self._scope.nothing_in(name)))
         }
-        ours = [name for name in (TENANT.name, WINDOW_START.name, WINDOW_END.name) if name in orphans]
+        ours = [
+            name for name in (TENANT.name, WINDOW_START.name, WINDOW_END.name) if name in orphans
+        ]
         if ours:
             raise We360ConfigError(
                 f"table: {max(orphans.values())} row(s) of {self._warehouse.target} have no {', '.join(ours)}: they are from "
@@ -252,7 +278,9 @@ class _Course:
             WINDOW_END.name: "'<last day they sum up>'",
         }
         quoted = {name: self._warehouse.quote(name) for name in names}
-        settings = ", ".join(f"{quoted[name]} = coalesce({quoted[name]}, {values[name]})" for name in names)
+        settings = ", ".join(
+            f"{quoted[name]} = coalesce({quoted[name]}, {values[name]})" for name in names
+        )
         unmarked = " OR ".join(f"{quoted[name]} IS NULL" for name in names)
         return f"UPDATE {self._warehouse.table} SET {settings} WHERE {unmarked};"
 
@@ -275,14 +303,22 @@ class _Course:
         rows = self._warehouse.insert(nothing_kept)
         if self._warehouse.promises_key() and self._warehouse.has_doubled_keys():
             raise refusals.key_taken(self._warehouse.target, self._load.write_mode) from None
-        return LoadResult(rows=rows, rows_removed=removed, days_kept=kept, where=str(self._warehouse.target), held=held)
+        return LoadResult(
+            rows=rows,
+            rows_removed=removed,
+            days_kept=kept,
+            where=str(self._warehouse.target),
+            held=held,
+        )
 
     def _require_people_told_alike(self) -> None:
         """A person who stays in the window under another name would be there twice."""
         stays = self._load.write_mode is WriteMode.MERGE or (
             self._load.write_mode is WriteMode.REPLACE_WINDOW and self._load.user_ids
         )
-        if stays and (count := self._warehouse.count(self._scope.days & self._scope.otherwise_named)):
+        if stays and (
+            count := self._warehouse.count(self._scope.days & self._scope.otherwise_named)
+        ):
             raise refusals.otherwise_named(self._load, self._warehouse.target, count)
 
     def _judged(self, held: Mapping[Day, int]) -> tuple[Day, ...]:
@@ -298,7 +334,9 @@ class _Course:
         first, last = self._load.window
         if strays := sorted(day for day in coming if not first <= day <= last):
             raise refusals.stray_day(self._load, strays[0])
-        if self._load.user_ids and (count := self._warehouse.count(self._scope.strangers, staged=True)):
+        if self._load.user_ids and (
+            count := self._warehouse.count(self._scope.strangers, staged=True)
+        ):
             raise refusals.strangers(self._load, count)
 
     def _require_no_overlap(self) -> None:

@@ -138,7 +138,11 @@ class LocalStorage(Storage):
 
     def folders(self) -> list[str]:
         with self.explained("look"):
-            return [place.name for place in self._folder.iterdir() if place.is_dir()] if self._folder.exists() else []
+            return (
+                [place.name for place in self._folder.iterdir() if place.is_dir()]
+                if self._folder.exists()
+                else []
+            )
 
     def _part(self, place: Path) -> tuple[Path, IO[bytes]]:
         """A new file of this try alone, held by a lock that ends with the process."""
@@ -185,7 +189,9 @@ class RemoteStorage(Storage):
                 self._require_bucket()
                 return
         if found["type"] == "file":
-            raise We360ConfigError(f"path: {self.root} is a file; name a folder, which may be absent")
+            raise We360ConfigError(
+                f"path: {self.root} is a file; name a folder, which may be absent"
+            )
 
     def _require_bucket(self) -> None:
         """A store tells a missing bucket from a missing folder only when it is asked for the bucket itself."""
@@ -224,7 +230,11 @@ class RemoteStorage(Storage):
                 found = self._fs.ls(self._folder, detail=True)
             except FileNotFoundError:
                 return []
-        return [str(one["name"]).rstrip("/").rpartition("/")[2] for one in found if one["type"] == "directory"]
+        return [
+            str(one["name"]).rstrip("/").rpartition("/")[2]
+            for one in found
+            if one["type"] == "directory"
+        ]
 
     def _at(self, name: str) -> str:
         return f"{self._folder}/{name}"
@@ -238,7 +248,9 @@ def storage_for(path: str, conn_id: str | None) -> Storage:
     """
     scheme = path.partition("://")[0] if "://" in path else "file"
     if ":" in urlsplit(path).netloc.rpartition("@")[0]:
-        raise We360ConfigError("path: holds a password before its @; put it into a Connection and name that one there")
+        raise We360ConfigError(
+            "path: holds a password before its @; put it into a Connection and name that one there"
+        )
     place, fs = _reached(path, scheme, conn_id)
     if scheme not in ("file", "local"):
         return RemoteStorage(path, fs, place.path)
@@ -256,7 +268,9 @@ def _reached(path: str, scheme: str, conn_id: str | None) -> tuple[Any, Any]:
 
     from airflow_provider_we360._compat import connection_of, has_file_system, paths_cannot_open
 
-    argument = "path" if conn_id is None and "@" in urlsplit(path).netloc else "object_storage_conn_id"
+    argument = (
+        "path" if conn_id is None and "@" in urlsplit(path).netloc else "object_storage_conn_id"
+    )
     try:
         # Up to Airflow 3.0 a conn_id of None hides the one in the URL.
         place = ObjectStoragePath(path, **({"conn_id": conn_id} if conn_id else {}))
@@ -300,7 +314,9 @@ def _require_connection(effective: str | None, in_url: str | None, argument: str
 def _not_installed(path: str, scheme: str, error: Exception) -> We360ConfigError:
     reason = f"path: {path} cannot be reached ({type(error).__name__})"
     if extra := EXTRAS.get(scheme):
-        return We360ConfigError(f'{reason}: install what {scheme}:// needs: pip install "airflow-provider-we360[{extra}]"')
+        return We360ConfigError(
+            f'{reason}: install what {scheme}:// needs: pip install "airflow-provider-we360[{extra}]"'
+        )
     return We360ConfigError(
         f"{reason}: no installed Airflow provider knows {scheme}://; install the one that does, or use one of "
         f"file, {', '.join(EXTRAS)}"
@@ -309,5 +325,12 @@ def _not_installed(path: str, scheme: str, error: Exception) -> We360ConfigError
 
 def _kind(error: Exception) -> str:
     """The error's name, with the HTTP status where it has one: never its text."""
-    status = next((value for name in ("status_code", "code") if isinstance(value := getattr(error, name, None), int)), "")
+    status = next(
+        (
+            value
+            for name in ("status_code", "code")
+            if isinstance(value := getattr(error, name, None), int)
+        ),
+        "",
+    )
     return f"{type(error).__name__} {status}".rstrip()

@@ -36,7 +36,9 @@ def parse_table(text: str, argument: str = "table") -> TableName:
     :raises We360ConfigError: where it is not one to three plain identifiers with dots between.
     """
     parts = str(text).split(".")
-    patterns = [COLUMN_NAME] * len(parts) if len(parts) < 3 else [_PROJECT, COLUMN_NAME, COLUMN_NAME]
+    patterns = (
+        [COLUMN_NAME] * len(parts) if len(parts) < 3 else [_PROJECT, COLUMN_NAME, COLUMN_NAME]
+    )
     if not 1 <= len(parts) <= 3 or not all(map(re.Pattern.fullmatch, patterns, parts)):
         raise We360ConfigError(
             f"{argument}: {text!r} is no table name; write table, schema.table or database.schema.table without quotes, "

@@ -179,7 +179,9 @@ class Warehouse(ABC):
     def add_columns(self, columns: Iterable[Column]) -> None:
         """Add columns, all of which take NULL: rows are there already."""
         for column in columns:
-            self.run(f"ALTER TABLE {self.table} ADD COLUMN {self.quote(column.name)} {self.type_names[column.kind]}")
+            self.run(
+                f"ALTER TABLE {self.table} ADD COLUMN {self.quote(column.name)} {self.type_names[column.kind]}"
+            )
         self._comment(columns)
 
     def _comment(self, columns: Iterable[Column]) -> None:
@@ -200,10 +202,15 @@ class Warehouse(ABC):
 
     def _per_day(self, source: str, condition: Condition) -> dict[dt.date, int]:
         if self.load.day_column is None:
-            count = self.query(f"SELECT count(*) FROM {source} WHERE {condition.sql}", condition.parameters)[0][0]
+            count = self.query(
+                f"SELECT count(*) FROM {source} WHERE {condition.sql}", condition.parameters
+            )[0][0]
             return {self.load.window[0]: count} if count else {}
         day = self.quote(self.load.day_column)
-        found = self.query(f"SELECT {day}, count(*) FROM {source} WHERE {condition.sql} GROUP BY {day}", condition.parameters)
+        found = self.query(
+            f"SELECT {day}, count(*) FROM {source} WHERE {condition.sql} GROUP BY {day}",
+            condition.parameters,
+        )
         if any(value is None for value, _ in found):
             raise refusals.no_value(self.target, self.load.day_column)
         return {self.as_day(value): count for value, count in found}
@@ -218,7 +225,10 @@ class Warehouse(ABC):
 
     def delete_staged_keys(self, condition: Condition) -> int:
         """Delete the rows within the condition whose key was staged."""
-        return self.run(f"DELETE FROM {self.table} WHERE {condition.sql} AND {self.was_staged()}", condition.parameters)
+        return self.run(
+            f"DELETE FROM {self.table} WHERE {condition.sql} AND {self.was_staged()}",
+            condition.parameters,
+        )
 
     def promises_key(self) -> bool:
         """Whether the table declares a primary key that the target does not enforce: then the load looks for itself."""
@@ -250,18 +260,28 @@ class Warehouse(ABC):
         left, inserted = iter(rows), 0
         while chunk := list(islice(left, VALUES_ROWS)):
             values = [self.adapt(value) for row in chunk for value in row]
-            self.run(f"INSERT INTO {self.table} ({names}) VALUES {', '.join([marks] * len(chunk))}", values)
+            self.run(
+                f"INSERT INTO {self.table} ({names}) VALUES {', '.join([marks] * len(chunk))}",
+                values,
+            )
             inserted += len(chunk)
         return inserted
 
     def count(self, condition: Condition, *, staged: bool = False) -> int:
         source = self.staged() if staged else self.table
-        return int(self.query(f"SELECT count(*) FROM {source} WHERE {condition.sql}", condition.parameters)[0][0])
+        return int(
+            self.query(
+                f"SELECT count(*) FROM {source} WHERE {condition.sql}", condition.parameters
+            )[0][0]
+        )
 
     def other_windows(self, scope: Condition) -> list[tuple[dt.date, dt.date]]:
         """Pairs of edges of the summed windows within the scope."""
         edges = f"{self.quote(WINDOW_START.name)}, {self.quote(WINDOW_END.name)}"
-        found = self.query(f"SELECT DISTINCT {edges} FROM {self.table} WHERE {scope.sql} ORDER BY {edges}", scope.parameters)
+        found = self.query(
+            f"SELECT DISTINCT {edges} FROM {self.table} WHERE {scope.sql} ORDER BY {edges}",
+            scope.parameters,
+        )
         return [(self.as_day(first), self.as_day(last)) for first, last in found]
 
 

@@ -149,11 +149,20 @@ class We360Transfer(BaseOperator):
             return of_start(We360Hook(self.we360_conn_id).settings.customer_id, self.report)
         return None
 
-    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002 - asked for so
+    def get_openlineage_facets_on_complete(
+        self,
+        task_instance: object,  # noqa: ARG002 - the signature of Airflow's listener
+    ) -> OperatorLineage[Any, Any] | None:
         """What was read and written, with columns and counts; where the load failed, as far as it came, without counts."""
-        return of_end(self._moved) if self._moved is not None else self.get_openlineage_facets_on_start()
+        return (
+            of_end(self._moved)
+            if self._moved is not None
+            else self.get_openlineage_facets_on_start()
+        )
 
-    def get_openlineage_facets_on_failure(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
+    def get_openlineage_facets_on_failure(
+        self, task_instance: object
+    ) -> OperatorLineage[Any, Any] | None:
         """As on completion."""
         return self.get_openlineage_facets_on_complete(task_instance)
 
@@ -189,12 +198,24 @@ class We360Transfer(BaseOperator):
             )
         except NoDayInInterval as error:
             raise AirflowSkipException(str(error)) from None
-        self.log.info("We360 report %s, %s, days %s to %s (%s): %s", self.report, self.mode, *window, zone, why)
+        self.log.info(
+            "We360 report %s, %s, days %s to %s (%s): %s",
+            self.report,
+            self.mode,
+            *window,
+            zone,
+            why,
+        )
         if is_running(window, now=timezone.utcnow(), timezone=zone):
-            self.log.warning("The window's last day has not ended in %s: its rows will change; load it again later", zone)
+            self.log.warning(
+                "The window's last day has not ended in %s: its rows will change; load it again later",
+                zone,
+            )
         return window
 
-    def _move(self, hook: We360Hook, extract: Extract, context: Context) -> tuple[Progress, Tally, LoadResult]:
+    def _move(
+        self, hook: We360Hook, extract: Extract, context: Context
+    ) -> tuple[Progress, Tally, LoadResult]:
         from airflow_provider_we360.client.exchange import Tally
         from airflow_provider_we360.client.extract import require_parallel_requests
         from airflow_provider_we360.rows.pseudonyms import pseudonymized
@@ -204,10 +225,19 @@ class We360Transfer(BaseOperator):
         load, sink = self._describe(context, hook, extract, keys), self._sink()
         tell_of_task(self.log, self.we360_conn_id, extract, load, self._destination)
         tally = Tally()
-        progress = Progress(extract.slices, clock=time.monotonic, tell=self.log.info, requests=lambda: tally.requests)
+        progress = Progress(
+            extract.slices,
+            clock=time.monotonic,
+            tell=self.log.info,
+            requests=lambda: tally.requests,
+        )
         rows = hook.read(extract, max_parallel_requests=parallel, tally=tally)
         watched = progress.watch(pseudonymized(batch, keys) for batch in rows)
-        with told_where_it_fails(self.log, extract, progress, tally), progress, closing(watched) as batches:
+        with (
+            told_where_it_fails(self.log, extract, progress, tally),
+            progress,
+            closing(watched) as batches,
+        ):
             # The first batch says which columns the server really gives.
             first = next(batches)
             self._moved = moved = Moved(replace(load, columns=first.columns), sink)
@@ -224,7 +254,9 @@ class We360Transfer(BaseOperator):
         require_pseudonymizable(keys, extract.columns)
         return keys
 
-    def _describe(self, context: Context, hook: We360Hook, extract: Extract, keys: Mapping[str, PseudonymKey]) -> Load:
+    def _describe(
+        self, context: Context, hook: We360Hook, extract: Extract, keys: Mapping[str, PseudonymKey]
+    ) -> Load:
         from airflow_provider_we360.sinks.base import Load
 
         people = next((keys[name] for name in extract.mode.key if name in keys), None)
@@ -238,8 +270,11 @@ class We360Transfer(BaseOperator):
             columns=extract.columns,
             user_ids=tuple(map(people.pseudonym, extract.user_ids)) if people else extract.user_ids,
             pseudonyms={name: key.prefix for name, key in keys.items()},
-            personal=frozenset(column.name for column in extract.report.columns.values() if column.personal),
-            group_filtered=not self.filters_lie_apart and bool(extract.group_ids or extract.shift_ids),
+            personal=frozenset(
+                column.name for column in extract.report.columns.values() if column.personal
+            ),
+            group_filtered=not self.filters_lie_apart
+            and bool(extract.group_ids or extract.shift_ids),
             filters=_filter_set(extract),
             run_id=run_id(context),
             loaded_at=timezone.utcnow(),
@@ -247,7 +282,12 @@ class We360Transfer(BaseOperator):
         )
 
     def _conclude(
-        self, context: Context, extract: Extract, progress: Progress, tally: Tally, result: LoadResult
+        self,
+        context: Context,
+        extract: Extract,
+        progress: Progress,
+        tally: Tally,
+        result: LoadResult,
     ) -> dict[str, Any]:
         """The log's last lines, the outlets' extra, and the result that goes to XCom: counts only."""
         tell_of_result(self.log, extract, progress, tally, result)
@@ -270,8 +310,14 @@ class We360Transfer(BaseOperator):
 
 def _filter_set(extract: Extract) -> str:
     """All that narrows the rows, as one text: the same whatever the order and case in which ids are written."""
-    ids = {"group_ids": extract.group_ids, "shift_ids": extract.shift_ids, "user_ids": extract.user_ids}
-    filters: dict[str, Any] = {name: sorted({one.lower() for one in given}) for name, given in ids.items() if given}
+    ids = {
+        "group_ids": extract.group_ids,
+        "shift_ids": extract.shift_ids,
+        "user_ids": extract.user_ids,
+    }
+    filters: dict[str, Any] = {
+        name: sorted({one.lower() for one in given}) for name, given in ids.items() if given
+    }
     if extract.params:
         filters["report_params"] = extract.params
     return json.dumps(filters, sort_keys=True, default=str) if filters else ""
@@ -288,4 +334,6 @@ def one_of(choices: type[E], value: object, argument: str) -> E:
     try:
         return choices(str(value))
     except ValueError:
-        raise We360ConfigError(f"{argument}: {value!r} is unknown; use one of {', '.join(choices)}") from None
+        raise We360ConfigError(
+            f"{argument}: {value!r} is unknown; use one of {', '.join(choices)}"
+        ) from None

@@ -59,11 +59,15 @@ def _input(load: Load) -> Dataset:
     from airflow.providers.common.compat.openlineage import facet
 
     fields = [
-        facet.SchemaDatasetFacetFields(name=column.name, type=column.kind.value, description=column.description or None)
+        facet.SchemaDatasetFacetFields(
+            name=column.name, type=column.kind.value, description=column.description or None
+        )
         for column in load.columns
     ]
     return facet.Dataset(
-        namespace=assets.namespace(load.tenant), name=load.report, facets={"schema": facet.SchemaDatasetFacet(fields=fields)}
+        namespace=assets.namespace(load.tenant),
+        name=load.report,
+        facets={"schema": facet.SchemaDatasetFacet(fields=fields)},
     )
 
 
@@ -85,7 +89,10 @@ def _output(moved: Moved, place: Place) -> Dataset:
         "columnLineage": facet.ColumnLineageDatasetFacet(fields=_origins(load, place)),
     }
     return facet.OutputDataset(
-        namespace=place.namespace, name=place.name, facets=facets, outputFacets=_statistics(moved.result)
+        namespace=place.namespace,
+        name=place.name,
+        facets=facets,
+        outputFacets=_statistics(moved.result),
     )
 
 
@@ -96,10 +103,14 @@ def _origins(load: Load, place: Place) -> dict[str, Any]:
     return {
         place.columns[column.name].name: facet.Fields(
             inputFields=[
-                facet.InputField(namespace=assets.namespace(load.tenant), name=load.report, field=column.name),
+                facet.InputField(
+                    namespace=assets.namespace(load.tenant), name=load.report, field=column.name
+                ),
             ],
             transformationType="MASKED" if column.name in load.pseudonyms else "IDENTITY",
-            transformationDescription="pseudonym (HMAC-SHA256)" if column.name in load.pseudonyms else "as it is",
+            transformationDescription="pseudonym (HMAC-SHA256)"
+            if column.name in load.pseudonyms
+            else "as it is",
         )
         for column in load.columns
     }
@@ -110,5 +121,9 @@ def _statistics(result: LoadResult | None) -> dict[str, Any]:
 
     if result is None:
         return {}
-    more: dict[str, Any] = {} if result.files is None else {"size": result.size_bytes, "fileCount": result.files}
-    return {"outputStatistics": facet.OutputStatisticsOutputDatasetFacet(rowCount=result.rows, **more)}
+    more: dict[str, Any] = (
+        {} if result.files is None else {"size": result.size_bytes, "fileCount": result.files}
+    )
+    return {
+        "outputStatistics": facet.OutputStatisticsOutputDatasetFacet(rowCount=result.rows, **more)
+    }

@@ -61,7 +61,12 @@ class Progress:
         self._speaker.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         with self._lock:  # a line that is being said is said to its end; none follows
             self._ended.set()
 

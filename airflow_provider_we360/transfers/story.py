@@ -21,7 +21,11 @@ NAMED_DAYS = 10
 
 def tell_of_task(log: Any, conn_id: str, extract: Extract, load: Load, destination: str) -> None:
     """What is about to be done. Filters are counted, not quoted: their ids name people and teams."""
-    given = {"group_ids": extract.group_ids, "user_ids": extract.user_ids, "shift_ids": extract.shift_ids}
+    given = {
+        "group_ids": extract.group_ids,
+        "user_ids": extract.user_ids,
+        "shift_ids": extract.shift_ids,
+    }
     filters = ", ".join(f"{len(ids)} {name}" for name, ids in given.items() if ids) or "no filter"
     log.info(
         "From Connection %s: %d slice(s), %d columns, %s. Into %s, on_empty %s",
@@ -32,16 +36,24 @@ def tell_of_task(log: Any, conn_id: str, extract: Extract, load: Load, destinati
         destination,
         load.on_empty,
     )
-    masked = [name for name in load.pseudonyms if any(column.name == name for column in extract.columns)]
+    masked = [
+        name for name in load.pseudonyms if any(column.name == name for column in extract.columns)
+    ]
     if masked:
         log.info("Columns loaded as pseudonyms: %s", ", ".join(masked))
-    in_clear = [column.name for column in extract.columns if column.personal and column.name not in load.pseudonyms]
+    in_clear = [
+        column.name
+        for column in extract.columns
+        if column.personal and column.name not in load.pseudonyms
+    ]
     if in_clear:
         log.info("Personal columns loaded in clear: %s", ", ".join(in_clear))
 
 
 @contextmanager
-def told_where_it_fails(log: Any, extract: Extract, progress: Progress, tally: Tally) -> Iterator[None]:
+def told_where_it_fails(
+    log: Any, extract: Extract, progress: Progress, tally: Tally
+) -> Iterator[None]:
     """Inside it, whatever is raised is preceded by a line that says how far the load had come."""
     try:
         yield
@@ -57,7 +69,9 @@ def told_where_it_fails(log: Any, extract: Extract, progress: Progress, tally: T
         raise
 
 
-def tell_of_result(log: Any, extract: Extract, progress: Progress, tally: Tally, result: LoadResult) -> None:
+def tell_of_result(
+    log: Any, extract: Extract, progress: Progress, tally: Tally, result: LoadResult
+) -> None:
     """What came of it, and what deserves a second look."""
     log.info(
         "Landed %d rows of %d slice(s) in %s: %d rows replaced, %d request(s), %.1f s",
@@ -71,11 +85,18 @@ def tell_of_result(log: Any, extract: Extract, progress: Progress, tally: Tally,
     if extract.mode.sliced_by_day:
         log.info("Rows a day%s", _days(progress.per_day, result.held, result.days_kept))
     if tally.duplicates:
-        log.warning("We360 sent %d row(s) twice, word for word; each was loaded once", tally.duplicates)
+        log.warning(
+            "We360 sent %d row(s) twice, word for word; each was loaded once", tally.duplicates
+        )
     if result.days_kept:
-        log.warning("Kept the rows of %s as they were (on_empty='keep')", ", ".join(map(str, result.days_kept)))
+        log.warning(
+            "Kept the rows of %s as they were (on_empty='keep')",
+            ", ".join(map(str, result.days_kept)),
+        )
     if progress.rows == 0:
-        log.warning("The whole window is empty. If that is a surprise: check the account's role and the filters")
+        log.warning(
+            "The whole window is empty. If that is a surprise: check the account's role and the filters"
+        )
 
 
 def _days(came: Mapping[Day, int], held: Mapping[Day, int] | None, kept: Sequence[Day]) -> str:
@@ -85,7 +106,10 @@ def _days(came: Mapping[Day, int], held: Mapping[Day, int] | None, kept: Sequenc
         days, head = {day: str(count) for day, count in now.items()}, ": "
     else:
         before = {day: held.get(day, 0) for day in now}
-        days, head = {day: f"{before[day]} -> {count}" for day, count in now.items()}, ", before -> now: "
+        days, head = (
+            {day: f"{before[day]} -> {count}" for day, count in now.items()},
+            ", before -> now: ",
+        )
         if len(now) > NAMED_DAYS:
             days = {day: text for day, text in days.items() if before[day] != now[day]}
     told = [f"{day} {text}" for day, text in sorted(days.items())[:NAMED_DAYS]]

@@ -48,7 +48,12 @@ class We360ToObjectStorageOperator(We360Transfer):
     :returns: ``{"report", "window", "rows", "slices", "requests", "path", "seconds"}``, never rows.
     """
 
-    template_fields: Sequence[str] = (*We360Transfer.template_fields, "path", "object_storage_conn_id", "file_format")
+    template_fields: Sequence[str] = (
+        *We360Transfer.template_fields,
+        "path",
+        "object_storage_conn_id",
+        "file_format",
+    )
     filters_lie_apart: ClassVar[bool] = True
 
     def __init__(
@@ -71,7 +76,9 @@ class We360ToObjectStorageOperator(We360Transfer):
 
         file_format = one_of(formats.FileFormat, self.file_format, "file_format")
         if not str(self.path or "").strip():
-            raise We360ConfigError("path: is empty; name a folder, such as s3://bucket/we360 or /data/we360")
+            raise We360ConfigError(
+                "path: is empty; name a folder, such as s3://bucket/we360 or /data/we360"
+            )
         storage = storage_for(str(self.path).strip(), self.object_storage_conn_id or None)
         return FileSink(storage, formats.get(file_format), file_format.value)
 

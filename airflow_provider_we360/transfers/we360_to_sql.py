@@ -57,7 +57,13 @@ class We360ToSqlOperator(We360Transfer):
     :returns: ``{"report", "window", "rows", "slices", "requests", "table", "seconds"}``, never rows.
     """
 
-    template_fields: Sequence[str] = (*We360Transfer.template_fields, "sql_conn_id", "table", "write_mode", "load_log_table")
+    template_fields: Sequence[str] = (
+        *We360Transfer.template_fields,
+        "sql_conn_id",
+        "table",
+        "write_mode",
+        "load_log_table",
+    )
 
     def __init__(
         self,
@@ -105,7 +111,9 @@ class We360ToSqlOperator(We360Transfer):
     def _sql_hook(self) -> Any:
         connection = required_connection(self.sql_conn_id, "sql_conn_id", "one to the warehouse")
         try:
-            if connection.conn_type == "google_cloud_platform":  # is for all of Google; what takes rows there is BigQuery
+            if (
+                connection.conn_type == "google_cloud_platform"
+            ):  # is for all of Google; what takes rows there is BigQuery
                 from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 
                 return BigQueryHook(gcp_conn_id=self.sql_conn_id)

@@ -47,7 +47,11 @@ class We360ReportTrigger(BaseTrigger):
         self._sleep = sleep
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        facts = {"awaited": self.awaited, "poke_interval": self.poke_interval, "deadline": self.deadline}
+        facts = {
+            "awaited": self.awaited,
+            "poke_interval": self.poke_interval,
+            "deadline": self.deadline,
+        }
         return f"{type(self).__module__}.{type(self).__qualname__}", facts
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

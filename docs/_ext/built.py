@@ -57,7 +57,9 @@ def broken(folder: Path) -> dict[str, list[str]]:
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             known = pages[target].names if target in pages else set()
-            if not target.exists() or (target in pages and parts.fragment and unquote(parts.fragment) not in known):
+            if not target.exists() or (
+                target in pages and parts.fragment and unquote(parts.fragment) not in known
+            ):
                 found[path.relative_to(folder).as_posix()].append(link)
     return found
 

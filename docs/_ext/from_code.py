@@ -42,12 +42,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> nodes.table:
 
 
 def _row(cells: Sequence[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *_inline(cell))) for cell in cells))
+    return nodes.row(
+        "", *(nodes.entry("", nodes.paragraph("", "", *_inline(cell))) for cell in cells)
+    )
 
 
 def _inline(text: str) -> list[nodes.Node]:
     parts = text.split("`")
-    return [nodes.literal("", part) if i % 2 else nodes.Text(part) for i, part in enumerate(parts) if part]
+    return [
+        nodes.literal("", part) if i % 2 else nodes.Text(part)
+        for i, part in enumerate(parts)
+        if part
+    ]
 
 
 class ReportColumns(SphinxDirective):
@@ -73,7 +79,9 @@ class ReportColumns(SphinxDirective):
 
 def _asked_for(report: Report, name: str) -> str:
     modes = [
-        f"{mode}{' (key)' if name in how.key else ''}" for mode, how in report.modes.items() if name in how.default_columns
+        f"{mode}{' (key)' if name in how.key else ''}"
+        for mode, how in report.modes.items()
+        if name in how.default_columns
     ]
     return ", ".join(modes)
 
@@ -86,7 +94,10 @@ class ReportList(SphinxDirective):
             (
                 f"`{name}`",
                 f"`{report.path}`",
-                "; ".join(f"`{mode}`: {', '.join(f'`{key}`' for key in how.key)}" for mode, how in report.modes.items()),
+                "; ".join(
+                    f"`{mode}`: {', '.join(f'`{key}`' for key in how.key)}"
+                    for mode, how in report.modes.items()
+                ),
             )
             for name in reports.names()
             for report in [reports.get(name)]
@@ -100,7 +111,11 @@ class ErrorTable(SphinxDirective):
     header: ClassVar = ("error", "tried again", "meaning", "what to do")
 
     def run(self) -> list[nodes.Node]:
-        classes = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.We360Error)]
+        classes = [
+            kind
+            for _, kind in inspect.getmembers(errors, inspect.isclass)
+            if issubclass(kind, errors.We360Error)
+        ]
         classes.sort(key=lambda kind: inspect.getsourcelines(kind)[1])
         return [
             table(
@@ -109,7 +124,10 @@ class ErrorTable(SphinxDirective):
                     (
                         f"`{kind.__name__}`",
                         _tried_again(kind),
-                        (inspect.getdoc(kind) or "").split("\n\n")[0].replace("``", "`").replace("\n", " "),
+                        (inspect.getdoc(kind) or "")
+                        .split("\n\n")[0]
+                        .replace("``", "`")
+                        .replace("\n", " "),
                         kind.remedy,
                     )
                     for kind in classes
@@ -133,7 +151,14 @@ class ConnectionExtras(SphinxDirective):
         return [
             table(
                 ("extra", "label in the form", "meaning"),
-                [(f"`{name}`", CONNECTION_FIELDS[name]["label"], CONNECTION_FIELDS[name]["description"]) for name in EXTRAS],
+                [
+                    (
+                        f"`{name}`",
+                        CONNECTION_FIELDS[name]["label"],
+                        CONNECTION_FIELDS[name]["description"],
+                    )
+                    for name in EXTRAS
+                ],
             )
         ]
 
@@ -145,7 +170,11 @@ class ExampleList(SphinxDirective):
         rows = []
         for path in sorted((Path(self.env.srcdir).parent / "example_dags").glob("*.py")):
             self.env.note_dependency(str(path))
-            told = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0].replace("\n", " ")
+            told = (
+                (ast.get_docstring(ast.parse(path.read_text())) or "")
+                .split("\n\n")[0]
+                .replace("\n", " ")
+            )
             rows.append((path.name, re.split(r"(?<=[.!])\s(?=[A-Z])", told)[0].replace("``", "`")))
         made = table(("file", "what it does"), rows)
         for entry in made.findall(nodes.paragraph):

@@ -44,7 +44,13 @@ class ConnectionFields(SphinxDirective):
         meanings = dict(re.findall(r":param (\w+): (.+)", inspect.getdoc(We360Settings) or ""))
         least = parse_connection(_Least())
         rows = [
-            (f"`{field}`", FIELD_BEHAVIOUR["relabeling"].get(field, field.title()), takes, left_out, meanings[setting])
+            (
+                f"`{field}`",
+                FIELD_BEHAVIOUR["relabeling"].get(field, field.title()),
+                takes,
+                left_out,
+                meanings[setting],
+            )
             for field, takes, left_out, setting in (
                 ("login", "text", "refused", "login"),
                 ("password", "text", "refused", "password"),
@@ -54,7 +60,13 @@ class ConnectionFields(SphinxDirective):
         rows.append(("`port`", "Port", "number from 1 to 65535", "as Host says", "port of the API"))
         rows.append(("`schema`", "(hidden)", "nothing", "as it must be", "not used"))
         rows += [
-            (f"extra `{name}`", field["label"], _takes(field["schema"]), _left_out(least, name), field["description"])
+            (
+                f"extra `{name}`",
+                field["label"],
+                _takes(field["schema"]),
+                _left_out(least, name),
+                field["description"],
+            )
             for name, field in ((name, CONNECTION_FIELDS[name]) for name in EXTRAS)
         ]
         return [table(("field", "label in the form", "takes", "left out", "meaning"), rows)]
@@ -73,7 +85,9 @@ def _left_out(least: We360Settings, name: str) -> str:
     if name == "allow_http":
         return "`false`"
     value = {"timeout_s": f"{least.timeout_s:g}"}.get(name) or getattr(least, name)
-    return "refused" if name == "customer_id" else f"`{str(value).rstrip('/')}`" if value else "none"
+    return (
+        "refused" if name == "customer_id" else f"`{str(value).rstrip('/')}`" if value else "none"
+    )
 
 
 class CommandLine(SphinxDirective):
@@ -90,7 +104,9 @@ class CommandLine(SphinxDirective):
         rows = [
             (
                 f"`{', '.join(action.option_strings) or action.dest}`",
-                "" if action.nargs == 0 or not action.option_strings else f"`{action.metavar or action.dest.upper()}`",
+                ""
+                if action.nargs == 0 or not action.option_strings
+                else f"`{action.metavar or action.dest.upper()}`",
                 (action.help or "") % {"default": action.default},
             )
             for action in parser._actions  # noqa: SLF001 - argparse tells them nowhere else

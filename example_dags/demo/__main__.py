@@ -44,7 +44,15 @@ def say(text: str) -> None:
 @contextlib.contextmanager
 def sandbox() -> Iterator[dict[str, str]]:
     """The simulator of We360 on a free port of this machine: how to reach it."""
-    command = [sys.executable, "-m", "airflow_provider_we360.sandbox", "--port", "0", "--employees", str(EMPLOYEES)]
+    command = [
+        sys.executable,
+        "-m",
+        "airflow_provider_we360.sandbox",
+        "--port",
+        "0",
+        "--employees",
+        str(EMPLOYEES),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPO)
     try:
         line = process.stdout.readline() if process.stdout else ""
@@ -67,7 +75,11 @@ def environment(we360: dict[str, str]) -> dict[str, str]:
         "login": we360["login"],
         "password": we360["password"],
         "host": we360["url"],
-        "extra": {"customer_id": we360["customer_id"], "auth_url": we360["url"], "allow_http": True},
+        "extra": {
+            "customer_id": we360["customer_id"],
+            "auth_url": we360["url"],
+            "allow_http": True,
+        },
     }
     return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
         "AIRFLOW_HOME": str(HOME / "airflow"),
@@ -83,7 +95,11 @@ def airflow(*arguments: str, env: dict[str, str], log_name: str) -> None:
     """Run an ``airflow`` command: the whole output into a file, our own lines on the screen as they come."""
     log = HOME / log_name
     process = subprocess.Popen(
-        [sys.executable, "-m", "airflow", *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "airflow", *arguments],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     with log.open("w") as whole:
         for line in process.stdout or ():
@@ -120,7 +136,9 @@ def show() -> int:
         ).fetchall()
     print("\n week of       rows  people   online h  productive h   idle h  productive %")
     for week, rows, people, online, productive, idle, percent in weeks:
-        print(f" {week}  {rows:6}  {people:6}  {online:9.0f}  {productive:12.0f}  {idle:7.0f}  {percent:12.1f}")
+        print(
+            f" {week}  {rows:6}  {people:6}  {online:9.0f}  {productive:12.0f}  {idle:7.0f}  {percent:12.1f}"
+        )
     print(f"\nrows landed: {total} (digest {digest}; run it again: the same)")
     return int(total)
 

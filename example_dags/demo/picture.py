@@ -30,7 +30,9 @@ def draw(database: Path, table: str, picture: Path) -> None:
     teams = sorted({row[0] for row in rows})
     columns = 2
     lines = -(-len(teams) // columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(11, 2.1 * lines + 0.9), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(11, 2.1 * lines + 0.9), sharex=True, squeeze=False
+    )
     for axis, team in zip(axes.flat, teams, strict=False):
         mine = [row for row in rows if row[0] == team]
         days = [row[1] for row in mine]
@@ -49,7 +51,9 @@ def draw(database: Path, table: str, picture: Path) -> None:
         axis.set_visible(False)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper right", ncols=len(PARTS), frameon=False, fontsize=9)
-    figure.suptitle("How each team's online time was spent", x=0.01, ha="left", fontsize=13, fontweight="bold")
+    figure.suptitle(
+        "How each team's online time was spent", x=0.01, ha="left", fontsize=13, fontweight="bold"
+    )
     figure.tight_layout(rect=(0, 0, 1, 0.98))
     figure.savefig(picture, dpi=130)
     plt.close(figure)

@@ -39,7 +39,9 @@ def example(airflow_db: Path) -> Callable[[str], Any]:
         spec.loader.exec_module(module)
         for task in module.dag.tasks:
             getattr(task, "partial_kwargs", vars(task))["retries"] = 0
-        if (3, 0) <= AIRFLOW < (3, 2):  # whose dag.test() takes no asset that the database does not know
+        if (
+            (3, 0) <= AIRFLOW < (3, 2)
+        ):  # whose dag.test() takes no asset that the database does not know
             make_known(module.dag)
         return module.dag
 
@@ -62,7 +64,9 @@ def we360_connection(url: str, **extra: object) -> dict[str, object]:
 def duckdb_file(tmp_path, monkeypatch) -> Path:
     """The Connection ``duckdb_default`` to a file of this test."""
     path = tmp_path / "warehouse.duckdb"
-    monkeypatch.setenv("AIRFLOW_CONN_DUCKDB_DEFAULT", json.dumps({"conn_type": "duckdb", "host": str(path)}))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_DUCKDB_DEFAULT", json.dumps({"conn_type": "duckdb", "host": str(path)})
+    )
     return path
 
 
@@ -77,7 +81,10 @@ def server() -> Iterator[str]:
 def postgres(server, monkeypatch) -> Iterator[Postgres]:
     """The Connection ``postgres_default``, to a database that has the schema ``hr`` and nothing in it."""
     engine = Postgres(server)
-    monkeypatch.setenv("AIRFLOW_CONN_POSTGRES_DEFAULT", json.dumps({"conn_type": engine.conn_type, **engine.connection}))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_POSTGRES_DEFAULT",
+        json.dumps({"conn_type": engine.conn_type, **engine.connection}),
+    )
     engine.execute("CREATE SCHEMA hr")
     yield engine
     engine.execute("DROP SCHEMA hr CASCADE")

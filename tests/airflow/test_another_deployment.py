@@ -28,7 +28,12 @@ def sibling(environ, start_response):
     body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"] or 0))
     path = environ["PATH_INFO"]
     if path == "/realms/other-prod/protocol/openid-connect/token":
-        answer = {"access_token": "opaque", "refresh_token": "opaque-too", "expires_in": 600, "token_type": "Bearer"}
+        answer = {
+            "access_token": "opaque",
+            "refresh_token": "opaque-too",
+            "expires_in": 600,
+            "token_type": "Bearer",
+        }
     elif path.startswith("/realms/"):
         start_response("204 No Content", [])
         return [b""]
@@ -47,7 +52,10 @@ def page(asked):
     size = min(asked["limit"], MOST)
     first = (asked["page"] - 1) * size
     rows = [row(email, asked["start_date"]) for email in PEOPLE[first : first + size]]
-    return {"data": rows, "pagination": {"page": asked["page"], "limit": size, "total_records": len(PEOPLE)}}
+    return {
+        "data": rows,
+        "pagination": {"page": asked["page"], "limit": size, "total_records": len(PEOPLE)},
+    }
 
 
 def row(email, day):
@@ -63,15 +71,29 @@ def row(email, day):
 @pytest.fixture
 def server() -> Iterator[str]:
     with make_server("127.0.0.1", 0, sibling, server_class=WSGIServer, handler_class=Quiet) as wsgi:
-        threading.Thread(target=wsgi.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=wsgi.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
         yield f"http://127.0.0.1:{wsgi.server_port}"
         wsgi.shutdown()
 
 
 @pytest.fixture
 def connected(server, monkeypatch):
-    extra = {"customer_id": "acme", "auth_url": server, "realm": "other-prod", "allow_http": True, "token_cache": "memory"}
-    connection = {"conn_type": "we360", "host": server, "login": "etl@acme.example", "password": "canary-1f", "extra": extra}
+    extra = {
+        "customer_id": "acme",
+        "auth_url": server,
+        "realm": "other-prod",
+        "allow_http": True,
+        "token_cache": "memory",
+    }
+    connection = {
+        "conn_type": "we360",
+        "host": server,
+        "login": "etl@acme.example",
+        "password": "canary-1f",
+        "extra": extra,
+    }
     monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection))
 
 
@@ -107,5 +129,7 @@ def test_its_daily_attendance_lands_whole_through_small_pages(duckdb_file):
 
 @pytest.mark.usefixtures("connected", "duckdb_file")
 def test_a_filter_that_its_report_does_not_take_is_refused_by_name():
-    with pytest.raises(We360ConfigError, match="user_ids: report 'daily_attendance_details' takes no such filter"):
+    with pytest.raises(
+        We360ConfigError, match="user_ids: report 'daily_attendance_details' takes no such filter"
+    ):
         load(user_ids=["7d1e"])

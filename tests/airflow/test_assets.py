@@ -89,11 +89,16 @@ def test_airflow_knows_whom_to_ask_about_the_scheme():
 
 def _registered():
     try:
-        manager = importlib.import_module("airflow.sdk.providers_manager_runtime").ProvidersManagerTaskRuntime()
+        manager = importlib.import_module(
+            "airflow.sdk.providers_manager_runtime"
+        ).ProvidersManagerTaskRuntime()
     except ImportError:
         manager = importlib.import_module("airflow.providers_manager").ProvidersManager()
     kind = "asset" if hasattr(manager, "asset_factories") else "dataset"
-    return [getattr(manager, f"{kind}_{what}") for what in ("uri_handlers", "factories", "to_openlineage_converters")]
+    return [
+        getattr(manager, f"{kind}_{what}")
+        for what in ("uri_handlers", "factories", "to_openlineage_converters")
+    ]
 
 
 @pytest.fixture
@@ -103,11 +108,16 @@ def collected(mocker):
     from airflow.providers.common.compat.sdk import HookLineageReader
 
     try:
-        forget = importlib.import_module("airflow.sdk.lineage").get_hook_lineage_collector.cache_clear
+        forget = importlib.import_module(
+            "airflow.sdk.lineage"
+        ).get_hook_lineage_collector.cache_clear
     except ImportError:
         forget = None
     if forget is not None:
-        mocker.patch("airflow.sdk.plugins_manager.get_hook_lineage_readers_plugins", return_value=[HookLineageReader])
+        mocker.patch(
+            "airflow.sdk.plugins_manager.get_hook_lineage_readers_plugins",
+            return_value=[HookLineageReader],
+        )
     else:
         mocker.patch("airflow.plugins_manager.hook_lineage_reader_classes", [HookLineageReader])
         mocker.patch("airflow.lineage.hook._hook_lineage_collector", None)
@@ -122,20 +132,28 @@ def uris(lineages):
 
 
 def test_a_transfer_tells_what_it_read_and_where_it_landed(sandbox, duckdb_file, collected):
-    We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="days", **WINDOW).execute(context())
+    We360ToSqlOperator(
+        task_id="load", sql_conn_id="duckdb_default", table="days", **WINDOW
+    ).execute(context())
     assert uris(collected().inputs) == ["we360://acme-demo/dynamic_report"]
-    assert uris(collected().outputs) == [Asset(uri=f"duckdb://{duckdb_file}/warehouse/main/days").uri]
+    assert uris(collected().outputs) == [
+        Asset(uri=f"duckdb://{duckdb_file}/warehouse/main/days").uri
+    ]
 
 
 def test_files_are_told_by_their_folder(sandbox, tmp_path, collected):
-    We360ToObjectStorageOperator(task_id="load", path=f"{tmp_path}/files", **WINDOW).execute(context())
+    We360ToObjectStorageOperator(task_id="load", path=f"{tmp_path}/files", **WINDOW).execute(
+        context()
+    )
     assert uris(collected().outputs) == [f"file://{tmp_path}/files"]
 
 
 def test_whoever_reads_by_the_hook_tells_once_what_was_read(sandbox, collected):
     batches = We360Hook().iter_batches(window=(dt.date(2026, 6, 1), dt.date(2026, 6, 5)))
     assert len(list(batches)) == 5
-    assert [(one.asset.uri, one.count) for one in collected().inputs] == [("we360://acme-demo/dynamic_report", 1)]
+    assert [(one.asset.uri, one.count) for one in collected().inputs] == [
+        ("we360://acme-demo/dynamic_report", 1)
+    ]
 
 
 def test_a_load_that_failed_tells_of_no_output(sandbox, duckdb_file, collected):
@@ -153,7 +171,8 @@ def test_a_load_that_failed_tells_of_no_output(sandbox, duckdb_file, collected):
 @pytest.mark.usefixtures("sandbox", "duckdb_file", "collected")
 def test_a_collector_that_breaks_breaks_no_load(mocker):
     mocker.patch(
-        "airflow.providers.common.compat.lineage.hook.get_hook_lineage_collector", side_effect=RuntimeError("a plugin's own")
+        "airflow.providers.common.compat.lineage.hook.get_hook_lineage_collector",
+        side_effect=RuntimeError("a plugin's own"),
     )
     load = We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="days", **WINDOW)
     assert load.execute(context())["rows"] > 0

@@ -54,7 +54,9 @@ def we360(sandbox, monkeypatch, duckdb_file):
     def change(**changes):
         connection = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
         extra = connection["extra"] | {"token_cache": "memory"} | changes.pop("extra", {})
-        connection |= changes | {"extra": {name: value for name, value in extra.items() if value is not None}}
+        connection |= changes | {
+            "extra": {name: value for name, value in extra.items() if value is not None}
+        }
         monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection))
 
     change()
@@ -65,7 +67,12 @@ def tables(path):
     if not path.exists():
         return []
     with duckdb.connect(str(path)) as database:
-        return [name for (name,) in database.execute("SELECT table_name FROM information_schema.tables").fetchall()]
+        return [
+            name
+            for (name,) in database.execute(
+                "SELECT table_name FROM information_schema.tables"
+            ).fetchall()
+        ]
 
 
 @pytest.mark.parametrize(
@@ -82,8 +89,13 @@ def test_a_warehouse_whose_provider_is_missing_names_the_extra_before_anything_i
 ):
     if importlib.util.find_spec(f"airflow.providers.{brings}") is not None:
         pytest.skip(f"the provider {brings} is installed here")
-    monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", json.dumps({"conn_type": conn_type, "host": "nowhere"}))
-    with pytest.raises(AirflowFailException, match=rf'sql_conn_id: .*pip install "airflow-provider-we360\[{extra}\]"'):
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_ELSEWHERE", json.dumps({"conn_type": conn_type, "host": "nowhere"})
+    )
+    with pytest.raises(
+        AirflowFailException,
+        match=rf'sql_conn_id: .*pip install "airflow-provider-we360\[{extra}\]"',
+    ):
         load(sql_conn_id="elsewhere")
     assert sandbox.ledger.requests == []
     assert extra in metadata("airflow-provider-we360").get_all("Provides-Extra")
@@ -91,7 +103,9 @@ def test_a_warehouse_whose_provider_is_missing_names_the_extra_before_anything_i
 
 def test_a_connection_type_that_nobody_knows_is_no_extra_of_ours(we360, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", json.dumps({"conn_type": "stone-tablets"}))
-    with pytest.raises(AirflowFailException, match="install the Airflow provider that brings this connection type") as caught:
+    with pytest.raises(
+        AirflowFailException, match="install the Airflow provider that brings this connection type"
+    ) as caught:
         load(sql_conn_id="elsewhere")
     assert "pip install" not in str(caught.value)
 
@@ -123,7 +137,9 @@ def test_the_good_case_returns_counts_only(we360, sandbox, duckdb_file):
         ({"extra": {"allow_htpp": True}}, "allow_htpp"),
     ],
 )
-def test_a_wrong_field_of_the_connection_fails_at_once_by_name(we360, sandbox, duckdb_file, changes, names):
+def test_a_wrong_field_of_the_connection_fails_at_once_by_name(
+    we360, sandbox, duckdb_file, changes, names
+):
     we360(**changes)
     with pytest.raises(AirflowFailException, match=names) as caught:
         load()
@@ -169,7 +185,9 @@ def test_a_wrong_field_of_the_connection_fails_at_once_by_name(we360, sandbox, d
         ({"create_table": False}, "create_table"),
     ],
 )
-def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(we360, duckdb_file, arguments, names):
+def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(
+    we360, duckdb_file, arguments, names
+):
     with pytest.raises(AirflowFailException, match=names) as caught:
         load(**arguments)
     assert isinstance(caught.value, ValueError)
@@ -191,7 +209,10 @@ def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(we360, duckdb
         ({"columns": "email"}, "render_template_as_native_obj=True"),
         ({"report_params": "{'x': 1}"}, "render_template_as_native_obj=True"),
         ({"columns": ["shoe_size"]}, "change the column, id or range that the server's words name"),
-        ({"user_ids": ["{{ None }}"]}, "change the column, id or range that the server's words name"),
+        (
+            {"user_ids": ["{{ None }}"]},
+            "change the column, id or range that the server's words name",
+        ),
         ({"user_ids": "None"}, "nothing at all to load everybody"),
     ],
 )
@@ -208,18 +229,24 @@ def test_filters_that_are_none_are_no_filters():
 
 
 def test_a_warehouse_connection_that_is_no_sql_hook_is_named(we360, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_FILES", json.dumps({"conn_type": "fs", "extra": {"path": "/tmp"}}))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_FILES", json.dumps({"conn_type": "fs", "extra": {"path": "/tmp"}})
+    )
     with pytest.raises(AirflowFailException, match="sql_conn_id"):
         load(sql_conn_id="files")
 
 
 def test_a_warehouse_whose_provider_is_missing_says_what_to_install(we360, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_FLAKES", json.dumps({"conn_type": "snowflake"}))
-    with pytest.raises(AirflowFailException, match=r"sql_conn_id.*airflow-provider-we360\[snowflake\]"):
+    with pytest.raises(
+        AirflowFailException, match=r"sql_conn_id.*airflow-provider-we360\[snowflake\]"
+    ):
         load(sql_conn_id="flakes")
 
 
-def test_a_duckdb_connection_without_a_file_is_refused_as_the_rows_would_be_lost(we360, monkeypatch):
+def test_a_duckdb_connection_without_a_file_is_refused_as_the_rows_would_be_lost(
+    we360, monkeypatch
+):
     monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps({"conn_type": "duckdb"}))
     with pytest.raises(AirflowFailException, match="sql_conn_id"):
         load(sql_conn_id="nowhere")
@@ -231,13 +258,21 @@ def test_a_column_that_the_server_refuses_is_shown_with_its_words(we360, duckdb_
     assert tables(duckdb_file) == []
 
 
-def test_a_default_column_that_the_server_refuses_is_dropped_with_a_warning(monkeypatch, duckdb_file, caplog):
+def test_a_default_column_that_the_server_refuses_is_dropped_with_a_warning(
+    monkeypatch, duckdb_file, caplog
+):
     app = Sandbox(SandboxConfig(employees=12, refuse_columns=("shift_name", "idle_percent")))
     with serve(app) as server:
-        extra = {"customer_id": "acme-demo", "auth_url": server.url, "allow_http": True, "token_cache": "memory"}
+        extra = {
+            "customer_id": "acme-demo",
+            "auth_url": server.url,
+            "allow_http": True,
+            "token_cache": "memory",
+        }
         account = {"login": app.config.login, "password": app.config.password}
         monkeypatch.setenv(
-            "AIRFLOW_CONN_WE360_DEFAULT", json.dumps({"conn_type": "we360", "host": server.url, **account, "extra": extra})
+            "AIRFLOW_CONN_WE360_DEFAULT",
+            json.dumps({"conn_type": "we360", "host": server.url, **account, "extra": extra}),
         )
         with caplog.at_level(logging.WARNING):
             load()
@@ -249,7 +284,9 @@ def test_a_default_column_that_the_server_refuses_is_dropped_with_a_warning(monk
     assert "active_percent" in names
 
 
-def test_a_value_that_does_not_fit_is_named_by_column_and_row_and_changes_nothing(we360, sandbox, duckdb_file):
+def test_a_value_that_does_not_fit_is_named_by_column_and_row_and_changes_nothing(
+    we360, sandbox, duckdb_file
+):
     load()
     sandbox.faults.add("report", "variant", times=None, type_flips={"online_duration": "garbage"})
     with pytest.raises(We360DataError, match=r"column 'online_duration', row 1 ") as caught:
@@ -296,13 +333,19 @@ def test_the_outlets_learn_rows_and_window(we360):
     asset = Asset(uri="duckdb://warehouse/days")
     event = SimpleNamespace(extra={})
     result = load({"outlet_events": OneEvent(event)}, outlets=[asset])
-    assert event.extra == {"report": "dynamic_report", "window": ["2026-06-01", "2026-06-02"], "rows": result["rows"]}
+    assert event.extra == {
+        "report": "dynamic_report",
+        "window": ["2026-06-01", "2026-06-02"],
+        "rows": result["rows"],
+    }
 
 
 def test_summary_lands_a_row_a_person_with_its_window(we360, duckdb_file):
     result = load(mode="summary", table="sums")
     with duckdb.connect(str(duckdb_file)) as database:
-        found = database.execute("SELECT DISTINCT _we360_window_start, _we360_window_end FROM sums").fetchall()
+        found = database.execute(
+            "SELECT DISTINCT _we360_window_start, _we360_window_end FROM sums"
+        ).fetchall()
     assert found == [(dt.date(2026, 6, 1), dt.date(2026, 6, 2))]
     assert result["slices"] == 1
 
@@ -313,7 +356,9 @@ def test_lookback_is_refused_in_summary_as_windows_would_overlap(we360):
 
 
 @since((3, 0), "before, plain Python reaches the Variables, and asks once more after 90 s")
-def test_a_wrong_password_fails_the_task_at_once_also_where_a_dag_uses_the_client_directly(we360, sandbox):
+def test_a_wrong_password_fails_the_task_at_once_also_where_a_dag_uses_the_client_directly(
+    we360, sandbox
+):
     we360(password="wrong-canary")
     with pytest.raises(AirflowFailException, match="Login or Password"):
         We360Hook().get_conn().post("/query/external/reports/dynamic_report", json={})

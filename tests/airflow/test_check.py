@@ -30,7 +30,9 @@ def told(capsys) -> Callable[..., tuple[int, Told]]:
     def run(*words: str) -> tuple[int, Told]:
         code = main(["check", "we360_default", "--json", *words])
         printed = json.loads(capsys.readouterr().out)
-        return code, printed | {step["name"]: step["outcome"] for step in printed["steps"]} | {"why": _why(printed)}
+        return code, printed | {step["name"]: step["outcome"] for step in printed["steps"]} | {
+            "why": _why(printed)
+        }
 
     return run
 
@@ -43,7 +45,9 @@ def connect(monkeypatch, **changes: Any) -> None:
     """Change the Connection of the sandbox."""
     connection = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
     extra = connection.pop("extra") | changes.pop("extra", {})
-    monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection | {"extra": extra} | changes))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection | {"extra": extra} | changes)
+    )
 
 
 ALL = ("connection", "names", "API host", "login server", "login", "report", "logout")
@@ -78,7 +82,12 @@ def test_a_wrong_customer_id_is_named(sandbox, told, monkeypatch):
 def test_a_host_that_nobody_knows_is_for_the_network_team(sandbox, told, monkeypatch):
     connect(monkeypatch, host="https://api.we360.invalid")
     code, printed = told()
-    assert (code, printed["names"], printed["API host"], printed["login"]) == (1, "failed", "skipped", "skipped")
+    assert (code, printed["names"], printed["API host"], printed["login"]) == (
+        1,
+        "failed",
+        "skipped",
+        "skipped",
+    )
     assert "api.we360.invalid has no address" in printed["why"]
     assert "api.we360.invalid:443" in printed["hosts_to_allow"]
     assert sandbox.ledger.logins == 0
@@ -94,14 +103,18 @@ def test_a_port_that_nobody_serves_is_for_the_network_team(sandbox, monkeypatch,
     assert f"allow HTTPS from the Airflow workers to 127.0.0.1:{port}" in printed
 
 
-def test_a_certificate_that_nobody_vouches_for_leads_to_ca_bundle(sandbox, told, monkeypatch, tls_server):
+def test_a_certificate_that_nobody_vouches_for_leads_to_ca_bundle(
+    sandbox, told, monkeypatch, tls_server
+):
     connect(monkeypatch, host=tls_server[0])
     code, printed = told()
     assert (code, printed["API host"], printed["login"]) == (1, "failed", "skipped")
     assert "ca_bundle" in printed["why"]
 
 
-def test_with_its_ca_bundle_that_host_is_reached_and_its_certificate_told(sandbox, told, monkeypatch, tls_server):
+def test_with_its_ca_bundle_that_host_is_reached_and_its_certificate_told(
+    sandbox, told, monkeypatch, tls_server
+):
     connect(monkeypatch, host=tls_server[0], extra={"ca_bundle": str(tls_server[1])})
     _, printed = told()
     step = next(step for step in printed["steps"] if step["name"] == "API host")
@@ -129,7 +142,9 @@ def test_a_failed_report_still_ends_the_session(sandbox, told):
     assert sum(sandbox.ledger.live_sessions().values()) == 0
 
 
-@pytest.mark.parametrize(("call", "step", "most"), [("login", "login", "1 MiB"), ("report", "report", "256 MiB")])
+@pytest.mark.parametrize(
+    ("call", "step", "most"), [("login", "login", "1 MiB"), ("report", "report", "256 MiB")]
+)
 def test_an_answer_without_end_is_given_up_and_named(sandbox, told, call, step, most):
     sandbox.faults.add(call, "gzip_bomb", times="always")
     code, printed = told()
@@ -148,7 +163,11 @@ def test_the_fingerprint_holds_forms_and_never_a_value(sandbox, told):
     assert found["rows"]["total_is_their_number"] == ["total_records"]
     text = json.dumps(printed)
     company = sandbox.company
-    names = {value for person in company.people for value in (person.identity_id, person.first_name, person.email)}
+    names = {
+        value
+        for person in company.people
+        for value in (person.identity_id, person.first_name, person.email)
+    }
     values = {value for value in names if value}
     assert values
     assert [value for value in values if value in text] == []
@@ -170,7 +189,9 @@ def test_the_fingerprint_holds_forms_and_never_a_value(sandbox, told):
         ({"pagination": "absent"}, ("answer", "fields"), {"data": "list"}),
     ],
 )
-def test_the_fingerprint_tells_apart_what_no_document_tells(other_sandbox, told, switches, where, says):
+def test_the_fingerprint_tells_apart_what_no_document_tells(
+    other_sandbox, told, switches, where, says
+):
     other_sandbox(employees=30, **switches)
     _, printed = told("--probe")
     found: Any = printed["fingerprint"]

@@ -43,7 +43,9 @@ def no_connections():
 @pytest.fixture
 def server():
     """A sandbox with an account whose e-mail and password have to be quoted everywhere."""
-    config = SandboxConfig(employees=3, customer_id=CUSTOMER, login=LOGIN, password=PASSWORD, realm="other-prod")
+    config = SandboxConfig(
+        employees=3, customer_id=CUSTOMER, login=LOGIN, password=PASSWORD, realm="other-prod"
+    )
     app = Sandbox(config)
     with serve(app) as running:
         yield app, running.url
@@ -67,13 +69,23 @@ def full(server, tmp_path):
         "allow_http": True,
     }
     assert {*extra, "proxy"} == set(EXTRAS)
-    return {"conn_type": "we360", "host": host, "port": int(port), "login": LOGIN, "password": PASSWORD, "extra": extra}
+    return {
+        "conn_type": "we360",
+        "host": host,
+        "port": int(port),
+        "login": LOGIN,
+        "password": PASSWORD,
+        "extra": extra,
+    }
 
 
 def behind_a_proxy(fields):
     """The same, but for another deployment over https, reached by a proxy that has a password."""
     extra = {name: value for name, value in fields["extra"].items() if name != "allow_http"}
-    extra |= {"auth_url": "https://auth.other.example/sso", "proxy": "http://us%40er:p%2Fw@proxy.your-company.example:3128"}
+    extra |= {
+        "auth_url": "https://auth.other.example/sso",
+        "proxy": "http://us%40er:p%2Fw@proxy.your-company.example:3128",
+    }
     return fields | {"host": "https://api.other.example", "port": 8443, "extra": extra}
 
 
@@ -94,7 +106,8 @@ def by_uri(fields, monkeypatch, tmp_path):
 def by_uri_of_a_task(fields, monkeypatch, tmp_path):
     """In Airflow 3 a task has another class of Connection."""
     monkeypatch.setenv(
-        "AIRFLOW_CONN_X", TaskConnection(conn_id="x", **fields | {"extra": json.dumps(fields["extra"])}).get_uri()
+        "AIRFLOW_CONN_X",
+        TaskConnection(conn_id="x", **fields | {"extra": json.dumps(fields["extra"])}).get_uri(),
     )
 
 
@@ -127,7 +140,11 @@ def by_cli_json(fields, monkeypatch, tmp_path):
 
 
 def by_cli_fields(fields, monkeypatch, tmp_path):
-    one_by_one = {f"--conn-{name.removeprefix('conn_')}": value for name, value in fields.items() if name != "extra"}
+    one_by_one = {
+        f"--conn-{name.removeprefix('conn_')}": value
+        for name, value in fields.items()
+        if name != "extra"
+    }
     words = [f"{flag}={value}" for flag, value in one_by_one.items()]
     airflow("connections", "add", "x", *words, "--conn-extra", json.dumps(fields["extra"]))
 
@@ -162,7 +179,9 @@ def in_a_secrets_file(suffix):
 
     def form(fields, monkeypatch, tmp_path):
         path = tmp_path / f"connections{suffix}"
-        path.write_text(json.dumps({"x": fields}) if suffix == ".json" else f"x={made(fields).get_uri()}\n")
+        path.write_text(
+            json.dumps({"x": fields}) if suffix == ".json" else f"x={made(fields).get_uri()}\n"
+        )
         return LocalFilesystemBackend(connections_file_path=str(path)).get_connection("x")
 
     form.__name__ = f"secrets_{suffix}"
@@ -206,25 +225,44 @@ def test_every_field_comes_through_where_a_proxy_is_between(form, full, monkeypa
     fields = behind_a_proxy(full)
     meant = dataclasses.replace(parse_connection(made(fields)), conn_id="x")
     assert meant.proxy == fields["extra"]["proxy"]
-    assert parse_connection(form(fields, monkeypatch, tmp_path) or Connection.get_connection_from_secrets("x")) == meant
+    assert (
+        parse_connection(
+            form(fields, monkeypatch, tmp_path) or Connection.get_connection_from_secrets("x")
+        )
+        == meant
+    )
 
 
 PAGE = ROOT / "docs" / "how-to" / "connection.md"
-SHOWN = [block for block in blocks("console", "bash", of=[PAGE]) if "we360_default" in block.text.lower()]
+SHOWN = [
+    block for block in blocks("console", "bash", of=[PAGE]) if "we360_default" in block.text.lower()
+]
 
 
 def shown(block: Block) -> Connection:
     """The Connection that a block of the page makes."""
-    ran = shell.run(block.commands or block.text, commands.answer, commands.COMMANDS, commands.ENVIRONMENT)
+    ran = shell.run(
+        block.commands or block.text, commands.answer, commands.COMMANDS, commands.ENVIRONMENT
+    )
     if value := ran.environment.get("AIRFLOW_CONN_WE360_DEFAULT"):
         is_json = value.lstrip().startswith("{")
-        return Connection.from_json(value, "we360_default") if is_json else Connection("we360_default", uri=value)
+        return (
+            Connection.from_json(value, "we360_default")
+            if is_json
+            else Connection("we360_default", uri=value)
+        )
     return Connection.get_connection_from_secrets("we360_default")
 
 
 def test_the_page_shows_all_forms():
     text = "".join(block.text for block in SHOWN)
-    for way in ("--conn-login", "--conn-json", "--conn-uri", "export AIRFLOW_CONN_WE360_DEFAULT='{", "='we360://"):
+    for way in (
+        "--conn-login",
+        "--conn-json",
+        "--conn-uri",
+        "export AIRFLOW_CONN_WE360_DEFAULT='{",
+        "='we360://",
+    ):
         assert way in text, way
 
 
@@ -232,13 +270,28 @@ def test_the_page_shows_all_forms():
 def test_each_block_of_the_page_makes_the_same_connection_which_logs_in(block, monkeypatch):
     connection = shown(block)
     settings = parse_connection(connection)
-    assert (settings.login, settings.password) == ("airflow@your-company.example", commands.ENVIRONMENT["PASSWORD"])
+    assert (settings.login, settings.password) == (
+        "airflow@your-company.example",
+        commands.ENVIRONMENT["PASSWORD"],
+    )
     assert (settings.customer_id, settings.timeout_s) == ("your-company", 120)
     assert str(settings.auth_url).rstrip("/") == DEFAULT_AUTH_URL
-    config = SandboxConfig(customer_id=settings.customer_id, login=settings.login, password=settings.password, employees=3)
+    config = SandboxConfig(
+        customer_id=settings.customer_id,
+        login=settings.login,
+        password=settings.password,
+        employees=3,
+    )
     with serve(Sandbox(config)) as server:
-        there = {"host": server.url, "extra": connection.extra_dejson | {"auth_url": server.url, "allow_http": "true"}}
-        fields = {"conn_type": connection.conn_type, "login": connection.login, "password": connection.password}
+        there = {
+            "host": server.url,
+            "extra": connection.extra_dejson | {"auth_url": server.url, "allow_http": "true"},
+        }
+        fields = {
+            "conn_type": connection.conn_type,
+            "login": connection.login,
+            "password": connection.password,
+        }
         monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(fields | there))
         assert We360Hook("we360_default").test_connection()[0] is True
 

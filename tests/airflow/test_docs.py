@@ -84,7 +84,11 @@ def warehouse(tmp_path, monkeypatch):
         database.execute("CREATE SCHEMA hr")
     given = {
         "WAREHOUSE": {"conn_type": "duckdb", "host": str(path)},
-        "WE360_PSEUDONYMS": {"conn_type": "generic", "password": commands.ENVIRONMENT["KEY"], "extra": {"version": "v1"}},
+        "WE360_PSEUDONYMS": {
+            "conn_type": "generic",
+            "password": commands.ENVIRONMENT["KEY"],
+            "extra": {"version": "v1"},
+        },
         "AWS_DEFAULT": {"conn_type": "aws"},
     }
     for conn_id, fields in given.items():
@@ -105,7 +109,11 @@ def run_page(warehouse, tmp_path):
                 exec(compile(text, str(block), "exec"), known)
                 continue
             for dag in dags_of(text, tmp_path / f"dags_{number}", block):
-                with woken_by(sorted(asset_events() - events)) if woken_by_assets(dag) else contextlib.nullcontext():
+                with (
+                    woken_by(sorted(asset_events() - events))
+                    if woken_by_assets(dag)
+                    else contextlib.nullcontext()
+                ):
                     dag_run = run_here(dag)
                 states = {str(ti.state) for ti in dag_run.get_task_instances()}
                 assert states == {"success"}, f"{block}, Dag {dag.dag_id}: {states}"
@@ -140,7 +148,9 @@ def test_what_follows_a_load_learns_from_its_event_which_days_came(run_page):
     (_, load), (_, follower) = run_page(ROOT / "docs" / "how-to" / "downstream.md")
     (ti,) = load.get_task_instances()
     (next_ti,) = follower.get_task_instances()
-    assert next_ti.xcom_pull(task_ids=next_ti.task_id) == ti.xcom_pull(task_ids=ti.task_id)["window"]
+    assert (
+        next_ti.xcom_pull(task_ids=next_ti.task_id) == ti.xcom_pull(task_ids=ti.task_id)["window"]
+    )
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -149,7 +159,9 @@ def test_a_load_returns_what_the_reference_says_and_nothing_else(run_page):
     section = page.partition("### What it returns")[2].partition("###")[0]
     ((_, run),) = run_page(ROOT / "README.md")
     (ti,) = run.get_task_instances()
-    assert sorted(ti.xcom_pull(task_ids=ti.task_id)) == sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert sorted(ti.xcom_pull(task_ids=ti.task_id)) == sorted(
+        re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    )
 
 
 def dags_of(text, folder, block):
@@ -177,8 +189,15 @@ def loaded_days(dag, run):
             continue
         told = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
         first, last = map(dt.date.fromisoformat, told["window"])
-        place = told["table"] if operator is We360ToSqlOperator else f"'{told['path']}/*/*.parquet'".replace("file://", "")
-        yield place, {first + dt.timedelta(days=number) for number in range((last - first).days + 1)}
+        place = (
+            told["table"]
+            if operator is We360ToSqlOperator
+            else f"'{told['path']}/*/*.parquet'".replace("file://", "")
+        )
+        yield (
+            place,
+            {first + dt.timedelta(days=number) for number in range((last - first).days + 1)},
+        )
 
 
 def assert_truth(place, loaded, sandbox, warehouse):
@@ -186,13 +205,23 @@ def assert_truth(place, loaded, sandbox, warehouse):
     with duckdb.connect(str(warehouse)) as database:
         found = database.execute(f"SELECT attendance_date, online_duration FROM {place}").fetchall()
     truth = sandbox.company.rows(min(loaded), max(loaded), "detailed")
-    expected = [(row["attendance_date"], row["online_duration"]) for row in truth if row["attendance_date"] in loaded]
+    expected = [
+        (row["attendance_date"], row["online_duration"])
+        for row in truth
+        if row["attendance_date"] in loaded
+    ]
     assert sorted(found, key=repr) == sorted(expected, key=repr)
     assert found or len(loaded) == 1, "a week holds work; a single day may be one off"
 
 
 GIVEN = {
-    "docs/how-to/rotate-the-password.md": ["connections", "add", "we360_default", "--conn-uri", "we360://of:before@/"],
+    "docs/how-to/rotate-the-password.md": [
+        "connections",
+        "add",
+        "we360_default",
+        "--conn-uri",
+        "we360://of:before@/",
+    ],
     "docs/explanation/security.md": ["variables", "set", "we360_token__0123456789ab", "{}"],
 }
 """What is there before a page's commands are run."""
@@ -211,7 +240,11 @@ def test_every_command_does_something_and_every_connection_that_it_makes_is_read
         session.expunge_all()
     for key, value in ran.environment.items():
         if key.startswith("AIRFLOW_CONN_"):
-            made.append(Connection.from_json(value, key) if value.startswith("{") else Connection(key, uri=value))
+            made.append(
+                Connection.from_json(value, key)
+                if value.startswith("{")
+                else Connection(key, uri=value)
+            )
     for connection in made:
         assert connection.extra is None or isinstance(json.loads(connection.extra), dict)
         if connection.conn_type == "we360":
@@ -246,9 +279,13 @@ def test_every_block_of_settings_can_be_read(block):
         parse_connection(Connection.from_json(json.dumps(read), "shown"))
 
 
-@pytest.mark.parametrize("block", blocks("sql", of=[ROOT / "docs/explanation/security.md"]), ids=str)
+@pytest.mark.parametrize(
+    "block", blocks("sql", of=[ROOT / "docs/explanation/security.md"]), ids=str
+)
 def test_what_the_security_team_asks_airflows_database_is_answered(block):
-    commands.airflow(["connections", "add", "we360_default", "--conn-uri", "we360://one:secret@/?customer_id=x"])
+    commands.airflow(
+        ["connections", "add", "we360_default", "--conn-uri", "we360://one:secret@/?customer_id=x"]
+    )
     answers = []
     with create_session() as session:
         for statement in re.sub(r"(?m)^--.*$", "", block.text).split(";"):

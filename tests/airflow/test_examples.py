@@ -15,8 +15,16 @@ import pytest
 
 from support.run_days import INDIA, days_of, run_as_of
 
-EXAMPLES = {path.stem for path in (Path(__file__).resolve().parents[2] / "example_dags").glob("*.py")}
-A_WEEK_AND_A_DAY = ("we360_quality", "we360_to_duckdb", "we360_to_parquet", "we360_to_s3", "we360_wait_and_load")
+EXAMPLES = {
+    path.stem for path in (Path(__file__).resolve().parents[2] / "example_dags").glob("*.py")
+}
+A_WEEK_AND_A_DAY = (
+    "we360_quality",
+    "we360_to_duckdb",
+    "we360_to_parquet",
+    "we360_to_s3",
+    "we360_wait_and_load",
+)
 TODAY = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date()
 DAY = dt.timedelta(days=1)
 
@@ -25,9 +33,12 @@ DAY = dt.timedelta(days=1)
 def landed(duckdb_file, tmp_path, monkeypatch):
     """The run's conf that leads an example into this test's folder, and what DuckDB reads of it then: by the example's name."""
     files = tmp_path / "we360"
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({"conn_type": "fs"}))  # test_examples_s3.py has a real one
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_AWS_DEFAULT", json.dumps({"conn_type": "fs"})
+    )  # test_examples_s3.py has a real one
     return {
-        name: ({"path": str(files)}, f"'{files}/attendance_date=*/*.parquet'") for name in ("we360_to_parquet", "we360_to_s3")
+        name: ({"path": str(files)}, f"'{files}/attendance_date=*/*.parquet'")
+        for name in ("we360_to_parquet", "we360_to_s3")
     }
 
 
@@ -40,7 +51,14 @@ def holds(duckdb_file, sandbox):
         with duckdb.connect(str(duckdb_file)) as database:
             columns = "attendance_date, identity_id, online_duration"
             found = database.execute(f"SELECT {columns} FROM {table} ORDER BY 1, 2").fetchall()
-        assert found == sorted((row["attendance_date"], row["identity_id"], row["online_duration"]) for row in truth) != []
+        assert (
+            found
+            == sorted(
+                (row["attendance_date"], row["identity_id"], row["online_duration"])
+                for row in truth
+            )
+            != []
+        )
 
     return check
 
@@ -91,7 +109,9 @@ def test_the_month_close_loads_the_month_before(example, holds):
 
 
 @pytest.mark.usefixtures("airflow_db")
-def test_the_history_is_a_task_a_month_and_a_month_that_failed_is_all_that_is_run_again(example, sandbox, holds, duckdb_file):
+def test_the_history_is_a_task_a_month_and_a_month_that_failed_is_all_that_is_run_again(
+    example, sandbox, holds, duckdb_file
+):
     conf = {"first_day": "2026-01-20", "last_day": "2026-04-10"}
     sandbox.faults.add("report", "http_403", day="2026-03-05", times=1)
     run = example("we360_history").test(run_conf=conf)
@@ -102,7 +122,9 @@ def test_the_history_is_a_task_a_month_and_a_month_that_failed_is_all_that_is_ru
         ("load", 2): "failed",
         ("load", 3): "success",
     }
-    months = ask(duckdb_file, "SELECT min(day), max(day) FROM we360_load_log GROUP BY load_id ORDER BY 1")
+    months = ask(
+        duckdb_file, "SELECT min(day), max(day) FROM we360_load_log GROUP BY load_id ORDER BY 1"
+    )
     assert months == [
         (dt.date(2026, 1, 20), dt.date(2026, 1, 31)),
         (dt.date(2026, 2, 1), dt.date(2026, 2, 28)),
@@ -113,7 +135,9 @@ def test_the_history_is_a_task_a_month_and_a_month_that_failed_is_all_that_is_ru
 
 
 @pytest.mark.usefixtures("airflow_db", "sandbox")
-def test_the_downstream_dag_sums_up_the_days_that_are_there_however_often_it_runs(example, duckdb_file):
+def test_the_downstream_dag_sums_up_the_days_that_are_there_however_often_it_runs(
+    example, duckdb_file
+):
     days = {"window_start": str(TODAY - 8 * DAY), "window_end": str(TODAY - DAY)}
     assert example("we360_to_duckdb").test(run_conf=days).state == "success"
     for _ in range(2):
@@ -126,12 +150,14 @@ def test_the_downstream_dag_sums_up_the_days_that_are_there_however_often_it_run
 @pytest.mark.usefixtures("airflow_db", "sandbox")
 def test_a_quality_check_that_fails_fails_the_run(example, duckdb_file):
     assert example("we360_to_duckdb").test().state == "success"
-    without_number = (
-        f"INSERT INTO we360_days (_we360_tenant, attendance_date, identity_id) VALUES ('acme-demo', '{TODAY}', 'x')"
-    )
+    without_number = f"INSERT INTO we360_days (_we360_tenant, attendance_date, identity_id) VALUES ('acme-demo', '{TODAY}', 'x')"
     ask(duckdb_file, without_number)
     run = example("we360_quality").test()
-    assert states(run) == {("load", -1): "success", ("columns", -1): "failed", ("table", -1): "success"}
+    assert states(run) == {
+        ("load", -1): "success",
+        ("columns", -1): "failed",
+        ("table", -1): "success",
+    }
 
 
 @pytest.mark.usefixtures("airflow_db")
@@ -158,18 +184,26 @@ def test_the_taskflow_dag_hands_on_sums_of_teams_and_no_row(example, sandbox, ca
 
 
 @pytest.mark.usefixtures("airflow_db")
-def test_the_session_of_a_run_is_one_login_that_is_gone_with_the_run(example, sandbox, holds, tmp_path, monkeypatch):
+def test_the_session_of_a_run_is_one_login_that_is_gone_with_the_run(
+    example, sandbox, holds, tmp_path, monkeypatch
+):
     in_xcom(monkeypatch)
     run = example("we360_run_session").test(run_conf={"archive": str(tmp_path / "archive")})
     assert set(states(run).values()) == {"success"}
     days = days_of(run, lookback_days=7)
     holds(*days)
     holds(*days, f"'{tmp_path}/archive/*/*.parquet'")
-    assert (sandbox.ledger.logins, sandbox.ledger.counts["logouts"], sandbox.ledger.live_sessions()) == (1, 1, {})
+    assert (
+        sandbox.ledger.logins,
+        sandbox.ledger.counts["logouts"],
+        sandbox.ledger.live_sessions(),
+    ) == (1, 1, {})
 
 
 @pytest.mark.usefixtures("airflow_db", "duckdb_file")
-def test_the_session_of_a_run_is_ended_where_a_load_fails_too(example, sandbox, tmp_path, monkeypatch):
+def test_the_session_of_a_run_is_ended_where_a_load_fails_too(
+    example, sandbox, tmp_path, monkeypatch
+):
     in_xcom(monkeypatch)
     sandbox.faults.add("report", "http_403")
     run = example("we360_run_session").test(run_conf={"archive": str(tmp_path / "archive")})

@@ -11,7 +11,11 @@ from support import cloud_stores
 from support.run_days import days_of
 from support.stores import Store
 
-COLUMNS = [Column("attendance_date", Kind.DATE), Column("identity_id"), Column("online_duration", Kind.DURATION)]
+COLUMNS = [
+    Column("attendance_date", Kind.DATE),
+    Column("identity_id"),
+    Column("online_duration", Kind.DURATION),
+]
 
 
 @pytest.fixture
@@ -34,4 +38,6 @@ def test_a_week_and_a_day_lie_on_s3_a_file_a_day_however_often_it_runs(example, 
     names = [column.name for column in COLUMNS]
     found = [tuple(row[name] for name in names) for row in bucket.rows(COLUMNS)]
     assert sorted(found) == sorted(tuple(row[name] for name in names) for row in truth) != []
-    assert {name.partition("/")[0] for name in bucket.files()} == {f"attendance_date={row['attendance_date']}" for row in truth}
+    assert {name.partition("/")[0] for name in bucket.files()} == {
+        f"attendance_date={row['attendance_date']}" for row in truth
+    }

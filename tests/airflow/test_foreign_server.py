@@ -24,7 +24,12 @@ def dags_test(first, last, **environment):
     conf = json.dumps({"window_start": first.isoformat(), "window_end": last.isoformat()})
     env = os.environ | {"AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES)} | environment
     if (3, 0) <= AIRFLOW < (3, 2):  # which take no asset of a Dag that their database does not know
-        subprocess.run([sys.executable, "-m", "airflow", "dags", "reserialize"], env=env, capture_output=True, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "airflow", "dags", "reserialize"],
+            env=env,
+            capture_output=True,
+            check=True,
+        )
     done = subprocess.run([*command, conf], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout + done.stderr
@@ -52,7 +57,11 @@ def test_ten_days_loaded_twice_are_that_servers_truth_with_one_login_and_nothing
                     "host": server.url,
                     "login": USERNAME,
                     "password": PASSWORD,
-                    "extra": {"customer_id": CUSTOMER_ID, "auth_url": server.url, "allow_http": "true"},
+                    "extra": {
+                        "customer_id": CUSTOMER_ID,
+                        "auth_url": server.url,
+                        "allow_http": "true",
+                    },
                 }
             ),
             "AIRFLOW_CONN_DUCKDB_DEFAULT": json.dumps({"conn_type": "duckdb", "host": str(path)}),
@@ -61,13 +70,22 @@ def test_ten_days_loaded_twice_are_that_servers_truth_with_one_login_and_nothing
         rows = table(path)
         twice = dags_test(first, last, **connections)
         assert table(path) == rows
-        truth = {(row["attendance_date"], row["identity_id"]): row for row in server.truth(first, last)}
+        truth = {
+            (row["attendance_date"], row["identity_id"]): row for row in server.truth(first, last)
+        }
         assert len(rows) == len(truth) > 0
         for row in rows:
-            expected = truth[row["attendance_date"], row["identity_id"]] | {"_we360_tenant": CUSTOMER_ID}
+            expected = truth[row["attendance_date"], row["identity_id"]] | {
+                "_we360_tenant": CUSTOMER_ID
+            }
             assert row == {name: expected[name] for name in row}
         assert (server.logins, server.live_sessions) == (1, 1)
-        people = {str(row[name]) for row in truth.values() for name in ("first_name", "email", "identity_id") if row.get(name)}
+        people = {
+            str(row[name])
+            for row in truth.values()
+            for name in ("first_name", "email", "identity_id")
+            if row.get(name)
+        }
         secrets = {PASSWORD, USERNAME, *people, "eyJ"}
         told = without_debug_of_3_0(once + twice)
         assert not {secret for secret in secrets if secret in told}

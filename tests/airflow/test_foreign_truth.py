@@ -52,16 +52,18 @@ def postgres_folder() -> Iterator[str]:
 def target(request, tmp_path):
     """Loads the server's days by the real operator, and tells what a stranger reads there."""
     if request.param == "parquet":
-        return lambda **more: We360ToObjectStorageOperator(task_id="load", path=str(tmp_path / "files"), **more), lambda: Store(
-            str(tmp_path / "files")
-        ).rows(COLUMNS)
+        return lambda **more: We360ToObjectStorageOperator(
+            task_id="load", path=str(tmp_path / "files"), **more
+        ), lambda: Store(str(tmp_path / "files")).rows(COLUMNS)
     if request.param == "postgres":
         engine: Engine = Postgres(request.getfixturevalue("postgres_folder"))
         engine.execute("DROP TABLE IF EXISTS foreign_days")
     else:
         engine = DuckDB(tmp_path) if request.param == "duckdb" else SQLite(tmp_path)
     return (
-        lambda **more: We360ToSqlOperator(task_id="load", sql_conn_id=engine.conn_id, table="foreign_days", **more),
+        lambda **more: We360ToSqlOperator(
+            task_id="load", sql_conn_id=engine.conn_id, table="foreign_days", **more
+        ),
         lambda: engine.rows("foreign_days", COLUMNS),
     )
 
@@ -71,15 +73,29 @@ def load(target, monkeypatch):
     make, rows = target
 
     def run(server, **more):
-        extra = {"customer_id": CUSTOMER_ID, "auth_url": server.url, "allow_http": True, "token_cache": "memory"}
-        account = {"conn_type": "we360", "host": server.url, "login": USERNAME, "password": PASSWORD, "extra": extra}
+        extra = {
+            "customer_id": CUSTOMER_ID,
+            "auth_url": server.url,
+            "allow_http": True,
+            "token_cache": "memory",
+        }
+        account = {
+            "conn_type": "we360",
+            "host": server.url,
+            "login": USERNAME,
+            "password": PASSWORD,
+            "extra": extra,
+        }
         monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(account))
         context = {
             "ti": SimpleNamespace(dag_id="dag", task_id="load", run_id="manual", map_index=-1),
             "dag_run": SimpleNamespace(run_after=NOON, start_date=NOON),
             "outlet_events": {},
         }
-        window = {"window_start": str(server.company.first_day), "window_end": str(server.company.last_day)}
+        window = {
+            "window_start": str(server.company.first_day),
+            "window_end": str(server.company.last_day),
+        }
         make(**window, **more).execute(context)
         return rows()
 

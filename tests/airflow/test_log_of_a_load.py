@@ -16,7 +16,9 @@ from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObje
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 
 NOON = dt.datetime(2026, 6, 3, 6, 30, tzinfo=dt.UTC)
-LINE = re.compile(r"\[(?:info|warning) *\] (.*?) *\[airflow\.task\.operators\.airflow_provider_we360\.transfers")
+LINE = re.compile(
+    r"\[(?:info|warning) *\] (.*?) *\[airflow\.task\.operators\.airflow_provider_we360\.transfers"
+)
 
 
 class Report:
@@ -39,13 +41,17 @@ class Report:
         try:
             operator.execute(context)
         finally:
-            self.lines = [re.sub(r"\d+ request\(s\)|[\d.]+ s\b", "N", line) for line in self._said()]
+            self.lines = [
+                re.sub(r"\d+ request\(s\)|[\d.]+ s\b", "N", line) for line in self._said()
+            ]
         return self.lines
 
     def _said(self):
         # Airflow's tasks write by structlog, before 3.2 by logging.
         printed = LINE.findall(self._capsys.readouterr().out)
-        logged = [record.getMessage() for record in self._caplog.records if ".transfers." in record.name]
+        logged = [
+            record.getMessage() for record in self._caplog.records if ".transfers." in record.name
+        ]
         return [line for line in printed or logged if "outside" not in line]
 
 
@@ -62,16 +68,23 @@ def report(capsys, caplog):
 
 
 def to_duckdb(**arguments):
-    return We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="days", **arguments)
+    return We360ToSqlOperator(
+        task_id="load", sql_conn_id="duckdb_default", table="days", **arguments
+    )
 
 
 @pytest.mark.usefixtures("duckdb_file")
-def test_it_says_what_was_asked_why_these_days_where_to_and_what_changed(sandbox, report, duckdb_file):
+def test_it_says_what_was_asked_why_these_days_where_to_and_what_changed(
+    sandbox, report, duckdb_file
+):
     report(to_duckdb(window_start="2026-06-02", window_end="2026-06-02"))
     with duckdb.connect(str(duckdb_file)) as database:
         database.execute("DELETE FROM days WHERE identity_id = (SELECT min(identity_id) FROM days)")
     lines = report(to_duckdb(lookback_days=1))
-    came = {day: len(sandbox.company.rows(dt.date(2026, 6, day), dt.date(2026, 6, day))) for day in (1, 2)}
+    came = {
+        day: len(sandbox.company.rows(dt.date(2026, 6, day), dt.date(2026, 6, day)))
+        for day in (1, 2)
+    }
     assert lines == [
         (
             "We360 report dynamic_report, detailed, days 2026-06-01 to 2026-06-02 (Asia/Kolkata): "
@@ -91,7 +104,9 @@ def test_of_a_long_window_only_days_whose_number_changed_are_told_one_by_one(rep
     june = {"window_start": "2026-06-01", "window_end": "2026-06-30"}
     first = report(to_duckdb(**june))[-1]
     with duckdb.connect(str(duckdb_file)) as database:
-        days = database.execute("SELECT attendance_date, count(*) FROM days GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
+        days = database.execute(
+            "SELECT attendance_date, count(*) FROM days GROUP BY 1 ORDER BY 2 DESC, 1"
+        ).fetchall()
         day, count = days[0]
         database.execute(
             "DELETE FROM days WHERE attendance_date = ? AND identity_id = (SELECT max(identity_id) FROM days"
@@ -102,7 +117,10 @@ def test_of_a_long_window_only_days_whose_number_changed_are_told_one_by_one(rep
     assert len(re.findall(r"2026-06-\d\d 0 -> \d", first)) == 10
     assert first.endswith(f", {len(days) - 10} more day(s){empty}")
     again = report(to_duckdb(**june))[-1]
-    assert again == f"Rows a day, before -> now: {day} {count - 1} -> {count}, 29 day(s) with as many as before"
+    assert (
+        again
+        == f"Rows a day, before -> now: {day} {count - 1} -> {count}, 29 day(s) with as many as before"
+    )
 
 
 def test_filters_are_counted_and_personal_columns_named(sandbox, report, tmp_path):
@@ -118,7 +136,9 @@ def test_filters_are_counted_and_personal_columns_named(sandbox, report, tmp_pat
         )
     )
     assert lines[1:3] == [
-        (f"From Connection we360_default: 1 slice(s), 4 columns, 1 user_ids. Into files in {tmp_path}, parquet, on_empty fail"),
+        (
+            f"From Connection we360_default: 1 slice(s), 4 columns, 1 user_ids. Into files in {tmp_path}, parquet, on_empty fail"
+        ),
         "Personal columns loaded in clear: email",
     ]
     assert person not in "".join(lines)
@@ -126,7 +146,9 @@ def test_filters_are_counted_and_personal_columns_named(sandbox, report, tmp_pat
 
 
 @pytest.mark.usefixtures("duckdb_file")
-def test_a_load_that_fails_says_how_far_it_had_come_before_the_error_says_what_to_do(sandbox, report):
+def test_a_load_that_fails_says_how_far_it_had_come_before_the_error_says_what_to_do(
+    sandbox, report
+):
     days = {"window_start": "2026-06-01", "window_end": "2026-06-02"}
     report(to_duckdb(**days))
     sandbox.identity.change_account(sees=())
@@ -139,16 +161,28 @@ def test_a_load_that_fails_says_how_far_it_had_come_before_the_error_says_what_t
 @pytest.mark.parametrize(
     ("facts", "arguments", "why"),
     [
-        ({}, {"window_start": "2026-06-01", "window_end": "2026-06-01"}, "window_start and window_end"),
+        (
+            {},
+            {"window_start": "2026-06-01", "window_end": "2026-06-01"},
+            "window_start and window_end",
+        ),
         (
             {"data_interval_start": NOON - dt.timedelta(days=1), "data_interval_end": NOON},
             {},
             "the run's data interval, 2026-06-02 12:00+05:30 to 2026-06-03 12:00+05:30",
         ),
         ({"partition_date": dt.date(2026, 6, 1)}, {}, "the run's partition"),
-        ({"logical_date": NOON}, {}, "yesterday, seen from the run's logical_date, 2026-06-03 12:00+05:30"),
         (
-            {"triggering_asset_events": {"a": [SimpleNamespace(extra={"window": ["2026-06-01", "2026-06-01"]})]}},
+            {"logical_date": NOON},
+            {},
+            "yesterday, seen from the run's logical_date, 2026-06-03 12:00+05:30",
+        ),
+        (
+            {
+                "triggering_asset_events": {
+                    "a": [SimpleNamespace(extra={"window": ["2026-06-01", "2026-06-01"]})]
+                }
+            },
             {},
             "the window of 1 triggering asset event(s)",
         ),

@@ -24,7 +24,13 @@ def steps(sandbox):
     found = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
     names = ("script's table", "compare", "new table, old name", "types", "adopt", "left", "key")
     assert len(found) == len(names)
-    return dict(zip(names, (one.replace("your-company", sandbox.config.customer_id) for one in found), strict=True))
+    return dict(
+        zip(
+            names,
+            (one.replace("your-company", sandbox.config.customer_id) for one in found),
+            strict=True,
+        )
+    )
 
 
 @pytest.fixture
@@ -34,7 +40,10 @@ def script_table(sandbox, postgres, steps):
     rows = [row for row in sandbox.company.rows(FIRST, LAST) if row["attendance_date"] != MISSED]
     rows += [row for row in rows if row["attendance_date"] == DOUBLED]
     rows.remove(next(row for row in rows if row["attendance_date"] == SHORT))
-    ghost = next(row for row in rows if row["attendance_date"] == HAUNTED) | {"identity_id": "gone", "online_duration": None}
+    ghost = next(row for row in rows if row["attendance_date"] == HAUNTED) | {
+        "identity_id": "gone",
+        "online_duration": None,
+    }
     values = ", ".join(
         f"('{row['attendance_date']}', '{row['identity_id']}', 'x@acme.example', '{as_sent(row['online_duration'])}')"
         for row in [*rows, ghost]
@@ -44,31 +53,45 @@ def script_table(sandbox, postgres, steps):
 
 
 def as_sent(seconds):
-    return "-" if seconds is None else f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return (
+        "-" if seconds is None else f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    )
 
 
 def do(postgres, statements):
     """What the last statement answers."""
-    return postgres.execute(*(one for one in re.sub(r"\b(BEGIN|COMMIT);", "", statements).split(";\n") if one.strip()))
+    return postgres.execute(
+        *(one for one in re.sub(r"\b(BEGIN|COMMIT);", "", statements).split(";\n") if one.strip())
+    )
 
 
 def load(table, **arguments):
-    given = {"task_id": "load", "sql_conn_id": "postgres_default", "window_start": str(FIRST), "window_end": str(LAST)}
+    given = {
+        "task_id": "load",
+        "sql_conn_id": "postgres_default",
+        "window_start": str(FIRST),
+        "window_end": str(LAST),
+    }
     context = {
         "ti": SimpleNamespace(dag_id="dag", task_id="load", run_id="manual", map_index=-1),
-        "dag_run": SimpleNamespace(run_after=dt.datetime(2026, 6, 20, tzinfo=dt.UTC), start_date=None),
+        "dag_run": SimpleNamespace(
+            run_after=dt.datetime(2026, 6, 20, tzinfo=dt.UTC), start_date=None
+        ),
         "outlet_events": {},
     }
     return We360ToSqlOperator(table=table, **(given | arguments)).execute(context)
 
 
 def held(postgres, table):
-    return postgres.execute(f"SELECT attendance_date, identity_id, online_duration FROM {table} ORDER BY 1, 2")
+    return postgres.execute(
+        f"SELECT attendance_date, identity_id, online_duration FROM {table} ORDER BY 1, 2"
+    )
 
 
 def truth(sandbox):
     return sorted(
-        (row["attendance_date"], row["identity_id"], row["online_duration"]) for row in sandbox.company.rows(FIRST, LAST)
+        (row["attendance_date"], row["identity_id"], row["online_duration"])
+        for row in sandbox.company.rows(FIRST, LAST)
     )
 
 
@@ -76,7 +99,10 @@ def truth(sandbox):
 def test_the_comparison_names_the_days_that_the_script_got_wrong_and_no_other(postgres, steps):
     load("hr.we360_days")
     found = {
-        row[0]: row[1:4] for row in do(postgres, "SELECT * FROM (" + steps["compare"].rstrip().rstrip(";") + ") AS differing")
+        row[0]: row[1:4]
+        for row in do(
+            postgres, "SELECT * FROM (" + steps["compare"].rstrip().rstrip(";") + ") AS differing"
+        )
     }
     assert found.keys() == {DOUBLED, MISSED, SHORT, HAUNTED}
     rows, people, ours = found[DOUBLED]
@@ -97,21 +123,32 @@ def test_readers_find_the_new_rows_under_the_old_name(sandbox, postgres, steps):
 
 @pytest.mark.usefixtures("script_table")
 @pytest.mark.parametrize("beforehand", [True, False])
-def test_the_old_table_is_adopted_by_the_statement_that_the_error_holds(sandbox, postgres, steps, beforehand):
+def test_the_old_table_is_adopted_by_the_statement_that_the_error_holds(
+    sandbox, postgres, steps, beforehand
+):
     do(postgres, steps["types"])
-    before = postgres.execute("SELECT count(*), count(online_duration), sum(online_duration) FROM hr.attendance")
+    before = postgres.execute(
+        "SELECT count(*), count(online_duration), sum(online_duration) FROM hr.attendance"
+    )
     if not beforehand:
         with pytest.raises(AirflowFailException, match="Adopt them, once") as refused:
             load("hr.attendance")
         (adopt,) = re.findall(r"UPDATE .*;", str(refused.value))
         assert adopt in steps["adopt"]
     do(postgres, steps["adopt"])
-    assert postgres.execute("SELECT count(*), count(online_duration), sum(online_duration) FROM hr.attendance") == before
+    assert (
+        postgres.execute(
+            "SELECT count(*), count(online_duration), sum(online_duration) FROM hr.attendance"
+        )
+        == before
+    )
     load("hr.attendance", window_end=str(SHORT))
     left = do(postgres, "SELECT * FROM (" + steps["left"].rstrip().rstrip(";") + ") AS unloaded")
     assert left[0][0] == HAUNTED
     load("hr.attendance")
-    assert do(postgres, "SELECT * FROM (" + steps["left"].rstrip().rstrip(";") + ") AS unloaded") == []
+    assert (
+        do(postgres, "SELECT * FROM (" + steps["left"].rstrip().rstrip(";") + ") AS unloaded") == []
+    )
     assert held(postgres, "hr.attendance") == truth(sandbox) != []
     do(postgres, steps["key"])
     load("hr.attendance")

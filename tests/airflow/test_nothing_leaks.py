@@ -33,9 +33,18 @@ def everything(caplog, capfd, airflow_home):
     def read() -> str:
         out, err = capfd.readouterr()
         files = [
-            path for path in airflow_home.rglob("*") if path.is_file() and path.suffix in {".db", ".log", ".cfg", ".db-wal"}
+            path
+            for path in airflow_home.rglob("*")
+            if path.is_file() and path.suffix in {".db", ".log", ".cfg", ".db-wal"}
         ]
-        return "".join([caplog.text, without_debug_of_3_0(out), err, *(path.read_bytes().decode("latin-1") for path in files)])
+        return "".join(
+            [
+                caplog.text,
+                without_debug_of_3_0(out),
+                err,
+                *(path.read_bytes().decode("latin-1") for path in files),
+            ]
+        )
 
     yield read
     for name in ("httpx", "httpcore", "airflow_provider_we360"):
@@ -45,11 +54,15 @@ def everything(caplog, capfd, airflow_home):
 def people(sandbox):
     rows = sandbox.company.rows(dt.date(2026, 6, 1), dt.date(2026, 6, 5), "detailed")
     # Names of one or two letters stand in any log.
-    return {str(row[name]) for row in rows for name in PERSONAL if len(str(row.get(name) or "")) > 4}
+    return {
+        str(row[name]) for row in rows for name in PERSONAL if len(str(row.get(name) or "")) > 4
+    }
 
 
 @pytest.mark.usefixtures("airflow_db")
-def test_a_good_load_leaves_no_secret_and_no_person_behind(example, sandbox, duckdb_file, everything):
+def test_a_good_load_leaves_no_secret_and_no_person_behind(
+    example, sandbox, duckdb_file, everything
+):
     run = example("we360_to_duckdb").test(run_conf=WINDOW)
     assert run.state == "success"
     secrets = {sandbox.config.password, sandbox.config.login}
@@ -73,21 +86,29 @@ def test_a_good_load_leaves_no_secret_and_no_person_behind(example, sandbox, duc
         (
             "report",
             "http_422",
-            {"times": None, "message": "no access for meera.canary@acme-demo.example.com eyJhbGciOiJub25lIn0.e30."},
+            {
+                "times": None,
+                "message": "no access for meera.canary@acme-demo.example.com eyJhbGciOiJub25lIn0.e30.",
+            },
         ),
         ("report", "http_403", {"times": None}),
     ],
 )
-def test_a_failed_load_leaves_none_either(example, sandbox, everything, monkeypatch, kind, fault, arguments):
+def test_a_failed_load_leaves_none_either(
+    example, sandbox, everything, monkeypatch, kind, fault, arguments
+):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", _in_memory(os.environ["AIRFLOW_CONN_WE360_DEFAULT"]))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_WE360_DEFAULT", _in_memory(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
+    )
     sandbox.faults.add(kind, fault, **arguments)
     run = example("we360_to_duckdb").test(run_conf=WINDOW)
     assert run.state == "failed"
     left = everything()
     assert not {
         secret
-        for secret in {sandbox.config.password, sandbox.config.login, "meera.canary@"} | people(sandbox)
+        for secret in {sandbox.config.password, sandbox.config.login, "meera.canary@"}
+        | people(sandbox)
         if secret in left
     }
     assert not _tokens_in(left, sandbox)
@@ -123,4 +144,8 @@ def _in_memory(connection: str) -> str:
 
 def _tokens_in(left: str, sandbox) -> list[str]:
     """Access and refresh tokens of the sandbox that stand anywhere in the text."""
-    return [found for found in re.findall(r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+", left) if sandbox.identity.tokens.read(found)]
+    return [
+        found
+        for found in re.findall(r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+", left)
+        if sandbox.identity.tokens.read(found)
+    ]

@@ -43,7 +43,12 @@ def load(folder):
     """Loads ten days into ``folder``, or what the arguments say."""
 
     def run(outlet_events=None, **arguments):
-        given = {"task_id": "load", "path": str(folder), "window_start": str(FIRST), "window_end": str(LAST)}
+        given = {
+            "task_id": "load",
+            "path": str(folder),
+            "window_start": str(FIRST),
+            "window_end": str(LAST),
+        }
         context = {
             "ti": SimpleNamespace(dag_id="dag", task_id="load", run_id="manual", map_index=-1),
             "dag_run": SimpleNamespace(run_after=NOON, start_date=NOON),
@@ -56,14 +61,23 @@ def load(folder):
 
 def truth(sandbox, first=FIRST, last=LAST):
     return sorted(
-        ({column.name: one[column.name] for column in COLUMNS} for one in sandbox.company.rows(first, last, "detailed")),
+        (
+            {column.name: one[column.name] for column in COLUMNS}
+            for one in sandbox.company.rows(first, last, "detailed")
+        ),
         key=repr,
     )
 
 
 def loaded(folder, file_format="parquet"):
-    found = [one for path in folder.glob(f"*/*.{file_format}") for one in read(path.read_bytes(), file_format, COLUMNS)]
-    return sorted(({column.name: one[column.name] for column in COLUMNS} for one in found), key=repr)
+    found = [
+        one
+        for path in folder.glob(f"*/*.{file_format}")
+        for one in read(path.read_bytes(), file_format, COLUMNS)
+    ]
+    return sorted(
+        ({column.name: one[column.name] for column in COLUMNS} for one in found), key=repr
+    )
 
 
 def without_time(folder, file_format="parquet"):
@@ -79,7 +93,9 @@ def without_time(folder, file_format="parquet"):
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl", "csv"])
-def test_ten_days_loaded_twice_are_the_companys_truth_and_reruns_are_equal(sandbox, folder, load, file_format):
+def test_ten_days_loaded_twice_are_the_companys_truth_and_reruns_are_equal(
+    sandbox, folder, load, file_format
+):
     result = load(file_format=file_format)
     assert loaded(folder, file_format) == truth(sandbox) != []
     assert result.pop("seconds") >= 0
@@ -94,23 +110,44 @@ def test_ten_days_loaded_twice_are_the_companys_truth_and_reruns_are_equal(sandb
     once = without_time(folder, file_format)
     load(file_format=file_format)
     assert without_time(folder, file_format) == once
-    assert {name.partition("/")[0] for name in once} <= {f"attendance_date=2026-06-{day:02}" for day in range(1, 11)}
+    assert {name.partition("/")[0] for name in once} <= {
+        f"attendance_date=2026-06-{day:02}" for day in range(1, 11)
+    }
 
 
 def test_a_foreign_servers_ten_days_are_its_truth_in_files_too(folder, load, monkeypatch):
     with ForeignServer("capped") as server:
-        extra = {"customer_id": CUSTOMER_ID, "auth_url": server.url, "allow_http": True, "token_cache": "memory"}
-        account = {"conn_type": "we360", "host": server.url, "login": USERNAME, "password": PASSWORD, "extra": extra}
+        extra = {
+            "customer_id": CUSTOMER_ID,
+            "auth_url": server.url,
+            "allow_http": True,
+            "token_cache": "memory",
+        }
+        account = {
+            "conn_type": "we360",
+            "host": server.url,
+            "login": USERNAME,
+            "password": PASSWORD,
+            "extra": extra,
+        }
         monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(account))
         first = server.company.first_day
         last = first + dt.timedelta(days=9)
         load(window_start=str(first), window_end=str(last))
-        truth = sorted(server.truth(first, last), key=lambda row: (row["attendance_date"], row["identity_id"]))
-    found = [row for path in folder.glob("*/*.parquet") for row in pq.ParquetFile(path).read().to_pylist()]
+        truth = sorted(
+            server.truth(first, last), key=lambda row: (row["attendance_date"], row["identity_id"])
+        )
+    found = [
+        row
+        for path in folder.glob("*/*.parquet")
+        for row in pq.ParquetFile(path).read().to_pylist()
+    ]
     names = [name for name in found[0] if not name.startswith("_we360_")]
     found.sort(key=lambda row: (row["attendance_date"], row["identity_id"]))
     assert len(names) > 10
-    assert [[row[name] for name in names] for row in found] == [[row[name] for name in names] for row in truth]
+    assert [[row[name] for name in names] for row in found] == [
+        [row[name] for name in names] for row in truth
+    ]
 
 
 def test_a_file_url_and_a_longer_window_replace_their_own_days_alone(sandbox, folder, load):
@@ -125,7 +162,9 @@ def test_rows_say_whose_they_are_and_which_run_brought_them(sandbox, folder, loa
     load(window_end=str(FIRST))
     (path,) = folder.glob("*/*.parquet")
     rows = pq.ParquetFile(path).read().to_pylist()
-    assert {(row["_we360_tenant"], row["_we360_run_id"]) for row in rows} == {(sandbox.config.customer_id, "dag|manual|load")}
+    assert {(row["_we360_tenant"], row["_we360_run_id"]) for row in rows} == {
+        (sandbox.config.customer_id, "dag|manual|load")
+    }
     assert all(row["_we360_loaded_at"].tzinfo is not None for row in rows)
 
 
@@ -134,9 +173,13 @@ def test_a_summary_is_one_file_with_its_window(sandbox, folder, load):
     (path,) = folder.rglob("*.parquet")
     assert path.parent.name == "_we360_window_start=2026-06-01"
     rows = pq.ParquetFile(path).read().to_pylist()
-    assert {(row["_we360_window_start"], row["_we360_window_end"]) for row in rows} == {(FIRST, LAST)}
+    assert {(row["_we360_window_start"], row["_we360_window_end"]) for row in rows} == {
+        (FIRST, LAST)
+    }
     assert (result["slices"], result["rows"]) == (1, len(rows))
-    assert {row["identity_id"] for row in rows} == {row["identity_id"] for row in sandbox.company.rows(FIRST, LAST, "summary")}
+    assert {row["identity_id"] for row in rows} == {
+        row["identity_id"] for row in sandbox.company.rows(FIRST, LAST, "summary")
+    }
 
 
 def test_a_filter_set_has_files_of_its_own_however_its_ids_are_written(sandbox, folder, load):
@@ -164,7 +207,11 @@ def test_the_outlets_learn_rows_and_window(sandbox, folder, load):
     asset = Asset(uri=f"file://{folder}")
     event = SimpleNamespace(extra={})
     result = load(OneEvent(event), outlets=[asset])
-    assert event.extra == {"report": "dynamic_report", "window": ["2026-06-01", "2026-06-10"], "rows": result["rows"]}
+    assert event.extra == {
+        "report": "dynamic_report",
+        "window": ["2026-06-01", "2026-06-10"],
+        "rows": result["rows"],
+    }
 
 
 def test_a_day_that_would_lose_its_rows_changes_nothing_and_fails(sandbox, folder, load):
@@ -190,16 +237,24 @@ def test_a_day_that_would_lose_its_rows_changes_nothing_and_fails(sandbox, folde
         ({"path": "/dev/null"}, "path: /dev/null cannot be a folder, as /dev/null is a file"),
         ({"path": "/dev/null/we360"}, "path: .* as /dev/null is a file"),
         ({"path": "ftp9://host/we360"}, "path: .*ftp9://"),
-        ({"object_storage_conn_id": "nowhere"}, "object_storage_conn_id: there is no Connection 'nowhere'"),
+        (
+            {"object_storage_conn_id": "nowhere"},
+            "object_storage_conn_id: there is no Connection 'nowhere'",
+        ),
         ({"path": "s3://nowhere@bucket/we360"}, "path: there is no Connection 'nowhere'"),
         ({"path": "s3://key:secret@bucket/we360"}, "path: holds a password"),
-        ({"path": "s3://one@bucket/we360", "object_storage_conn_id": "two"}, "object_storage_conn_id: .*give it once"),
+        (
+            {"path": "s3://one@bucket/we360", "object_storage_conn_id": "two"},
+            "object_storage_conn_id: .*give it once",
+        ),
         ({"mode": "summary", "lookback_days": 7}, "lookback_days"),
         ({"on_empty": "ignore"}, "on_empty"),
         ({"max_parallel_requests": 0}, "max_parallel_requests"),
     ],
 )
-def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(sandbox, folder, load, arguments, names):
+def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(
+    sandbox, folder, load, arguments, names
+):
     with pytest.raises(AirflowFailException, match=names) as caught:
         load(**arguments)
     assert isinstance(caught.value, We360ConfigError)
@@ -208,14 +263,18 @@ def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(sandbox, fold
     assert sandbox.ledger.logins == 0
 
 
-@pytest.mark.parametrize(("scheme", "extra"), [("s3", "amazon"), ("gs", "google"), ("abfs", "microsoft-azure")])
+@pytest.mark.parametrize(
+    ("scheme", "extra"), [("s3", "amazon"), ("gs", "google"), ("abfs", "microsoft-azure")]
+)
 def test_a_missing_provider_says_what_to_install(sandbox, load, scheme, extra):
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     try:
         assert ObjectStoragePath(f"{scheme}://bucket/we360").fs
     except (ImportError, ValueError):
-        with pytest.raises(AirflowFailException, match=rf'path: .*pip install "airflow-provider-we360\[{extra}\]"'):
+        with pytest.raises(
+            AirflowFailException, match=rf'path: .*pip install "airflow-provider-we360\[{extra}\]"'
+        ):
             load(path=f"{scheme}://bucket/we360")
     else:
         pytest.skip(f"{scheme}:// is served here")
@@ -224,13 +283,23 @@ def test_a_missing_provider_says_what_to_install(sandbox, load, scheme, extra):
 def test_a_universal_pathlib_that_this_airflow_cannot_work_with_is_named(sandbox, load, mocker):
     error = getattr(importlib.import_module("upath.core"), "_IncompatibleProtocolError", None)
     if error is None:
-        pytest.skip("universal-pathlib 0.3 and later: an older one works with every Airflow that takes it")
-    mocker.patch("airflow.providers.common.compat.sdk.ObjectStoragePath", side_effect=error("no path of this protocol"))
-    with pytest.raises(AirflowFailException, match=r"path: Airflow [\d.]+ opens no URL with .*'universal-pathlib<0\.3'"):
+        pytest.skip(
+            "universal-pathlib 0.3 and later: an older one works with every Airflow that takes it"
+        )
+    mocker.patch(
+        "airflow.providers.common.compat.sdk.ObjectStoragePath",
+        side_effect=error("no path of this protocol"),
+    )
+    with pytest.raises(
+        AirflowFailException,
+        match=r"path: Airflow [\d.]+ opens no URL with .*'universal-pathlib<0\.3'",
+    ):
         load(path="s3://bucket/we360")
 
 
-def test_a_connection_that_the_store_does_not_need_is_taken_all_the_same(sandbox, folder, load, monkeypatch):
+def test_a_connection_that_the_store_does_not_need_is_taken_all_the_same(
+    sandbox, folder, load, monkeypatch
+):
     monkeypatch.setenv("AIRFLOW_CONN_DISK", json.dumps({"conn_type": "fs"}))
     load(object_storage_conn_id="disk", window_end=str(FIRST))
     assert loaded(folder) == truth(sandbox, FIRST, FIRST)

@@ -17,7 +17,15 @@ from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
 from airflow_provider_we360.sandbox.server import serve
 
 REPORT = ("we360://acme-demo", "dynamic_report")
-PERSONAL = ("first_name", "last_name", "email", "phone_number", "identity_id", "employee_id", "manager")
+PERSONAL = (
+    "first_name",
+    "last_name",
+    "email",
+    "phone_number",
+    "identity_id",
+    "employee_id",
+    "manager",
+)
 PSEUDONYM_KEY = "a-key-of-forty-characters-for-tests-only"
 
 
@@ -38,7 +46,11 @@ class Events:
         self._events = [json.loads(line) for line in text.splitlines()]
 
     def of(self, task: str, kind: str):
-        (event,) = [e for e in self._events if e["job"]["name"] == f"lineage.{task}" and e["eventType"] == kind]
+        (event,) = [
+            e
+            for e in self._events
+            if e["job"]["name"] == f"lineage.{task}" and e["eventType"] == kind
+        ]
         return event
 
 
@@ -54,12 +66,18 @@ def events(airflow_db, tmp_path_factory):
             "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
                 {"type": "file", "log_file_path": str(folder / "events"), "append": True}
             ),
-            "AIRFLOW_CONN_WE360_DEFAULT": json.dumps({"conn_type": "we360", "host": server.url, "extra": extra, **account}),
+            "AIRFLOW_CONN_WE360_DEFAULT": json.dumps(
+                {"conn_type": "we360", "host": server.url, "extra": extra, **account}
+            ),
             "AIRFLOW_CONN_WE360_PSEUDONYMS": json.dumps(
                 {"conn_type": "generic", "password": PSEUDONYM_KEY, "extra": {"version": "v1"}}
             ),
-            "AIRFLOW_CONN_DUCKDB_DEFAULT": json.dumps({"conn_type": "duckdb", "host": str(folder / "w.duckdb")}),
-            "AIRFLOW_CONN_SQLITE_DEFAULT": json.dumps({"conn_type": "sqlite", "host": str(folder / "w.sqlite")}),
+            "AIRFLOW_CONN_DUCKDB_DEFAULT": json.dumps(
+                {"conn_type": "duckdb", "host": str(folder / "w.duckdb")}
+            ),
+            "AIRFLOW_CONN_SQLITE_DEFAULT": json.dumps(
+                {"conn_type": "sqlite", "host": str(folder / "w.sqlite")}
+            ),
             "LINEAGE_FILES": str(folder / "files"),
         }
         command = [sys.executable, "-m", "airflow", "dags", "test", "lineage"]
@@ -74,7 +92,11 @@ def test_a_load_begins_with_what_it_reads_and_ends_with_where_it_landed_and_how_
     with duckdb.connect(str(events.folder / "w.duckdb"), read_only=True) as database:
         (rows,) = database.execute("SELECT count(*) FROM w.main.days").fetchone()
     assert rows > 20
-    assert [named(one) for one in start["inputs"]] == [named(one) for one in complete["inputs"]] == [REPORT]
+    assert (
+        [named(one) for one in start["inputs"]]
+        == [named(one) for one in complete["inputs"]]
+        == [REPORT]
+    )
     (output,) = complete["outputs"]
     assert named(output) == (f"duckdb://{events.folder / 'w.duckdb'}", "w.main.days")
     assert output["outputFacets"]["outputStatistics"]["rowCount"] == rows
@@ -82,7 +104,10 @@ def test_a_load_begins_with_what_it_reads_and_ends_with_where_it_landed_and_how_
 
 def test_the_columns_are_told_with_types_and_meaning_on_both_sides(events):
     complete = events.of("sql", "COMPLETE")
-    (read,), (landed,) = ([one["facets"]["schema"]["fields"] for one in complete[side]] for side in ("inputs", "outputs"))
+    (read,), (landed,) = (
+        [one["facets"]["schema"]["fields"] for one in complete[side]]
+        for side in ("inputs", "outputs")
+    )
     asked = {field["name"]: (field["type"], field["description"]) for field in read}
     stored = {field["name"]: (field["type"], field["description"]) for field in landed}
     assert asked["online_duration"] == ("duration", "Online, seconds")
@@ -115,7 +140,9 @@ def test_a_column_of_pseudonyms_is_told_as_masked_and_all_others_as_they_are(eve
         "first_name": "IDENTITY",
         "online_duration": "IDENTITY",
     }
-    assert [(one["namespace"], one["name"], one["field"]) for one in origins["email"]["inputFields"]] == [(*REPORT, "email")]
+    assert [
+        (one["namespace"], one["name"], one["field"]) for one in origins["email"]["inputFields"]
+    ] == [(*REPORT, "email")]
 
 
 def test_a_load_that_fails_is_told_without_counts(events):
@@ -132,7 +159,13 @@ def test_a_task_that_reads_by_the_hook_alone_is_told_of_through_hook_lineage(eve
 def test_no_event_holds_a_secret_or_a_person(events):
     config = events.app.config
     rows = events.app.company.rows(dt.date(2026, 6, 1), dt.date(2026, 6, 3), "detailed")
-    people = {str(row[name]) for row in rows for name in PERSONAL if len(str(row.get(name) or "")) > 4}
+    people = {
+        str(row[name]) for row in rows for name in PERSONAL if len(str(row.get(name) or "")) > 4
+    }
     assert people
-    assert not {secret for secret in people | {config.password, config.login, PSEUDONYM_KEY} if secret in events.text}
+    assert not {
+        secret
+        for secret in people | {config.password, config.login, PSEUDONYM_KEY}
+        if secret in events.text
+    }
     assert not re.search(r"eyJ[\w-]{10,}|[\w.]+@[\w.]+\.\w+", events.text)

@@ -67,7 +67,9 @@ def test_the_fields_fit_the_schema_that_airflow_has_for_them():
 
 
 def test_the_form_asks_for_the_customer_id_and_lets_all_else_be_empty():
-    needed = [name for name, field in CONNECTION_FIELDS.items() if "null" not in field["schema"]["type"]]
+    needed = [
+        name for name, field in CONNECTION_FIELDS.items() if "null" not in field["schema"]["type"]
+    ]
     assert needed == ["customer_id"]
 
 
@@ -89,7 +91,9 @@ def test_the_airflow_command_line_lists_us_without_a_warning():
         "for words in ('get airflow-provider-we360', 'list', 'hooks', 'widgets', 'behaviours'):\n"
         "    args = cli_parser.get_parser().parse_args(['providers', *words.split()]); args.func(args)\n"
     )
-    done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True
+    )
     assert "We360" in done.stdout
     assert "customer_id" in done.stdout or FORM_NEEDS.args[0]
     assert not [line for line in done.stderr.splitlines() if "we360" in line.lower()]

@@ -36,7 +36,11 @@ def run(operator):
 
 
 def load(**arguments):
-    return run(We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="days", **(WINDOW | arguments)))
+    return run(
+        We360ToSqlOperator(
+            task_id="load", sql_conn_id="duckdb_default", table="days", **(WINDOW | arguments)
+        )
+    )
 
 
 def table(path, sql):
@@ -54,26 +58,43 @@ def test_ids_and_emails_land_as_pseudonyms_and_join_as_before(sandbox, duckdb_fi
     result = load(columns=COLUMNS, pseudonymize=BOTH)
     ids, emails = PseudonymKey(SECRET.encode(), "v7"), PseudonymKey(OTHER.encode(), "v1")
     truth = {
-        (row["attendance_date"], ids.pseudonym(row["identity_id"]), row["email"] and emails.pseudonym(row["email"]))
+        (
+            row["attendance_date"],
+            ids.pseudonym(row["identity_id"]),
+            row["email"] and emails.pseudonym(row["email"]),
+        )
         for row in sandbox.company.rows(FIRST, LAST, "detailed")
     }
     assert set(table(duckdb_file, "SELECT attendance_date, identity_id, email FROM days")) == truth
     left = caplog.text + json.dumps(result)
-    clear = {person.email for person in sandbox.company.people} | {person.identity_id for person in sandbox.company.people}
+    clear = {person.email for person in sandbox.company.people} | {
+        person.identity_id for person in sandbox.company.people
+    }
     assert [word for word in {SECRET, OTHER, *clear} - {None} if word in left] == []
-    comments = dict(table(duckdb_file, "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'days'"))
+    comments = dict(
+        table(
+            duckdb_file,
+            "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'days'",
+        )
+    )
     assert comments["email"] == "Pseudonym (HMAC-SHA256) of: E-mail"
 
 
-def test_personal_columns_in_clear_are_named_in_the_log_and_pseudonyms_are_not(sandbox, duckdb_file, capfd, caplog):
+def test_personal_columns_in_clear_are_named_in_the_log_and_pseudonyms_are_not(
+    sandbox, duckdb_file, capfd, caplog
+):
     caplog.set_level(logging.INFO)
     load(columns=[*COLUMNS, "first_name"], pseudonymize=BOTH)
-    told = "".join(capfd.readouterr()) + caplog.text  # a task logs by structlog in Airflow 3, by logging in 2.11
+    told = (
+        "".join(capfd.readouterr()) + caplog.text
+    )  # a task logs by structlog in Airflow 3, by logging in 2.11
     assert "Personal columns loaded in clear: first_name" in told
     assert "first_name, email" not in told
 
 
-def test_user_ids_are_given_in_clear_and_replace_those_people_under_their_pseudonyms(sandbox, duckdb_file):
+def test_user_ids_are_given_in_clear_and_replace_those_people_under_their_pseudonyms(
+    sandbox, duckdb_file
+):
     load(pseudonymize={"identity_id": "conn:people"})
     before = table(duckdb_file, "SELECT count(*), count(DISTINCT identity_id) FROM days")
     person = next(row["identity_id"] for row in sandbox.company.rows(FIRST, FIRST, "detailed"))
@@ -84,7 +105,9 @@ def test_user_ids_are_given_in_clear_and_replace_those_people_under_their_pseudo
 
 def test_a_template_may_give_it_as_json(sandbox, duckdb_file):
     load(pseudonymize=json.dumps({"identity_id": "conn:people"}))
-    assert table(duckdb_file, "SELECT count(*) FROM days WHERE identity_id NOT LIKE 'v7\\_%' ESCAPE '\\'") == [(0,)]
+    assert table(
+        duckdb_file, "SELECT count(*) FROM days WHERE identity_id NOT LIKE 'v7\\_%' ESCAPE '\\'"
+    ) == [(0,)]
 
 
 def test_merging_a_new_key_into_days_of_the_old_one_is_refused(sandbox, duckdb_file, monkeypatch):
@@ -96,43 +119,64 @@ def test_merging_a_new_key_into_days_of_the_old_one_is_refused(sandbox, duckdb_f
     assert table(duckdb_file, "SELECT DISTINCT left(identity_id, 3) FROM days") == [("v8_",)]
 
 
-def test_files_hold_pseudonyms_and_a_new_key_takes_the_place_of_the_old_in_the_same_file(sandbox, tmp_path, monkeypatch):
+def test_files_hold_pseudonyms_and_a_new_key_takes_the_place_of_the_old_in_the_same_file(
+    sandbox, tmp_path, monkeypatch
+):
     def files(**arguments):
-        run(We360ToObjectStorageOperator(task_id="load", path=str(tmp_path / "out"), **(WINDOW | arguments)))
+        run(
+            We360ToObjectStorageOperator(
+                task_id="load", path=str(tmp_path / "out"), **(WINDOW | arguments)
+            )
+        )
         return sorted((tmp_path / "out").rglob("*.parquet"))
 
     first = files(pseudonymize={"identity_id": "conn:people"})
     monkeypatch.setenv("AIRFLOW_CONN_PEOPLE", NEW_KEY)
     assert files(pseudonymize={"identity_id": "conn:people"}) == first
     with duckdb.connect() as reader:
-        found = reader.execute(f"SELECT DISTINCT left(identity_id, 3) FROM '{tmp_path}/out/*/*.parquet'").fetchall()
+        found = reader.execute(
+            f"SELECT DISTINCT left(identity_id, 3) FROM '{tmp_path}/out/*/*.parquet'"
+        ).fetchall()
     assert found == [("v8_",)]
 
 
 ASKS_A_TASK = pytest.mark.skipif(
-    (3, 0) <= AIRFLOW < (3, 1), reason="outside of a task Airflow 3.0 does not say that there is no Variable, but ImportError"
+    (3, 0) <= AIRFLOW < (3, 1),
+    reason="outside of a task Airflow 3.0 does not say that there is no Variable, but ImportError",
 )
 
 
 @pytest.mark.parametrize(
     ("pseudonymize", "words"),
     [
-        ({"identity_id": "people"}, r"pseudonymize\['identity_id'\]: is no place of a key; write 'conn:ID'"),
+        (
+            {"identity_id": "people"},
+            r"pseudonymize\['identity_id'\]: is no place of a key; write 'conn:ID'",
+        ),
         ({"identity_id": "conn:"}, "is no place of a key"),
         ({"identity_id": "conn:nobody"}, "conn:nobody: there is no such Connection"),
-        ({"identity_id": "conn:we360_default"}, "is a We360 account; give the key a Connection of its own"),
+        (
+            {"identity_id": "conn:we360_default"},
+            "is a We360 account; give the key a Connection of its own",
+        ),
         ({"identity_id": "conn:short"}, "less than 32 characters"),
         ({"identity_id": "conn:odd"}, "version must be 1 to 16 letters and digits"),
         ({"identity_id": "var:pseudonyms"}, "Airflow would show this Variable in clear"),
-        pytest.param({"identity_id": "var:missing_secret"}, "there is no such Variable", marks=ASKS_A_TASK),
+        pytest.param(
+            {"identity_id": "var:missing_secret"}, "there is no such Variable", marks=ASKS_A_TASK
+        ),
         ({"email": "conn:people"}, "'email' is not among the columns"),
         ({"online_duration": "conn:people"}, "'online_duration' holds duration"),
         ("no json", "expected a mapping"),
         (["identity_id"], "expected a mapping"),
     ],
 )
-def test_whatever_is_wrong_with_it_is_named_before_a_row_is_asked_for(sandbox, duckdb_file, monkeypatch, pseudonymize, words):
-    monkeypatch.setenv("AIRFLOW_CONN_SHORT", json.dumps({"conn_type": "generic", "password": "canary-too-short"}))
+def test_whatever_is_wrong_with_it_is_named_before_a_row_is_asked_for(
+    sandbox, duckdb_file, monkeypatch, pseudonymize, words
+):
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_SHORT", json.dumps({"conn_type": "generic", "password": "canary-too-short"})
+    )
     odd = {"conn_type": "generic", "password": SECRET, "extra": {"version": "v 1"}}
     monkeypatch.setenv("AIRFLOW_CONN_ODD", json.dumps(odd))
     monkeypatch.setenv("AIRFLOW_VAR_PSEUDONYMS", OTHER)
@@ -143,6 +187,8 @@ def test_whatever_is_wrong_with_it_is_named_before_a_row_is_asked_for(sandbox, d
 
 
 def test_a_variable_may_say_its_version(sandbox, duckdb_file, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_VAR_WE360_PSEUDONYM_SECRET", json.dumps({"key": OTHER, "version": "2027"}))
+    monkeypatch.setenv(
+        "AIRFLOW_VAR_WE360_PSEUDONYM_SECRET", json.dumps({"key": OTHER, "version": "2027"})
+    )
     load(pseudonymize={"identity_id": "var:we360_pseudonym_secret"})
     assert table(duckdb_file, "SELECT DISTINCT left(identity_id, 5) FROM days") == [("2027_",)]

@@ -42,12 +42,22 @@ def context(**facts: Any) -> Any:
 
 
 def sensor(**arguments: Any) -> We360ReportSensor:
-    return We360ReportSensor(**({"task_id": "wait", "poke_interval": 0.01, "timeout": 0.2} | arguments))
+    return We360ReportSensor(
+        **({"task_id": "wait", "poke_interval": 0.01, "timeout": 0.2} | arguments)
+    )
 
 
 def awaited(**changes: Any) -> AwaitedDay:
     return AwaitedDay(
-        **({"we360_conn_id": "we360_default", "report": "dynamic_report", "day": DAY, "settled_at": 0.0} | changes)
+        **(
+            {
+                "we360_conn_id": "we360_default",
+                "report": "dynamic_report",
+                "day": DAY,
+                "settled_at": 0.0,
+            }
+            | changes
+        )
     )
 
 
@@ -62,7 +72,9 @@ def memory(sandbox, monkeypatch):
 
 @pytest.fixture
 def wrong_password(memory, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(memory | {"password": "not-it-at-all"}))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_WE360_DEFAULT", json.dumps(memory | {"password": "not-it-at-all"})
+    )
 
 
 class Time:
@@ -90,7 +102,9 @@ def event_of(time: Time, *, deadline: float, day: AwaitedDay | None = None) -> A
         return We360Hook(conn_id, clock=time.clock, sleep=time.sleep)
 
     facts = (day or awaited(settled_at=SETTLED)).facts()
-    trigger = We360ReportTrigger(facts, 600.0, deadline, hook=hook, clock=time.clock, sleep=time.asleep)
+    trigger = We360ReportTrigger(
+        facts, 600.0, deadline, hook=hook, clock=time.clock, sleep=time.asleep
+    )
 
     async def first() -> Any:
         return await anext(trigger.run())
@@ -119,9 +133,13 @@ def test_one_row_of_the_key_columns_is_asked_for(sandbox):
 
 
 @pytest.mark.parametrize(
-    ("now", "there"), [(SETTLED - 1, False), (SETTLED, True), (SETTLED + 0.5 * HOUR, True)], ids=["before", "at", "noon"]
+    ("now", "there"),
+    [(SETTLED - 1, False), (SETTLED, True), (SETTLED + 0.5 * HOUR, True)],
+    ids=["before", "at", "noon"],
 )
-def test_a_day_settles_half_past_eleven_of_the_next_in_india_so_that_a_dag_at_noon_goes_on(sandbox, now, there):
+def test_a_day_settles_half_past_eleven_of_the_next_in_india_so_that_a_dag_at_noon_goes_on(
+    sandbox, now, there
+):
     task = sensor()
     day = task._awaited(context(), We360Hook())
     assert day.settled_at == SETTLED
@@ -129,17 +147,26 @@ def test_a_day_settles_half_past_eleven_of_the_next_in_india_so_that_a_dag_at_no
     assert sandbox.ledger.logins == int(there), "nobody is asked before the day has settled"
 
 
-@pytest.mark.parametrize(("zone", "ends"), [("Asia/Beirut", "2026-03-28T22:00"), ("America/Havana", "2026-11-01T04:00")])
-def test_a_day_whose_next_midnight_is_skipped_or_comes_twice_ends_when_the_next_date_begins(zone, ends):
+@pytest.mark.parametrize(
+    ("zone", "ends"), [("Asia/Beirut", "2026-03-28T22:00"), ("America/Havana", "2026-11-01T04:00")]
+)
+def test_a_day_whose_next_midnight_is_skipped_or_comes_twice_ends_when_the_next_date_begins(
+    zone, ends
+):
     day = {"Asia/Beirut": "2026-03-28", "America/Havana": "2026-10-31"}[zone]
     task = sensor(window_start=day, window_end=day, timezone=zone, settle_hours="0")
-    assert task._awaited(context(), We360Hook()).settled_at == dt.datetime.fromisoformat(f"{ends}+00:00").timestamp()
+    assert (
+        task._awaited(context(), We360Hook()).settled_at
+        == dt.datetime.fromisoformat(f"{ends}+00:00").timestamp()
+    )
 
 
 def test_a_run_that_ends_no_day_is_skipped_as_a_transfer_is():
     hour = dt.datetime(2026, 6, 3, 6, tzinfo=dt.UTC)
     with pytest.raises(AirflowSkipException, match="No day"):
-        sensor().poke(context(data_interval_start=hour, data_interval_end=hour + dt.timedelta(hours=1)))
+        sensor().poke(
+            context(data_interval_start=hour, data_interval_end=hour + dt.timedelta(hours=1))
+        )
 
 
 @pytest.mark.parametrize("hours", ["soon", -1, "nan", "inf"])
@@ -160,7 +187,9 @@ def test_rows_of_those_who_are_named_count_only(sandbox):
     person = sandbox.company.rows(dt.date(2026, 6, 2), dt.date(2026, 6, 2))[0]["identity_id"]
     assert sensor(user_ids=[person]).poke(context())
     nobody = "00000000-0000-4000-8000-000000000000"
-    sandbox.company.people = tuple(one for one in sandbox.company.people if one.identity_id != person)
+    sandbox.company.people = tuple(
+        one for one in sandbox.company.people if one.identity_id != person
+    )
     with pytest.raises(AirflowFailException, match="user_id"):
         sensor(user_ids=[nobody]).poke(context())
 
@@ -224,7 +253,9 @@ def test_a_trigger_waits_out_faults_that_pass(sandbox):
     assert sandbox.faults.pending == []
 
 
-def test_a_refusal_ends_the_trigger_at_once_with_words_and_no_secret(sandbox, caplog, wrong_password):
+def test_a_refusal_ends_the_trigger_at_once_with_words_and_no_secret(
+    sandbox, caplog, wrong_password
+):
     caplog.set_level(logging.DEBUG)
     sandbox.faults.add("login", "account_disabled", times=None)
     time = Time(SETTLED)
@@ -290,14 +321,22 @@ def test_the_default_of_deferrable_is_airflows_own(monkeypatch):
 # Real Dag runs, in process
 
 
-WAYS = {"poke": {"mode": "poke"}, "reschedule": {"mode": "reschedule"}, "deferred": {"deferrable": True}}
+WAYS = {
+    "poke": {"mode": "poke"},
+    "reschedule": {"mode": "reschedule"},
+    "deferred": {"deferrable": True},
+}
 
 
 def run(**arguments: Any) -> dict[str, str]:
     """States of a real run's tasks: the sensor, and one below it."""
     from airflow.providers.common.compat.sdk import task
 
-    with DAG(f"waits_{abs(hash(str(arguments)))}", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as dag:
+    with DAG(
+        f"waits_{abs(hash(str(arguments)))}",
+        schedule=None,
+        start_date=pendulum.datetime(2026, 1, 1),
+    ) as dag:
 
         @task
         def after() -> None: ...

@@ -82,7 +82,12 @@ def test_the_tasks_between_share_one_session_that_is_ended_and_forgotten(xcom_mo
     with DAG("we360_session", schedule=None) as dag:
         login = We360LoginOperator(task_id="login")
         logout = We360LogoutOperator(task_id="logout")
-        login >> [read.override(task_id=f"read_{number}")() for number in range(3)] >> look() >> logout
+        (
+            login
+            >> [read.override(task_id=f"read_{number}")() for number in range(3)]
+            >> look()
+            >> logout
+        )
         login >> logout
     assert run(dag) == "success"
     assert (xcom_mode.ledger.logins, sum(xcom_mode.ledger.live_sessions().values())) == (1, 0)
@@ -94,7 +99,9 @@ def test_the_tasks_between_share_one_session_that_is_ended_and_forgotten(xcom_mo
 
 
 @pytest.mark.parametrize("token_cache", ["variable", "memory"])
-def test_login_and_logout_never_touch_the_shared_session_whatever_token_cache_says(sandbox, monkeypatch, token_cache):
+def test_login_and_logout_never_touch_the_shared_session_whatever_token_cache_says(
+    sandbox, monkeypatch, token_cache
+):
     connection = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
     with DAG("we360_shared", schedule=None) as dag:
         read()
@@ -133,7 +140,9 @@ def test_a_logout_with_nothing_to_end_succeeds(xcom_mode):
     assert xcom_mode.ledger.counts["logouts"] == 1
 
 
-def test_without_a_login_task_the_process_logs_in_by_itself_says_so_once_and_logs_out(xcom_mode, told):
+def test_without_a_login_task_the_process_logs_in_by_itself_says_so_once_and_logs_out(
+    xcom_mode, told
+):
     with DAG("we360_no_session", schedule=None) as dag:
         read()
     assert run(dag) == "success"
@@ -152,7 +161,10 @@ def test_a_task_below_the_logout_logs_in_by_itself_and_leaves_no_session(xcom_mo
 
 def test_two_login_tasks_of_one_connection_are_an_error_that_names_both(xcom_mode, told):
     with DAG("we360_two_sessions", schedule=None) as dag:
-        [We360LoginOperator(task_id="log_in_here"), We360LoginOperator(task_id="log_in_there")] >> read()
+        [
+            We360LoginOperator(task_id="log_in_here"),
+            We360LoginOperator(task_id="log_in_there"),
+        ] >> read()
     assert run(dag) == "failed"
     assert "log_in_here and log_in_there" in told()
 
@@ -160,7 +172,10 @@ def test_two_login_tasks_of_one_connection_are_an_error_that_names_both(xcom_mod
 def test_login_tasks_of_two_connections_stand_side_by_side(xcom_mode, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_WE360_OTHER", os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
     with DAG("we360_two_accounts", schedule=None) as dag:
-        mine, other = We360LoginOperator(task_id="mine"), We360LoginOperator(task_id="other", we360_conn_id="we360_other")
+        mine, other = (
+            We360LoginOperator(task_id="mine"),
+            We360LoginOperator(task_id="other", we360_conn_id="we360_other"),
+        )
         out_mine = We360LogoutOperator(task_id="out_mine")
         out_other = We360LogoutOperator(task_id="out_other", we360_conn_id="we360_other")
         [mine, other] >> read() >> [out_mine, out_other]

@@ -32,14 +32,26 @@ def other_company(monkeypatch):
     """Another customer of We360, behind the Connection ``we360_other``."""
     sandbox = Sandbox(SandboxConfig(employees=30, seed=7, customer_id="other-co"))
     with serve(sandbox) as server:
-        monkeypatch.setenv("AIRFLOW_CONN_WE360_OTHER", connection(server.url, customer_id="other-co"))
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_WE360_OTHER", connection(server.url, customer_id="other-co")
+        )
         yield sandbox
 
 
 def connection(url, **extra):
     config = SandboxConfig()
-    known = {"customer_id": config.customer_id, "auth_url": url, "allow_http": True, "token_cache": "memory"}
-    account = {"conn_type": "we360", "host": url, "login": config.login, "password": config.password}
+    known = {
+        "customer_id": config.customer_id,
+        "auth_url": url,
+        "allow_http": True,
+        "token_cache": "memory",
+    }
+    account = {
+        "conn_type": "we360",
+        "host": url,
+        "login": config.login,
+        "password": config.password,
+    }
     return json.dumps(account | {"extra": known | extra})
 
 
@@ -75,25 +87,32 @@ def table(ask):
     """Day, person and team of all rows of a tenant."""
 
     def rows(tenant="acme-demo"):
-        return ask(f"SELECT attendance_date, identity_id, group_name FROM days WHERE _we360_tenant = '{tenant}' ORDER BY 1, 2")
+        return ask(
+            f"SELECT attendance_date, identity_id, group_name FROM days WHERE _we360_tenant = '{tenant}' ORDER BY 1, 2"
+        )
 
     return rows
 
 
 def truth(sandbox, sees=lambda row: True):
     rows = sandbox.company.rows(FIRST, LAST)
-    return sorted((row["attendance_date"], row["identity_id"], row["group_name"]) for row in rows if sees(row))
+    return sorted(
+        (row["attendance_date"], row["identity_id"], row["group_name"]) for row in rows if sees(row)
+    )
 
 
 # An account that sees fewer people
 
 
-def test_an_account_that_sees_one_team_only_changes_nothing_and_says_where_to_look(company, table, ask):
+def test_an_account_that_sees_one_team_only_changes_nothing_and_says_where_to_look(
+    company, table, ask
+):
     load()
     before, log = table(), ask("SELECT * FROM log ORDER BY ALL")
     company.identity.change_account(sees=(company.company.groups[0].name,))
     with pytest.raises(
-        EmptyDayRefused, match=r"2026-06-01: the target holds \d+ row.s., We360 sent \d+.*role.*filters.*on_empty"
+        EmptyDayRefused,
+        match=r"2026-06-01: the target holds \d+ row.s., We360 sent \d+.*role.*filters.*on_empty",
     ):
         load("later")
     assert table() == before == truth(company)
@@ -105,7 +124,9 @@ def test_kept_days_stay_whole_and_the_log_tells_them_from_loaded_ones(company, t
     company.identity.change_account(sees=())
     assert load("later", on_empty="keep", window_end=str(LAST + dt.timedelta(days=1)))["rows"] == 0
     assert table() == truth(company)
-    assert ask("SELECT day, outcome, row_count FROM log WHERE _we360_run_id LIKE '%later%' ORDER BY day") == [
+    assert ask(
+        "SELECT day, outcome, row_count FROM log WHERE _we360_run_id LIKE '%later%' ORDER BY day"
+    ) == [
         (FIRST, "kept", 0),
         (FIRST + dt.timedelta(days=1), "kept", 0),
         (LAST, "kept", 0),
@@ -132,7 +153,9 @@ def test_an_account_that_never_saw_anybody_loads_nothing_and_the_days_count_as_l
 # Two tenants in one table
 
 
-def test_two_tenants_in_one_table_are_judged_and_replaced_each_for_itself(company, other_company, table, ask):
+def test_two_tenants_in_one_table_are_judged_and_replaced_each_for_itself(
+    company, other_company, table, ask
+):
     load()
     load(we360_conn_id="we360_other", run_id="other")
     assert (table(), table("other-co")) == (truth(company), truth(other_company))
@@ -155,7 +178,9 @@ def test_two_tenants_in_one_table_are_judged_and_replaced_each_for_itself(compan
 def test_a_load_of_some_people_replaces_those_and_nobody_else(company, table):
     load()
     people = sorted({person for _, person, _ in truth(company)})[:2]
-    company.company.people = tuple(one for one in company.company.people if one.identity_id != people[0])
+    company.company.people = tuple(
+        one for one in company.company.people if one.identity_id != people[0]
+    )
     before = table()
     load(user_ids=[people[1]])
     assert table() == before, "the one who is gone was not asked for, and stays"
@@ -171,7 +196,10 @@ def test_a_load_of_one_team_merges_into_the_table_of_all(company, table, ask):
     assert table() == truth(company)
     newer = ask("SELECT DISTINCT group_name FROM days WHERE _we360_run_id LIKE '%later%'")
     assert newer == [(team.name,)]
-    assert ask("SELECT DISTINCT split_part(filters, ' ', 1) FROM log ORDER BY 1") == [("",), ("group_ids",)]
+    assert ask("SELECT DISTINCT split_part(filters, ' ', 1) FROM log ORDER BY 1") == [
+        ("",),
+        ("group_ids",),
+    ]
 
 
 # Somebody moved, and something was taken back
@@ -180,14 +208,19 @@ def test_a_load_of_one_team_merges_into_the_table_of_all(company, table, ask):
 def test_who_moved_to_another_team_is_in_one_place_after_a_load_of_all(company, table):
     load()
     moved = next(
-        one for one in company.company.people if one.group and (FIRST, one.identity_id) in {row[:2] for row in table()}
+        one
+        for one in company.company.people
+        if one.group and (FIRST, one.identity_id) in {row[:2] for row in table()}
     )
     team = next(group for group in company.company.groups if group != moved.group)
     company.company.people = tuple(
-        replace(one, group=team) if one.identity_id == moved.identity_id else one for one in company.company.people
+        replace(one, group=team) if one.identity_id == moved.identity_id else one
+        for one in company.company.people
     )
     load("of the old team", group_ids=[moved.group.id], write_mode="merge")
-    assert (FIRST, moved.identity_id, moved.group.name) in table(), "a load of one team cannot know who left it"
+    assert (FIRST, moved.identity_id, moved.group.name) in table(), (
+        "a load of one team cannot know who left it"
+    )
     load("of the new team", group_ids=[team.id], write_mode="merge")
     assert table() == truth(company)
     load("of all")

@@ -19,7 +19,9 @@ def change(monkeypatch, **changes: Any) -> None:
     """Change the Connection of the sandbox."""
     connection = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
     extra = connection.pop("extra") | changes.pop("extra", {})
-    monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection | {"extra": extra} | changes))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection | {"extra": extra} | changes)
+    )
 
 
 @pytest.fixture
@@ -40,7 +42,10 @@ def impatient():
 def test_a_good_connection_is_told_with_its_customer_id(sandbox):
     thursday = dt.datetime(2026, 4, 9, 12, tzinfo=dt.UTC)
     hook = We360Hook(clock=thursday.timestamp)
-    assert hook.test_connection() == (True, "Logged in to acme-demo; the Dynamic Report has rows for this account.")
+    assert hook.test_connection() == (
+        True,
+        "Logged in to acme-demo; the Dynamic Report has rows for this account.",
+    )
 
 
 def test_a_role_that_sees_nobody_passes_and_is_told(sandbox, monkeypatch):
@@ -52,9 +57,18 @@ def test_a_role_that_sees_nobody_passes_and_is_told(sandbox, monkeypatch):
 
 
 @pytest.mark.parametrize("which", ["host", "auth_url"])
-def test_a_silent_host_is_told_at_once_with_both_that_the_firewall_must_allow(sandbox, monkeypatch, silent, impatient, which):
+def test_a_silent_host_is_told_at_once_with_both_that_the_firewall_must_allow(
+    sandbox, monkeypatch, silent, impatient, which
+):
     there = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])["host"].removeprefix("http://")
-    change(monkeypatch, **({"host": f"http://{silent}"} if which == "host" else {"extra": {"auth_url": f"http://{silent}"}}))
+    change(
+        monkeypatch,
+        **(
+            {"host": f"http://{silent}"}
+            if which == "host"
+            else {"extra": {"auth_url": f"http://{silent}"}}
+        ),
+    )
     passed, words = impatient.test_connection()
     assert not passed
     assert f"http://{silent}: cannot connect" in words

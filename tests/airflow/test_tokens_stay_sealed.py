@@ -76,14 +76,23 @@ class Secrets:
     known: dict[str, str] = field(default_factory=lambda: {"password": PASSWORD, "e-mail": LOGIN})
 
     def add(self, whose: str, token: TokenSet) -> None:
-        self.known |= {f"access token of {whose}": token.access_token, f"refresh token of {whose}": token.refresh_token or ""}
+        self.known |= {
+            f"access token of {whose}": token.access_token,
+            f"refresh token of {whose}": token.refresh_token or "",
+        }
 
     def within(self, text: str) -> set[str]:
         """Names of the secrets that the text holds: plain, percent-encoded, or the telling part of a token."""
         return {
             name
             for name, secret in self.known.items()
-            for dress in {secret, quote(secret), quote(secret, safe=""), secret.replace(" ", "+"), *secret.split(".")[1:]}
+            for dress in {
+                secret,
+                quote(secret),
+                quote(secret, safe=""),
+                secret.replace(" ", "+"),
+                *secret.split(".")[1:],
+            }
             if len(dress) > 15 and dress in text
         }
 
@@ -125,9 +134,14 @@ def run(airflow_db, tmp_path_factory) -> Iterator[Run]:
             {"conn_id": WAREHOUSE, "conn_type": "duckdb", "host": str(folder / "warehouse.duckdb")},
         ]
         with _in_the_database(connections):
-            env = os.environ | {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG", "AIRFLOW__CORE__DAGS_FOLDER": str(folder)}
+            env = os.environ | {
+                "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+                "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
+            }
             command = [sys.executable, folder / "tokens_stay_sealed.py"]
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+            done = subprocess.run(
+                command, env=env, capture_output=True, text=True, timeout=120, check=False
+            )
             output = done.stdout + done.stderr
             assert "The run ended as success" in output, output[-3000:]
             unmasked = (folder / "tokens_stay_sealed.py.log").read_text()
@@ -136,7 +150,11 @@ def run(airflow_db, tmp_path_factory) -> Iterator[Run]:
             name = f"we360_token__{settings.account_fingerprint}"
             (variable,) = [row for row in left.rows("variable") if row["key"] == name]
             left.shared = get_fernet().decrypt(variable["val"]).decode()
-            (xcom,) = [row for row in left.rows("xcom") if (row["dag_id"], row["key"]) == ("tokens_stay_sealed", "we360_token")]
+            (xcom,) = [
+                row
+                for row in left.rows("xcom")
+                if (row["dag_id"], row["key"]) == ("tokens_stay_sealed", "we360_token")
+            ]
             left.of_run = json.loads(xcom["value"])
             for whose, text in (("the Variable", left.shared), ("the XCom", left.of_run)):
                 left.secrets.add(whose, _unsealed(text, settings))
@@ -147,7 +165,9 @@ def test_the_search_finds_a_secret_in_any_dress(run):
     for name, secret in run.secrets.known.items():
         for text in (f"x{secret}x", f"form={quote(secret, safe='')}&y", repr({"a": secret})):
             assert run.secrets.within(text) == {name}
-    assert run.secrets.within("Bearer " + run.secrets.known["access token of the XCom"].partition(".")[2])
+    assert run.secrets.within(
+        "Bearer " + run.secrets.known["access token of the XCom"].partition(".")[2]
+    )
     assert len({*run.secrets.known.values()}) == 6
     assert run.secrets.within("we360_token__0123456789ab") == set()
 
@@ -167,8 +187,18 @@ def test_a_whole_run_at_debug_prints_no_secret_but_where_airflow_itself_is_asked
 
 def test_no_table_of_airflow_holds_a_secret_but_the_connection_its_own_login(run):
     with contextlib.closing(sqlite3.connect(run.database)) as database:
-        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    assert {"variable", "xcom", "rendered_task_instance_fields", "connection", "log", "serialized_dag"} <= {*tables}
+        tables = [
+            name
+            for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+    assert {
+        "variable",
+        "xcom",
+        "rendered_task_instance_fields",
+        "connection",
+        "log",
+        "serialized_dag",
+    } <= {*tables}
     found = {
         (table, column, secret)
         for table in tables
@@ -209,7 +239,11 @@ def test_the_rest_api_shows_no_secret_but_the_connections_login(run, monkeypatch
     for answer, sign in shown.items():
         assert sign in answer
         assert run.secrets.within(answer) == set()
-    (shared,) = [one for one in json.loads(get("/variables"))["variables"] if SHARED in (one["description"] or "")]
+    (shared,) = [
+        one
+        for one in json.loads(get("/variables"))["variables"]
+        if SHARED in (one["description"] or "")
+    ]
     assert json.loads(shared["value"])["sealed"] == "***"
     assert run.secrets.within(get("/connections")) == {"e-mail"}
 
@@ -218,7 +252,9 @@ def test_an_export_of_variables_holds_ciphertext(run, tmp_path):
     from airflow.cli.cli_parser import get_parser
     from airflow.cli.commands.variable_command import variables_export
 
-    variables_export(get_parser().parse_args(["variables", "export", str(tmp_path / "variables.json")]))
+    variables_export(
+        get_parser().parse_args(["variables", "export", str(tmp_path / "variables.json")])
+    )
     exported = (tmp_path / "variables.json").read_text()
     assert json.loads(run.shared)["sealed"] in exported
     assert run.secrets.within(exported) == set()
@@ -243,12 +279,20 @@ class Bench:
 
 @pytest.fixture
 def bench(monkeypatch) -> Iterator[Bench]:
-    monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(_connection("we360_default", "http://127.0.0.1")))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_WE360_DEFAULT", json.dumps(_connection("we360_default", "http://127.0.0.1"))
+    )
     time, secrets = FakeTime(), Secrets()
-    sandbox = Sandbox(SandboxConfig(employees=12, login=LOGIN, password=PASSWORD), clock=time.clock, sleep=time.sleep)
+    sandbox = Sandbox(
+        SandboxConfig(employees=12, login=LOGIN, password=PASSWORD),
+        clock=time.clock,
+        sleep=time.sleep,
+    )
     store = TokenStore()
     transport = httpx.WSGITransport(sandbox)
-    with contextlib.closing(We360Hook(transport=transport, clock=time.clock, sleep=time.sleep, store=lambda _: store)) as hook:
+    with contextlib.closing(
+        We360Hook(transport=transport, clock=time.clock, sleep=time.sleep, store=lambda _: store)
+    ) as hook:
         hook.login()
         token = store.token.read()
         secrets.add("the hook", token)
@@ -275,14 +319,20 @@ def test_nothing_that_hangs_on_a_hook_shows_a_secret_as_text(bench):
 
 def test_a_request_that_carries_the_token_shows_none_of_it_as_text(bench):
     response = bench.hook.get_conn().get("/query/external/reports/dynamic_report")
-    assert bench.secrets.within(response.request.headers["Authorization"]) == {"access token of the hook"}
-    assert bench.secrets.within(f"{response!r} {response.request!r} {response.request.headers!r}") == set()
+    assert bench.secrets.within(response.request.headers["Authorization"]) == {
+        "access token of the hook"
+    }
+    assert (
+        bench.secrets.within(f"{response!r} {response.request!r} {response.request.headers!r}")
+        == set()
+    )
 
 
 def test_a_hook_that_has_logged_in_cannot_be_sent_elsewhere_with_its_secrets(monkeypatch):
     with serve(Sandbox(SandboxConfig(employees=12, login=LOGIN, password=PASSWORD))) as server:
         monkeypatch.setenv(
-            "AIRFLOW_CONN_WE360_DEFAULT", json.dumps(_connection("we360_default", server.url, token_cache="memory"))
+            "AIRFLOW_CONN_WE360_DEFAULT",
+            json.dumps(_connection("we360_default", server.url, token_cache="memory")),
         )
         with contextlib.closing(We360Hook()) as hook:
             hook.login()
@@ -302,7 +352,11 @@ def test_a_hook_that_has_logged_in_cannot_be_sent_elsewhere_with_its_secrets(mon
     ids=lambda operator: operator.task_id,
 )
 def test_an_operator_knows_the_connections_name_and_no_more(bench, operator):
-    for told in (repr(operator), repr(vars(copy.deepcopy(operator))), pickle.dumps(operator).decode("latin-1")):
+    for told in (
+        repr(operator),
+        repr(vars(copy.deepcopy(operator))),
+        pickle.dumps(operator).decode("latin-1"),
+    ):
         assert bench.secrets.within(told) == set()
     assert b"we360_default" in pickle.dumps(operator)
 
@@ -331,14 +385,20 @@ ECHO = f"no access for {LOGIN} with {{access}} or {{refresh}}"
         ("report", "http_422", {"message": ECHO}),
         ("report", "http_500", {"form": "html", "message": ECHO}),
         ("report", "truncated_json", {}),
-        ("report", "other_json", {"content": {"data": [{"identity_id": LOGIN, "attendance_date": ECHO}]}}),
+        (
+            "report",
+            "other_json",
+            {"content": {"data": [{"identity_id": LOGIN, "attendance_date": ECHO}]}},
+        ),
         ("report", "redirect", {}),
     ],
 )
 def test_no_error_holds_a_secret_whatever_the_server_echoes(bench, caplog, kind, fault, arguments):
     caplog.set_level(logging.DEBUG)
     told = json.loads(
-        json.dumps(arguments).replace("{access}", bench.token.access_token).replace("{refresh}", str(bench.token.refresh_token))
+        json.dumps(arguments)
+        .replace("{access}", bench.token.access_token)
+        .replace("{refresh}", str(bench.token.refresh_token))
     )
     if kind == "login":
         bench.sandbox.faults.add("refresh", "session_gone", times=None)
@@ -352,7 +412,9 @@ def test_no_error_holds_a_secret_whatever_the_server_echoes(bench, caplog, kind,
 
 def test_a_logout_that_fails_holds_no_secret(bench, caplog):
     caplog.set_level(logging.DEBUG)
-    bench.sandbox.faults.add("logout", "http_500", times=None, message=f"{LOGIN} {bench.token.refresh_token}")
+    bench.sandbox.faults.add(
+        "logout", "http_500", times=None, message=f"{LOGIN} {bench.token.refresh_token}"
+    )
     with pytest.raises(We360Error) as caught:
         bench.hook.logout()
     assert bench.secrets.within(_all_of(caught.value) + caplog.text) == set()
@@ -360,7 +422,9 @@ def test_a_logout_that_fails_holds_no_secret(bench, caplog):
 
 def test_a_request_to_another_host_is_refused_in_words_without_secrets(bench):
     with pytest.raises(We360Error) as caught:
-        bench.hook.get_conn().get(f"https://example.net/?u={quote(LOGIN)}&t={bench.token.access_token}")
+        bench.hook.get_conn().get(
+            f"https://example.net/?u={quote(LOGIN)}&t={bench.token.access_token}"
+        )
     assert bench.secrets.within(_all_of(caught.value)) == set()
 
 
@@ -374,8 +438,18 @@ def test_a_request_to_another_host_is_refused_in_words_without_secrets(bench):
         {"extra": f"{PASSWORD} {LOGIN}"},
         {"extra": {"customer_id": "acme-demo", "password": PASSWORD}},
         {"extra": {"customer_id": f"{LOGIN} {PASSWORD}"}},
-        {"extra": {"customer_id": "acme-demo", "auth_url": f"https://x:{quote(PASSWORD)}@example.net"}},
-        {"extra": {"customer_id": "acme-demo", "proxy": f"socks5://{quote(LOGIN)}:{quote(PASSWORD)}@proxy"}},
+        {
+            "extra": {
+                "customer_id": "acme-demo",
+                "auth_url": f"https://x:{quote(PASSWORD)}@example.net",
+            }
+        },
+        {
+            "extra": {
+                "customer_id": "acme-demo",
+                "proxy": f"socks5://{quote(LOGIN)}:{quote(PASSWORD)}@proxy",
+            }
+        },
         {"extra": {"customer_id": "acme-demo", "timeout_s": PASSWORD}},
         {"extra": {"customer_id": "acme-demo", "allow_http": PASSWORD}},
     ],
@@ -383,9 +457,12 @@ def test_a_request_to_another_host_is_refused_in_words_without_secrets(bench):
 )
 def test_a_secret_in_the_wrong_field_is_not_repeated(monkeypatch, wrong):
     monkeypatch.setenv(
-        "AIRFLOW_CONN_WE360_DEFAULT", json.dumps(_connection("we360_default", "https://api.in.we360.ai") | wrong)
+        "AIRFLOW_CONN_WE360_DEFAULT",
+        json.dumps(_connection("we360_default", "https://api.in.we360.ai") | wrong),
     )
-    with pytest.raises((We360Error, AirflowNotFoundException)) as caught:  # 3.0 finds no Connection whose Extra is no JSON
+    with pytest.raises(
+        (We360Error, AirflowNotFoundException)
+    ) as caught:  # 3.0 finds no Connection whose Extra is no JSON
         We360Hook().get_conn()
     assert Secrets().within(_all_of(caught.value)) == set()
 
@@ -398,8 +475,18 @@ class _NoFernet:
 
 
 def _connection(conn_id: str, url: str, **extra: object) -> dict[str, Any]:
-    extra = {"customer_id": SandboxConfig().customer_id, "auth_url": url, "allow_http": True} | extra
-    told = {"conn_type": "we360", "host": url, "login": LOGIN, "password": PASSWORD, "extra": json.dumps(extra)}
+    extra = {
+        "customer_id": SandboxConfig().customer_id,
+        "auth_url": url,
+        "allow_http": True,
+    } | extra
+    told = {
+        "conn_type": "we360",
+        "host": url,
+        "login": LOGIN,
+        "password": PASSWORD,
+        "extra": json.dumps(extra),
+    }
     return told | ({} if conn_id == "we360_default" else {"conn_id": conn_id})
 
 
@@ -411,12 +498,16 @@ def _in_the_database(connections: list[dict[str, Any]]) -> Iterator[None]:
     parser = get_parser()
     for one in connections:
         told = json.dumps({name: value for name, value in one.items() if name != "conn_id"})
-        connection_command.connections_add(parser.parse_args(["connections", "add", one["conn_id"], "--conn-json", told]))
+        connection_command.connections_add(
+            parser.parse_args(["connections", "add", one["conn_id"], "--conn-json", told])
+        )
     try:
         yield
     finally:
         for one in connections:
-            connection_command.connections_delete(parser.parse_args(["connections", "delete", one["conn_id"]]))
+            connection_command.connections_delete(
+                parser.parse_args(["connections", "delete", one["conn_id"]])
+            )
 
 
 def _unsealed(text: str, settings: Any) -> TokenSet:
@@ -459,7 +550,10 @@ def _objects(root: object) -> Iterator[object]:
         elif OURS.match(type(one).__module__):
             yield one
             slots = [name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ())]
-            waiting += [*getattr(one, "__dict__", {}).values(), *(getattr(one, name, None) for name in slots)]
+            waiting += [
+                *getattr(one, "__dict__", {}).values(),
+                *(getattr(one, name, None) for name in slots),
+            ]
 
 
 def _all_of(error: BaseException) -> str:

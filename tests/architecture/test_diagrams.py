@@ -10,7 +10,17 @@ from xml.etree import ElementTree as ET
 import pytest
 
 STAMP = re.compile(r"<!-- drawn from (\S+), sha256 ([0-9a-f]{64}); make diagrams -->")
-STATES = ("EMPTY", "FRESH", "AGING", "STALE", "WAITING", "REFRESHING", "LOGIN", "DEGRADED", "BLOCKED")
+STATES = (
+    "EMPTY",
+    "FRESH",
+    "AGING",
+    "STALE",
+    "WAITING",
+    "REFRESHING",
+    "LOGIN",
+    "DEGRADED",
+    "BLOCKED",
+)
 
 
 @pytest.fixture
@@ -22,7 +32,9 @@ def diagrams(root: Path) -> list[Path]:
 def test_a_picture_was_drawn_from_the_text_that_stands_beside_it(diagrams: list[Path]) -> None:
     assert diagrams
     for source in diagrams:
-        assert _is_drawn_from(source.read_bytes(), source.with_suffix(".svg").read_text()), f"{source.name}: make diagrams"
+        assert _is_drawn_from(source.read_bytes(), source.with_suffix(".svg").read_text()), (
+            f"{source.name}: make diagrams"
+        )
 
 
 def test_a_picture_of_another_text_is_told_apart(diagrams: list[Path]) -> None:
@@ -40,14 +52,26 @@ def test_the_life_of_a_token_shows_every_state_once_and_its_page_explains_it(roo
     assert "token-lifecycle.svg" in page
 
 
-def test_each_line_of_a_log_that_the_page_explains_is_one_that_the_code_writes(root: Path, package: Path) -> None:
+def test_each_line_of_a_log_that_the_page_explains_is_one_that_the_code_writes(
+    root: Path, package: Path
+) -> None:
     page = (root / "docs" / "explanation" / "token-lifecycle.md").read_text()
     table = page.partition("| in the log |")[2].partition("\n\n")[0]
-    quoted = [text for line in table.splitlines() for text in re.findall(r"`([^`]+)`", line.split(" | ")[0])]
-    source = "".join(path.read_text() for room in ("auth", "hooks", ".") for path in sorted((package / room).glob("*.py")))
+    quoted = [
+        text
+        for line in table.splitlines()
+        for text in re.findall(r"`([^`]+)`", line.split(" | ")[0])
+    ]
+    source = "".join(
+        path.read_text()
+        for room in ("auth", "hooks", ".")
+        for path in sorted((package / room).glob("*.py"))
+    )
     said = re.sub(r'"\s*\n\s*f?"', "", source)
     parts = {
-        part.strip(" ;:,.") for text in quoted for part in re.split(r"\.\.\.|: |\d+|\b(?:renewed|obtained by login)\b", text)
+        part.strip(" ;:,.")
+        for text in quoted
+        for part in re.split(r"\.\.\.|: |\d+|\b(?:renewed|obtained by login)\b", text)
     }
     assert len(quoted) > 15
     assert [part for part in parts if part not in said] == []

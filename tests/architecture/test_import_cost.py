@@ -52,7 +52,11 @@ def measure(names: list[str], *, before: str = "") -> dict[str, Any]:
 
 
 def heavy(modules: list[str]) -> set[str]:
-    return {module for module in modules if any(module == h or module.startswith(f"{h}.") for h in HEAVY)}
+    return {
+        module
+        for module in modules
+        if any(module == h or module.startswith(f"{h}.") for h in HEAVY)
+    }
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,10 +73,16 @@ def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture
 def named_in_dag_files(package: Path) -> list[str]:
     rooms = [room for room in NAMED_IN_DAG_FILES if (package / room).is_dir()]
-    return [f"{PACKAGE}.{room}.{module.name}" for room in rooms for module in pkgutil.iter_modules([str(package / room)])]
+    return [
+        f"{PACKAGE}.{room}.{module.name}"
+        for room in rooms
+        for module in pkgutil.iter_modules([str(package / room)])
+    ]
 
 
-def test_a_dag_file_pays_milliseconds_for_our_operators_and_loads_nothing_heavy(named_in_dag_files: list[str]) -> None:
+def test_a_dag_file_pays_milliseconds_for_our_operators_and_loads_nothing_heavy(
+    named_in_dag_files: list[str],
+) -> None:
     assert named_in_dag_files
     best_ms = float("inf")
     for _ in range(RUNS):  # another load on the machine only ever adds: the smallest is the truth
@@ -85,12 +95,22 @@ def test_a_dag_file_pays_milliseconds_for_our_operators_and_loads_nothing_heavy(
 
 
 def test_the_hook_too_loads_neither_arrow_nor_a_driver(package: Path) -> None:
-    hooks = [f"{PACKAGE}.hooks.{module.name}" for module in pkgutil.iter_modules([str(package / "hooks")])]
+    hooks = [
+        f"{PACKAGE}.hooks.{module.name}"
+        for module in pkgutil.iter_modules([str(package / "hooks")])
+    ]
     assert hooks
     assert heavy(measure(hooks, before=DAG_FILE)["new"]) == set()
 
 
 def test_airflow_reads_our_metadata_at_every_start_and_loads_only_that() -> None:
     loaded = measure([PACKAGE, f"{PACKAGE}.provider_info"])["new"]
-    assert {module for module in loaded if module.split(".")[0] in {"airflow", "httpx", "pyarrow", "msgspec"}} == set()
-    assert {module for module in loaded if module.startswith(PACKAGE)} == {PACKAGE, f"{PACKAGE}.provider_info"}
+    assert {
+        module
+        for module in loaded
+        if module.split(".")[0] in {"airflow", "httpx", "pyarrow", "msgspec"}
+    } == set()
+    assert {module for module in loaded if module.startswith(PACKAGE)} == {
+        PACKAGE,
+        f"{PACKAGE}.provider_info",
+    }

@@ -12,7 +12,16 @@ import pytest
 
 PACKAGE = "airflow_provider_we360"
 COMPAT = "airflow.providers.common.compat.sdk"
-SANDBOX_MAY_KNOW = ("sandbox", "client", "client.report", "client.reports", "rows", "rows.schema", "errors", "types")
+SANDBOX_MAY_KNOW = (
+    "sandbox",
+    "client",
+    "client.report",
+    "client.reports",
+    "rows",
+    "rows.schema",
+    "errors",
+    "types",
+)
 """A room in this list stands for itself and, where it is a folder of plug-ins, for all in it."""
 
 
@@ -23,16 +32,22 @@ def graph() -> grimp.ImportGraph:
 
 def test_imports_point_down_as_the_contracts_say(root: Path) -> None:
     lint = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([lint, "--no-cache", "--no-logo"], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [lint, "--no-cache", "--no-logo"], cwd=root, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_sandbox_is_no_mirror_of_the_client_that_it_tests(graph: grimp.ImportGraph) -> None:
     own = [module for module in graph.modules if module.startswith(f"{PACKAGE}.sandbox")]
-    known = {imported for module in own for imported in graph.find_modules_directly_imported_by(module)}
+    known = {
+        imported for module in own for imported in graph.find_modules_directly_imported_by(module)
+    }
     allowed = {f"{PACKAGE}.{room}" for room in SANDBOX_MAY_KNOW} | {PACKAGE}
     strangers = {
-        module for module in known - allowed if not module.startswith((f"{PACKAGE}.sandbox.", f"{PACKAGE}.client.reports."))
+        module
+        for module in known - allowed
+        if not module.startswith((f"{PACKAGE}.sandbox.", f"{PACKAGE}.client.reports."))
     }
     assert strangers == set()
 
@@ -47,7 +62,9 @@ def test_no_two_modules_import_each_other_in_a_circle(graph: grimp.ImportGraph) 
     assert circles == set()
 
 
-def test_names_of_airflow_come_through_the_compatibility_layer_at_module_level(package: Path) -> None:
+def test_names_of_airflow_come_through_the_compatibility_layer_at_module_level(
+    package: Path,
+) -> None:
     """What 2.11 and 3.3 name differently is named once, there; a warehouse's own hook is imported where it is used."""
     elsewhere = {
         f"{file.relative_to(package)}:{line}: {module}"
@@ -79,8 +96,15 @@ def _module_level(body: list[ast.stmt]) -> list[ast.stmt]:
     found: list[ast.stmt] = []
     for node in body:
         found.append(node)
-        if isinstance(node, ast.If) and not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+        if isinstance(node, ast.If) and not (
+            isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        ):
             found += _module_level(node.body + node.orelse)
         if isinstance(node, ast.Try):
-            found += _module_level(node.body + node.orelse + node.finalbody + [s for h in node.handlers for s in h.body])
+            found += _module_level(
+                node.body
+                + node.orelse
+                + node.finalbody
+                + [s for h in node.handlers for s in h.body]
+            )
     return found

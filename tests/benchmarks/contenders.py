@@ -24,7 +24,16 @@ FOLDER = os.environ.get("BENCH_FOLDER", "")
 DUCKDB = f"{FOLDER}/bench.duckdb"
 
 
-def ours(target: str, url: str, days: int, table: str, *, write_mode: str, parallel: int, over_adbc: bool = True) -> None:
+def ours(
+    target: str,
+    url: str,
+    days: int,
+    table: str,
+    *,
+    write_mode: str,
+    parallel: int,
+    over_adbc: bool = True,
+) -> None:
     """The operator's own ``execute``."""
     last = FIRST_DAY + dt.timedelta(days=days - 1)
     shared: dict[str, Any] = {
@@ -34,7 +43,9 @@ def ours(target: str, url: str, days: int, table: str, *, write_mode: str, paral
         "max_parallel_requests": parallel,
     }
     if target == "parquet":
-        from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
+        from airflow_provider_we360.transfers.we360_to_object_storage import (
+            We360ToObjectStorageOperator,
+        )
 
         Path(FOLDER, table).mkdir(exist_ok=True)
         operator: Any = We360ToObjectStorageOperator(path=f"file://{FOLDER}/{table}", **shared)
@@ -44,16 +55,22 @@ def ours(target: str, url: str, days: int, table: str, *, write_mode: str, paral
 
         if not over_adbc:
             adbc.is_usable = lambda hook: False  # type: ignore[assignment]
-        operator = We360ToSqlOperator(sql_conn_id=target, table=table, write_mode=write_mode, **shared)
+        operator = We360ToSqlOperator(
+            sql_conn_id=target, table=table, write_mode=write_mode, **shared
+        )
     ti = SimpleNamespace(dag_id="bench", task_id="load", run_id=os.urandom(4).hex(), map_index=-1)
     operator.execute({"ti": ti, "dag_run": None, "outlet_events": {}})
 
 
-def reference(target: str, url: str, days: int, table: str, *, threads: int, keyed: bool = False) -> None:
+def reference(
+    target: str, url: str, days: int, table: str, *, threads: int, keyed: bool = False
+) -> None:
     """The hand-written pipeline."""
     from benchmarks import reference
 
-    place = {"postgres": os.environ.get("BENCH_POSTGRES", ""), "duckdb": DUCKDB, "parquet": FOLDER}[target]
+    place = {"postgres": os.environ.get("BENCH_POSTGRES", ""), "duckdb": DUCKDB, "parquet": FOLDER}[
+        target
+    ]
     reference.WRITERS[target](place, table, reference.stream(url, days, threads), keyed=keyed)
 
 
@@ -62,17 +79,29 @@ def peer(run: Callable[..., None], target: str, url: str, days: int, table: str)
     run(url, days, table, *place)
 
 
-DLT = {"postgres": peers.dlt_to_postgres, "duckdb": peers.dlt_to_duckdb, "parquet": peers.dlt_to_parquet}
-PANDAS = {"postgres": peers.pandas_to_sql, "duckdb": peers.pandas_to_duckdb, "parquet": peers.pandas_to_parquet}
+DLT = {
+    "postgres": peers.dlt_to_postgres,
+    "duckdb": peers.dlt_to_duckdb,
+    "parquet": peers.dlt_to_parquet,
+}
+PANDAS = {
+    "postgres": peers.pandas_to_sql,
+    "duckdb": peers.pandas_to_duckdb,
+    "parquet": peers.pandas_to_parquet,
+}
 
 
 def runs(target: str) -> dict[str, Callable[..., None]]:
     """What can be measured, by name."""
-    known: dict[str, Callable[..., None]] = {f"reference x{n}": partial(reference, threads=n) for n in (1, 4)}
+    known: dict[str, Callable[..., None]] = {
+        f"reference x{n}": partial(reference, threads=n) for n in (1, 4)
+    }
     known |= {f"reference, keyed x{n}": partial(reference, threads=n, keyed=True) for n in (1, 4)}
     for mode in ("append", "replace_window"):
         known |= {f"ours, {mode} x{n}": partial(ours, write_mode=mode, parallel=n) for n in (1, 4)}
-    known["ours, append without ADBC x4"] = partial(ours, write_mode="append", parallel=4, over_adbc=False)
+    known["ours, append without ADBC x4"] = partial(
+        ours, write_mode="append", parallel=4, over_adbc=False
+    )
     known["requests + CSV + COPY"] = partial(peer, peers.csv_and_copy)
     known["HttpHook + insert_rows"] = partial(peer, peers.insert_rows)
     known["dlt"] = partial(peer, DLT[target])
@@ -118,7 +147,10 @@ def main() -> None:
     urllib.request.urlopen(url).read()
     began, used = time.perf_counter(), time.process_time()
     run(days, TABLE)
-    measured: dict[str, Any] = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - used}
+    measured: dict[str, Any] = {
+        "seconds": time.perf_counter() - began,
+        "cpu": time.process_time() - used,
+    }
     measured["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     measured["requests"] = json.loads(urllib.request.urlopen(url).read())
     print(json.dumps({**measured, "landed": landed(target)}))

@@ -17,8 +17,20 @@ def row(line: Any) -> str:
     scene = line.scene
     goal = f" ({line.goal})" if line.goal else ""
     ratio = f"{line.ratio:.2f}{goal}" if line.ratio else "-"
-    cells = [f"{scene.rows:,}", scene.latency_ms, scene.target, line.name, f"{line.seconds:.2f}", f"{line.cpu:.2f}"]
-    cells += [f"{scene.rows / line.seconds:,.0f}", ratio, f"{line.peak_mb:.0f}", f"{line.requests:,}"]
+    cells = [
+        f"{scene.rows:,}",
+        scene.latency_ms,
+        scene.target,
+        line.name,
+        f"{line.seconds:.2f}",
+        f"{line.cpu:.2f}",
+    ]
+    cells += [
+        f"{scene.rows / line.seconds:,.0f}",
+        ratio,
+        f"{line.peak_mb:.0f}",
+        f"{line.requests:,}",
+    ]
     return f"| {' | '.join(map(str, cells))} |"
 
 
@@ -54,7 +66,11 @@ def draw(lines: list[Any]) -> None:
     for target, panel in zip(targets, panels[:, 0], strict=True):
         shown = [line for line in lines if line.scene.target == target][::-1]
         colours = [COLOURS.get(line.name.split()[0].strip(","), "#dd9955") for line in shown]
-        panel.barh([line.name for line in shown], [line.scene.rows / line.seconds for line in shown], color=colours)
+        panel.barh(
+            [line.name for line in shown],
+            [line.scene.rows / line.seconds for line in shown],
+            color=colours,
+        )
         panel.set_title(target, loc="left", fontsize=10)
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=8)

@@ -51,7 +51,9 @@ def _plain(value: Any) -> Any:
     return None if value == "-" else value
 
 
-CONVERTERS: tuple[Callable[[Any], Any], ...] = tuple(_seconds if name.endswith("_duration") else _plain for name in COLUMNS)
+CONVERTERS: tuple[Callable[[Any], Any], ...] = tuple(
+    _seconds if name.endswith("_duration") else _plain for name in COLUMNS
+)
 
 
 def _typed(rows: list[dict[str, Any]]) -> Iterator[list[Any]]:
@@ -79,7 +81,9 @@ def insert_rows(url: str, days: int, table: str) -> None:
     hook = PostgresHook("postgres")
     hook.run(f"CREATE TABLE {table} ({DEFINITION})")
     rows = (row for day in by_http_hook(url, days) for row in _typed(day))
-    hook.insert_rows(table, rows, target_fields=list(COLUMNS), commit_every=10_000, executemany=True)
+    hook.insert_rows(
+        table, rows, target_fields=list(COLUMNS), commit_every=10_000, executemany=True
+    )
 
 
 def _frame(url: str, days: int) -> Any:
@@ -123,14 +127,18 @@ def pandas_to_parquet(url: str, days: int, table: str, folder: str) -> None:
 DLT_TYPES = {"attendance_date": "date", "punch_in": "timestamp", "punch_out": "timestamp"}
 
 
-def dlt_load(url: str, days: int, table: str, destination: Any, dataset: str, folder: str, file_format: str) -> None:
+def dlt_load(
+    url: str, days: int, table: str, destination: Any, dataset: str, folder: str, file_format: str
+) -> None:
     """requests, a dlt resource of typed rows, the file format that dlt loads fastest; its defaults otherwise."""
     import os
 
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     import dlt
 
-    columns: Any = {name: {"data_type": kind, "timezone": False} for name, kind in DLT_TYPES.items()}
+    columns: Any = {
+        name: {"data_type": kind, "timezone": False} for name, kind in DLT_TYPES.items()
+    }
 
     @dlt.resource(name=table, write_disposition="append", columns=columns)
     def rows() -> Iterator[list[dict[str, Any]]]:
@@ -138,7 +146,9 @@ def dlt_load(url: str, days: int, table: str, destination: Any, dataset: str, fo
             yield [dict(zip(COLUMNS, row, strict=True)) for row in _typed(day)]
 
     working = f"{folder}/dlt_{table}"
-    pipeline = dlt.pipeline(f"bench_{table}", destination=destination, dataset_name=dataset, pipelines_dir=working)
+    pipeline = dlt.pipeline(
+        f"bench_{table}", destination=destination, dataset_name=dataset, pipelines_dir=working
+    )
     loaded: Any = pipeline.run(rows(), loader_file_format=file_format)  # type: ignore[arg-type]
     loaded.raise_on_failed_jobs()
 
@@ -151,18 +161,30 @@ def dlt_to_postgres(url: str, days: int, table: str) -> None:
 
     # dlt wants a host and a password; the socket that "?host=" names is the one that is used.
     address = os.environ["BENCH_POSTGRES"].replace("postgres:@/", "postgres:none@localhost/")
-    dlt_load(url, days, table, dlt.destinations.postgres(address), "public", os.environ["BENCH_FOLDER"], "csv")
+    dlt_load(
+        url,
+        days,
+        table,
+        dlt.destinations.postgres(address),
+        "public",
+        os.environ["BENCH_FOLDER"],
+        "csv",
+    )
 
 
 def dlt_to_duckdb(url: str, days: int, table: str, path: str) -> None:
     """Parquet, which DuckDB reads."""
     import dlt
 
-    dlt_load(url, days, table, dlt.destinations.duckdb(path), "main", path.rpartition("/")[0], "parquet")
+    dlt_load(
+        url, days, table, dlt.destinations.duckdb(path), "main", path.rpartition("/")[0], "parquet"
+    )
 
 
 def dlt_to_parquet(url: str, days: int, table: str, folder: str) -> None:
     """Parquet files."""
     import dlt
 
-    dlt_load(url, days, table, dlt.destinations.filesystem(f"file://{folder}"), table, folder, "parquet")
+    dlt_load(
+        url, days, table, dlt.destinations.filesystem(f"file://{folder}"), table, folder, "parquet"
+    )

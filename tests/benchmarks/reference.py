@@ -28,15 +28,26 @@ def arrow_type(name: str) -> pa.DataType:
         return pa.int64()
     if name.endswith("_percent"):
         return pa.float64()
-    return {"attendance_date": pa.date32(), "punch_in": pa.timestamp("us"), "punch_out": pa.timestamp("us")}.get(
-        name, pa.string()
-    )
+    return {
+        "attendance_date": pa.date32(),
+        "punch_in": pa.timestamp("us"),
+        "punch_out": pa.timestamp("us"),
+    }.get(name, pa.string())
 
 
 SCHEMA = pa.schema([(name, arrow_type(name)) for name in COLUMNS])
-SQL_TYPES = {"date32[day]": "date", "timestamp[us]": "timestamp", "int64": "bigint", "double": "double precision"}
-DEFINITION = ", ".join(f"{field.name} {SQL_TYPES.get(str(field.type), 'varchar')}" for field in SCHEMA)
-ROW = msgspec.defstruct("Row", [(name, float | str if name.endswith("_percent") else str) for name in COLUMNS], gc=False)
+SQL_TYPES = {
+    "date32[day]": "date",
+    "timestamp[us]": "timestamp",
+    "int64": "bigint",
+    "double": "double precision",
+}
+DEFINITION = ", ".join(
+    f"{field.name} {SQL_TYPES.get(str(field.type), 'varchar')}" for field in SCHEMA
+)
+ROW = msgspec.defstruct(
+    "Row", [(name, float | str if name.endswith("_percent") else str) for name in COLUMNS], gc=False
+)
 PAGE = msgspec.defstruct("Page", [("data", list[ROW])], gc=False)  # type: ignore[valid-type]
 
 
@@ -58,16 +69,24 @@ class Reader:
         self._seconds = seconds
 
     def day(self, number: int) -> pa.RecordBatch:
-        asked = json.dumps({"start_date": (FIRST_DAY + dt.timedelta(days=number)).isoformat(), "page": 1})
+        asked = json.dumps(
+            {"start_date": (FIRST_DAY + dt.timedelta(days=number)).isoformat(), "page": 1}
+        )
         self._connection.request("POST", "/report", asked, {"Content-Type": "application/json"})
         rows = self._decoder.decode(self._connection.getresponse().read()).data
         arrays = []
-        for field, values in zip(SCHEMA, zip(*map(msgspec.structs.astuple, rows), strict=True), strict=True):
+        for field, values in zip(
+            SCHEMA, zip(*map(msgspec.structs.astuple, rows), strict=True), strict=True
+        ):
             if field.type == pa.int64():
                 arrays.append(pa.array([self._seconds[value] for value in values], field.type))
                 continue
             wire = field.type if field.type == pa.float64() else pa.string()
-            arrays.append(pa.array([None if value == "-" else value for value in values], wire).cast(field.type))
+            arrays.append(
+                pa.array([None if value == "-" else value for value in values], wire).cast(
+                    field.type
+                )
+            )
         return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
@@ -169,4 +188,8 @@ def to_parquet(folder: str, table: str, rows: pa.RecordBatchReader, *, keyed: bo
             writer.write_batch(batch)
 
 
-WRITERS: dict[str, Callable[..., None]] = {"postgres": to_postgres, "duckdb": to_duckdb, "parquet": to_parquet}
+WRITERS: dict[str, Callable[..., None]] = {
+    "postgres": to_postgres,
+    "duckdb": to_duckdb,
+    "parquet": to_parquet,
+}

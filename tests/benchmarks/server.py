@@ -21,12 +21,19 @@ def clock_text(seconds: int) -> str:
     return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-def day_rows(day: dt.date, people: list[tuple[str, str, str]], dice: random.Random) -> list[dict[str, Any]]:
+def day_rows(
+    day: dt.date, people: list[tuple[str, str, str]], dice: random.Random
+) -> list[dict[str, Any]]:
     """One row a person; one in eight is away, and has nothing but a key."""
     rows = []
     for number, (identity, employee, group) in enumerate(people):
         row: dict[str, Any] = dict.fromkeys(COLUMNS, "-")
-        row |= {"attendance_date": day.isoformat(), "identity_id": identity, "employee_id": employee, "group_name": group}
+        row |= {
+            "attendance_date": day.isoformat(),
+            "identity_id": identity,
+            "employee_id": employee,
+            "group_name": group,
+        }
         if number % 8:
             online = dice.randint(14_000, 36_000)
             active = int(online * dice.uniform(0.4, 0.97))
@@ -59,12 +66,21 @@ def answers(days: int, employees: int) -> dict[str, bytes]:
     """The whole answer of each day, by its date."""
     dice = random.Random(360)
     groups = ("Engineering", "Support", "Sales", "Finance", "Human Resources", "Operations, East")
-    people = [(str(uuid.UUID(int=dice.getrandbits(128))), f"EMP{i:05d}", dice.choice(groups)) for i in range(employees)]
+    people = [
+        (str(uuid.UUID(int=dice.getrandbits(128))), f"EMP{i:05d}", dice.choice(groups))
+        for i in range(employees)
+    ]
     written = {}
     for number in range(days):
         day = FIRST_DAY + dt.timedelta(days=number)
         rows = day_rows(day, people, dice)
-        pages = {"page": 1, "limit": 0, "total_records": len(rows), "total_pages": 1, "has_next": False}
+        pages = {
+            "page": 1,
+            "limit": 0,
+            "total_records": len(rows),
+            "total_pages": 1,
+            "has_next": False,
+        }
         written[day.isoformat()] = json.dumps({"data": rows, "pagination": pages}).encode()
     return written
 
@@ -96,7 +112,9 @@ class Handler(BaseHTTPRequestHandler):
             Handler.requests += 1
             time.sleep(self.latency_s)
             asked = json.loads(body)
-            answer = self.by_day[asked["start_date"][:10]] if asked["page"] == 1 else self.page_after
+            answer = (
+                self.by_day[asked["start_date"][:10]] if asked["page"] == 1 else self.page_after
+            )
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
         self.wfile.write(head.encode() + answer)
 
@@ -111,7 +129,12 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0.0)
     arguments = parser.parse_args()
     Handler.by_day = answers(arguments.days, arguments.employees)
-    pages = {"page": 2, "limit": arguments.employees, "total_records": arguments.employees, "has_next": False}
+    pages = {
+        "page": 2,
+        "limit": arguments.employees,
+        "total_records": arguments.employees,
+        "has_next": False,
+    }
     Handler.page_after = json.dumps({"data": [], "pagination": pages}).encode()
     Handler.latency_s = arguments.latency_ms / 1000
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

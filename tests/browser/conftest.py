@@ -128,12 +128,27 @@ def picture(tmp_path: Path, sandbox: Sandbox, blind: Account) -> Callable[[str, 
     into = Path(os.environ.get("WE360_SCREENSHOTS") or tmp_path)
 
     def take(name: str, part: Locator) -> None:
-        shown = part.evaluate("part => part.innerText + [...part.querySelectorAll('input')].map(field => field.value)")
-        people = {value for person in sandbox.company.people for value in (person.identity_id, person.email) if value}
-        kept_back = {sandbox.config.login, sandbox.config.password, blind.login, blind.password, *people}
+        shown = part.evaluate(
+            "part => part.innerText + [...part.querySelectorAll('input')].map(field => field.value)"
+        )
+        people = {
+            value
+            for person in sandbox.company.people
+            for value in (person.identity_id, person.email)
+            if value
+        }
+        kept_back = {
+            sandbox.config.login,
+            sandbox.config.password,
+            blind.login,
+            blind.password,
+            *people,
+        }
         assert [secret for secret in kept_back if secret in shown] == []
         path = into / f"{name}.png"
-        part.screenshot(path=path, animations="disabled", style="[data-part=backdrop] { background: white }")
+        part.screenshot(
+            path=path, animations="disabled", style="[data-part=backdrop] { background: white }"
+        )
         assert path.stat().st_size < LARGEST_PICTURE_BYTES
 
     return take

@@ -85,7 +85,12 @@ class Form:
             required=label.rstrip().endswith("*"),
         )
 
-    def fill(self, standard: Mapping[str, str], extra: Mapping[str, str], elsewhere: Mapping[str, str | bool]) -> None:
+    def fill(
+        self,
+        standard: Mapping[str, str],
+        extra: Mapping[str, str],
+        elsewhere: Mapping[str, str | bool],
+    ) -> None:
         """Enter values: of standard fields by label, of the others by their names in Extra."""
         self.open(STANDARD)
         for label, value in standard.items():
@@ -124,16 +129,24 @@ class Pages:
 
     def edit_connection(self, conn_id: str) -> Form:
         self._page.goto(f"{self._url}/connections", timeout=60 * SECONDS)
-        self._page.get_by_role("row", name=conn_id).get_by_role("button", name="Edit Connection").click()
+        self._page.get_by_role("row", name=conn_id).get_by_role(
+            "button", name="Edit Connection"
+        ).click()
         return Form(self._page)
 
     def test_connection(self, conn_id: str) -> Verdict:
         """Press *Test Connection* in the list; what Airflow says to it."""
-        self._page.get_by_role("row", name=conn_id).get_by_role("button", name="Test Connection").click()
-        shown = self._page.get_by_role("status").filter(has_text=re.compile("Test Connection (Successful|Failed)"))
+        self._page.get_by_role("row", name=conn_id).get_by_role(
+            "button", name="Test Connection"
+        ).click()
+        shown = self._page.get_by_role("status").filter(
+            has_text=re.compile("Test Connection (Successful|Failed)")
+        )
         shown.wait_for(timeout=60 * SECONDS)
         shown.hover()  # what is pointed at stays
-        title, words = (shown.locator(f"[data-part={part}]").inner_text() for part in ("title", "description"))
+        title, words = (
+            shown.locator(f"[data-part={part}]").inner_text() for part in ("title", "description")
+        )
         return Verdict(title, words, shown)
 
     def open_trigger(self, dag_id: str) -> Locator:

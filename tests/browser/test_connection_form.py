@@ -30,7 +30,14 @@ def tested(form, pages, sandbox, we360, request) -> Callable[..., Verdict]:
     """Saves a Connection to the sandbox with these changes, by the form, and presses *Test Connection*."""
     conn_id = request.node.name.removeprefix("test_")
 
-    def run(*, login: str = "", password: str = "", host: str = "http://127.0.0.1", port: str | None = None, **extra: str):
+    def run(
+        *,
+        login: str = "",
+        password: str = "",
+        host: str = "http://127.0.0.1",
+        port: str | None = None,
+        **extra: str,
+    ):
         served = urlsplit(we360)
         standard = {
             "API URL": host,
@@ -60,16 +67,31 @@ def test_the_standard_fields_are_named_for_we360_and_show_what_to_enter(form, pi
     }
     form.name("we360_default")
     form.fill(
-        {"E-mail": "airflow@your-company.example", "Password": "not shown", "Port": "443"}, {"customer_id": "your-company"}, {}
+        {"E-mail": "airflow@your-company.example", "Password": "not shown", "Port": "443"},
+        {"customer_id": "your-company"},
+        {},
     )
     form.open(STANDARD)
     picture("connection-form", form.dialog)
 
 
-def test_the_fields_of_our_own_have_labels_and_help_and_the_one_that_is_needed_comes_first(form, picture):
+def test_the_fields_of_our_own_have_labels_and_help_and_the_one_that_is_needed_comes_first(
+    form, picture
+):
     account, network = form.fields(EXTRA), form.fields(ELSEWHERE)
-    assert [field.label for field in account] == ["Customer ID", "Time zone", "Token cache", "Time-out, seconds"]
-    assert [field.label for field in network] == ["Login server", "Realm", "CA bundle", "Proxy", "Allow http://"]
+    assert [field.label for field in account] == [
+        "Customer ID",
+        "Time zone",
+        "Token cache",
+        "Time-out, seconds",
+    ]
+    assert [field.label for field in network] == [
+        "Login server",
+        "Realm",
+        "CA bundle",
+        "Proxy",
+        "Allow http://",
+    ]
     assert [field.label for field in account + network if not field.help] == []
     assert [field.label for field in account + network if field.required] == ["Customer ID"]
     assert "under the profile icon" in account[0].help
@@ -91,7 +113,10 @@ def test_a_form_without_a_customer_id_cannot_be_saved_and_says_where_it_is_missi
 
 def test_no_field_offers_the_word_null(form):
     form.open(EXTRA).get_by_role("combobox", name="Token cache").click()
-    offered = [option.inner_text().partition(":")[0] for option in form.dialog.page.get_by_role("option").all()]
+    offered = [
+        option.inner_text().partition(":")[0]
+        for option in form.dialog.page.get_by_role("option").all()
+    ]
     assert offered == ["variable", "xcom", "memory"]
     assert "null" not in form.open(EXTRA).inner_text()
 
@@ -106,13 +131,32 @@ def test_what_was_entered_is_what_airflow_keeps(form, airflow):
     form.save()
     kept = airflow.ask("GET", "connections/kept")
     assert (kept["conn_type"], kept["login"], kept["port"]) == ("we360", "a@b.example", 443)
-    given = {name: value for name, value in json.loads(kept["extra"]).items() if value not in (None, False)}
-    assert given == {"customer_id": "acme", "timezone": "Asia/Dubai", "timeout_s": 30, "realm": "other-prod"}
+    given = {
+        name: value
+        for name, value in json.loads(kept["extra"]).items()
+        if value not in (None, False)
+    }
+    assert given == {
+        "customer_id": "acme",
+        "timezone": "Asia/Dubai",
+        "timeout_s": 30,
+        "realm": "other-prod",
+    }
 
 
 def test_an_edit_keeps_what_airflow_shows_as_stars(pages, airflow):
-    extra = {"customer_id": "acme", "timezone": "Asia/Tokyo", "token_cache": "memory", "proxy": "http://proxy.example:3128"}
-    connection = {"connection_id": "edited", "conn_type": "we360", "login": "a@b.example", "password": "not shown"}
+    extra = {
+        "customer_id": "acme",
+        "timezone": "Asia/Tokyo",
+        "token_cache": "memory",
+        "proxy": "http://proxy.example:3128",
+    }
+    connection = {
+        "connection_id": "edited",
+        "conn_type": "we360",
+        "login": "a@b.example",
+        "password": "not shown",
+    }
     airflow.ask("POST", "connections", connection | {"extra": json.dumps(extra)})
     form = pages.edit_connection("edited")
     form.fill({}, {"timezone": "Asia/Dubai"}, {})
@@ -120,7 +164,9 @@ def test_an_edit_keeps_what_airflow_shows_as_stars(pages, airflow):
     airflow.run("connections", "export", str(airflow.home / "exported.json"))
     kept = json.loads((airflow.home / "exported.json").read_text())["edited"]
     assert kept["password"] == "not shown"
-    assert {name: value for name, value in _dict(kept["extra"]).items() if value} == extra | {"timezone": "Asia/Dubai"}
+    assert {name: value for name, value in _dict(kept["extra"]).items() if value} == extra | {
+        "timezone": "Asia/Dubai"
+    }
 
 
 def _dict(extra: Any) -> dict[str, Any]:
@@ -132,7 +178,9 @@ def test_right(tested, pages, sandbox, picture):
     assert verdict.title == "Test Connection Successful"
     yesterday = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date() - dt.timedelta(days=1)
     if sandbox.company.rows(yesterday, yesterday, "detailed"):
-        assert verdict.words == "Logged in to acme-demo; the Dynamic Report has rows for this account."
+        assert (
+            verdict.words == "Logged in to acme-demo; the Dynamic Report has rows for this account."
+        )
     else:  # a day off for all
         assert verdict.words.startswith("Logged in to acme-demo, but the Dynamic Report of")
     assert sum(sandbox.ledger.live_sessions().values()) == 0
@@ -164,7 +212,9 @@ def test_wrong_customer_id(tested, picture):
 
 
 def test_host_that_nobody_knows_names_both_hosts_to_allow(tested, we360, picture):
-    verdict = tested(host="https://api.we360.invalid", port="443", auth_url="https://auth.we360.invalid")
+    verdict = tested(
+        host="https://api.we360.invalid", port="443", auth_url="https://auth.we360.invalid"
+    )
     assert verdict.title == "Test Connection Failed"
     assert verdict.words == (
         "https://api.we360.invalid: cannot connect; check the name, and that your firewall allows "
@@ -181,7 +231,9 @@ def test_port_that_nobody_serves_names_the_host_to_allow(tested, we360):
     assert f"your firewall allows 127.0.0.1:{port} and {urlsplit(we360).netloc}" in verdict.words
 
 
-def test_certificate_that_nobody_vouches_for_leads_to_the_field_ca_bundle(tested, tmp_path, picture):
+def test_certificate_that_nobody_vouches_for_leads_to_the_field_ca_bundle(
+    tested, tmp_path, picture
+):
     with https_server(tmp_path) as (url, _):
         verdict = tested(host="https://127.0.0.1", port=str(urlsplit(url).port))
     assert verdict.title == "Test Connection Failed"

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.browser
 DAY = dt.timedelta(days=1)
 
 
-def test_the_example_dag_is_triggered_turns_green_and_its_log_says_what_landed(pages, sandbox, we360, warehouse, picture):
+def test_the_example_dag_is_triggered_turns_green_and_its_log_says_what_landed(
+    pages, sandbox, we360, warehouse, picture
+):
     form = pages.add_connection()
     form.choose_type("We360")
     form.name("we360_default")
@@ -37,12 +39,16 @@ def test_the_example_dag_is_triggered_turns_green_and_its_log_says_what_landed(p
     log.get_by_text("Landed").wait_for()
     picture("task-log", pages.whole)
     # What was unpaused also runs once by its schedule, for other days: these are the triggered run's.
-    found = re.search(r"days (\S+) to (\S+) .*Landed (\d+) rows of (\d+) slice", log.inner_text(), re.DOTALL)
+    found = re.search(
+        r"days (\S+) to (\S+) .*Landed (\d+) rows of (\d+) slice", log.inner_text(), re.DOTALL
+    )
     assert found is not None
     days = [dt.date.fromisoformat(day) for day in found.groups()[:2]]
     assert days == [yesterday - 7 * DAY, yesterday]
     truth = sandbox.company.rows(*days, "detailed")
     assert found.groups()[2:] == (str(len(truth)), "8")
     with duckdb.connect(str(warehouse), read_only=True) as database:
-        landed = database.execute("SELECT count(*) FROM we360_days WHERE attendance_date BETWEEN ? AND ?", days).fetchone()
+        landed = database.execute(
+            "SELECT count(*) FROM we360_days WHERE attendance_date BETWEEN ? AND ?", days
+        ).fetchone()
     assert landed == (len(truth),)

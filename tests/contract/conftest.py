@@ -45,7 +45,9 @@ def require_clouds(*packages: str) -> None:
     """Skip where the clouds' clients are not installed; fail there if they are said to be."""
     if missing := [package for package in packages if not _is_installed(package)]:
         if os.environ.get("WE360_REQUIRE_CLOUDS"):
-            pytest.fail(f"{', '.join(missing)} not installed, and WE360_REQUIRE_CLOUDS is set: .ci/bootstrap clouds")
+            pytest.fail(
+                f"{', '.join(missing)} not installed, and WE360_REQUIRE_CLOUDS is set: .ci/bootstrap clouds"
+            )
         pytest.skip(f"{', '.join(missing)} not installed: make test-clouds")
 
 
@@ -67,10 +69,17 @@ def postgres_server() -> Iterator[str]:
 def mariadb_port() -> Iterator[int]:
     """Port of a MariaDB that lives as long as the session."""
     if not MARIADBD and "CI" not in os.environ:
-        pytest.skip("no mariadbd here: MySQL is not tried (Debian: apt-get install --no-install-recommends mariadb-server)")
+        pytest.skip(
+            "no mariadbd here: MySQL is not tried (Debian: apt-get install --no-install-recommends mariadb-server)"
+        )
     memory = Path("/dev/shm")
-    where = memory if os.access(memory, os.W_OK) else None  # a test's server need not survive a power cut
-    with tempfile.TemporaryDirectory(prefix="we360-my-", dir=where) as folder, mariadb_server(Path(folder)) as port:
+    where = (
+        memory if os.access(memory, os.W_OK) else None
+    )  # a test's server need not survive a power cut
+    with (
+        tempfile.TemporaryDirectory(prefix="we360-my-", dir=where) as folder,
+        mariadb_server(Path(folder)) as port,
+    ):
         yield port
 
 
@@ -86,7 +95,9 @@ def redshift_server(postgres_server: str) -> Iterator[int]:
 def redshift_s3() -> Iterator[str]:
     """An S3 of this machine, and the bucket in which loads are staged."""
     require_clouds("moto", "s3fs")
-    server = importlib.import_module("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = importlib.import_module("moto.server").ThreadedMotoServer(
+        ip_address="127.0.0.1", port=0, verbose=False
+    )
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
@@ -156,7 +167,10 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 CLOUDS = frozenset({"gcpbigquery", "redshift", "snowflake"})
 """Targets whose clients are in a venv of their own."""
-TARGETS = [pytest.param(name, marks=pytest.mark.clouds if name in CLOUDS else ()) for name in registry.names()]
+TARGETS = [
+    pytest.param(name, marks=pytest.mark.clouds if name in CLOUDS else ())
+    for name in registry.names()
+]
 
 
 @pytest.fixture(autouse=True)
@@ -166,7 +180,9 @@ def _watched_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adbc, "connect", lambda hook: watched_adbc(hook, connect))
 
 
-@pytest.fixture(params=[*TARGETS, "postgres over adbc", *(f"elsewhere, {kind}" for kind in ELSEWHERE)])
+@pytest.fixture(
+    params=[*TARGETS, "postgres over adbc", *(f"elsewhere, {kind}" for kind in ELSEWHERE)]
+)
 def engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
     """A database of each type of Connection that there is a warehouse for, and some behind hooks that are not known."""
     made = _engine(request, folder)
@@ -194,7 +210,9 @@ def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
     if name == "mysql":
         return MariaDB(request.getfixturevalue("mariadb_port"))
     if name == "redshift":
-        return Redshift(request.getfixturevalue("redshift_server"), request.getfixturevalue("redshift_s3"))
+        return Redshift(
+            request.getfixturevalue("redshift_server"), request.getfixturevalue("redshift_s3")
+        )
     if name == "gcpbigquery":
         return BigQueryEngine(request.getfixturevalue("bigquery")[1])
     raise AssertionError(f"warehouses/{name}.py has no database to be tried on: add one here")

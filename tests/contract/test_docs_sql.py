@@ -29,19 +29,26 @@ def erase() -> str:
     return statement
 
 
-def test_erasing_a_person_takes_that_persons_rows_and_no_other(engine: Engine, table: str, erase: str) -> None:
+def test_erasing_a_person_takes_that_persons_rows_and_no_other(
+    engine: Engine, table: str, erase: str
+) -> None:
     mine = [row(number, PERSON) for number in (1, 2)]
     engine.load(table, load(tenant="your-company"), rows(1, 3) + rows(2, 3) + mine)
     engine.load(table, load(tenant="another"), mine)
     engine.execute(erase.replace("hr.we360_days", table))
-    left = [(one["identity_id"], one["_we360_tenant"]) for one in engine.rows(table, COLUMNS[:2], extra=("_we360_tenant",))]
+    left = [
+        (one["identity_id"], one["_we360_tenant"])
+        for one in engine.rows(table, COLUMNS[:2], extra=("_we360_tenant",))
+    ]
     assert [tenant for person, tenant in left if person == PERSON] == ["another", "another"]
     assert len(left) == 8
 
 
 def test_dropping_a_personal_column_takes_it_out_of_all_rows(engine: Engine, table: str) -> None:
     (drop,) = [one for one in blocks("how-to/privacy.md") if one.startswith("ALTER")]
-    engine.load(table, load(columns=(*COLUMNS, Column("email"))), [row(1, "p0", email="x@acme.example")])
+    engine.load(
+        table, load(columns=(*COLUMNS, Column("email"))), [row(1, "p0", email="x@acme.example")]
+    )
     engine.execute(drop.replace("hr.we360_days", table))
     assert "email" not in engine.column_names(table)
     assert engine.load(table, load(), rows(1, 1)).rows == 1
@@ -88,11 +95,18 @@ def work(engine: Engine, table: str) -> list[dict[str, Any]]:
 
 def asked(engine: Engine, table: str, number: int) -> list[tuple[Any, ...]]:
     """What the page's query answers, its last columns as floats, teams without a name last."""
-    found = engine.execute(blocks("how-to/query-the-table.md")[number].replace("hr.we360_days", table).rstrip().rstrip(";"))
+    found = engine.execute(
+        blocks("how-to/query-the-table.md")[number]
+        .replace("hr.we360_days", table)
+        .rstrip()
+        .rstrip(";")
+    )
     return sorted((tuple(found_row) for found_row in found), key=lambda one: (one[0] is None, one))
 
 
-def test_hours_per_team_and_week_are_the_sum_of_the_seconds(engine: Engine, table: str, work: list[dict[str, Any]]) -> None:
+def test_hours_per_team_and_week_are_the_sum_of_the_seconds(
+    engine: Engine, table: str, work: list[dict[str, Any]]
+) -> None:
     seconds: dict[tuple[object, dt.date], list[int]] = defaultdict(lambda: [0, 0])
     for one in work:
         when = one["attendance_date"]
@@ -100,21 +114,35 @@ def test_hours_per_team_and_week_are_the_sum_of_the_seconds(engine: Engine, tabl
         seconds[one["group_name"], monday][0] += one["online_duration"] or 0
         seconds[one["group_name"], monday][1] += one["active_duration"] or 0
     answer = asked(engine, table, 0)
-    assert {(team, week): people for team, week, people, _, _ in answer} == dict.fromkeys(seconds, 3)
+    assert {(team, week): people for team, week, people, _, _ in answer} == dict.fromkeys(
+        seconds, 3
+    )
     for team, week, _, online, active in answer:
         expected = [total / 3600 for total in seconds[team, week]]
         assert [float(online), float(active)] == pytest.approx(expected, abs=0.051)
 
 
-def test_the_productive_share_is_of_sums(engine: Engine, table: str, work: list[dict[str, Any]]) -> None:
+def test_the_productive_share_is_of_sums(
+    engine: Engine, table: str, work: list[dict[str, Any]]
+) -> None:
     for team, percent in asked(engine, table, 1):
         of_team = [one for one in work if one["group_name"] == team and one["active_duration"]]
-        share = 100 * sum(one["productive_duration"] for one in of_team) / sum(one["active_duration"] for one in of_team)
+        share = (
+            100
+            * sum(one["productive_duration"] for one in of_team)
+            / sum(one["active_duration"] for one in of_team)
+        )
         assert float(percent) == pytest.approx(share, abs=0.051)
 
 
-def test_whoever_never_punched_out_is_found_once(engine: Engine, table: str, work: list[dict[str, Any]]) -> None:
-    expected = [(one["attendance_date"], "p4", one["punch_in"]) for one in work if one["punch_in"] and not one["punch_out"]]
+def test_whoever_never_punched_out_is_found_once(
+    engine: Engine, table: str, work: list[dict[str, Any]]
+) -> None:
+    expected = [
+        (one["attendance_date"], "p4", one["punch_in"])
+        for one in work
+        if one["punch_in"] and not one["punch_out"]
+    ]
     assert asked(engine, table, 2) == sorted(expected)
     assert expected[0][0] == day(1)
 
@@ -122,14 +150,23 @@ def test_whoever_never_punched_out_is_found_once(engine: Engine, table: str, wor
 def test_the_grants_for_mysql_are_all_that_a_load_needs(mariadb_port: int, table: str) -> None:
     (grants,) = blocks("how-to/mysql.md")
     user, maria = f"u_{uuid.uuid4().hex[:8]}", MariaDB(mariadb_port)
-    here = {"'airflow'@'%'": f"'{user}'@'127.0.0.1'", "hr.attendance": f"warehouse.{table}", "hr.*": "warehouse.*"}
+    here = {
+        "'airflow'@'%'": f"'{user}'@'127.0.0.1'",
+        "hr.attendance": f"warehouse.{table}",
+        "hr.*": "warehouse.*",
+    }
     for shown, name in here.items():
         assert shown in grants
         grants = grants.replace(shown, name)
-    maria.execute(f"CREATE USER '{user}'@'127.0.0.1'", *(line.partition(";")[0] for line in grants.splitlines()))
+    maria.execute(
+        f"CREATE USER '{user}'@'127.0.0.1'",
+        *(line.partition(";")[0] for line in grants.splitlines()),
+    )
     airflow = MariaDB(mariadb_port, login=user, password="")
     assert airflow.load(table, load(), rows(1, 1)).rows == 1
-    assert airflow.load(table, load(columns=(*COLUMNS, Column("late"))), rows(1, 1)).rows_removed == 1
+    assert (
+        airflow.load(table, load(columns=(*COLUMNS, Column("late"))), rows(1, 1)).rows_removed == 1
+    )
 
 
 @pytest.fixture
@@ -143,7 +180,11 @@ def no_temporary_tables_for_all(postgres_server: str) -> Iterator[None]:
 @pytest.mark.usefixtures("no_temporary_tables_for_all")
 def test_the_grants_for_postgresql_are_all_that_a_load_needs(postgres_server: str) -> None:
     made, theirs = blocks("how-to/postgres.md")
-    schema, role, admin = f"s_{uuid.uuid4().hex[:8]}", f"r_{uuid.uuid4().hex[:8]}", Postgres(postgres_server)
+    schema, role, admin = (
+        f"s_{uuid.uuid4().hex[:8]}",
+        f"r_{uuid.uuid4().hex[:8]}",
+        Postgres(postgres_server),
+    )
     here = {"TO airflow": f"TO {role}", "hr": schema, "DATABASE people": "DATABASE postgres"}
     for shown, name in here.items():
         assert shown in made
@@ -151,7 +192,12 @@ def test_the_grants_for_postgresql_are_all_that_a_load_needs(postgres_server: st
     admin.execute(f"CREATE ROLE {role} LOGIN", made)
     airflow = Postgres(postgres_server, login=role)
     assert airflow.load(f"{schema}.own", load(), rows(1, 1)).rows == 1
-    assert airflow.load(f"{schema}.own", load(columns=(*COLUMNS, Column("late"))), rows(1, 1)).rows_removed == 1
+    assert (
+        airflow.load(
+            f"{schema}.own", load(columns=(*COLUMNS, Column("late"))), rows(1, 1)
+        ).rows_removed
+        == 1
+    )
     admin.load(f"{schema}.we360_days", load(), rows(1, 1))
     admin.execute(f"REVOKE CREATE ON SCHEMA {schema} FROM {role}", theirs)
     assert airflow.load(f"{schema}.we360_days", load(), rows(1, 1)).rows_removed == 1

@@ -47,14 +47,26 @@ def told(number: int, count: int, outcome: str = "loaded") -> dict[str, Any]:
     return {"day": day(number), "row_count": count, "outcome": outcome}
 
 
-def test_every_day_of_a_load_has_its_row_an_empty_one_too(engine: Engine, table: str, log: str, logged: Logged) -> None:
+def test_every_day_of_a_load_has_its_row_an_empty_one_too(
+    engine: Engine, table: str, log: str, logged: Logged
+) -> None:
     engine.load(table, load(window=(day(1), day(3))), rows(1, 3) + rows(3, 2), log)
     assert logged() == [told(1, 3), told(2, 0), told(3, 2)]
 
 
-def test_a_row_says_who_what_when_and_where(engine: Engine, table: str, log: str, logged: Logged) -> None:
+def test_a_row_says_who_what_when_and_where(
+    engine: Engine, table: str, log: str, logged: Logged
+) -> None:
     engine.load(table, load(window=(day(1), day(1))), rows(1, 3), log)
-    names = ("_we360_tenant", "_we360_run_id", "_we360_loaded_at", "report", "mode", "target_table", "filters")
+    names = (
+        "_we360_tenant",
+        "_we360_run_id",
+        "_we360_loaded_at",
+        "report",
+        "mode",
+        "target_table",
+        "filters",
+    )
     assert logged(Column("last_day", Kind.DATE), extra=(*names, "provider_version")) == [
         {
             "last_day": day(1),
@@ -83,13 +95,17 @@ def test_another_try_of_a_run_replaces_its_rows_and_another_run_adds(
     assert logged() == [told(1, 4), told(1, 5), told(2, 0), told(2, 0)]
 
 
-def test_a_day_that_was_kept_is_told_apart(engine: Engine, table: str, log: str, logged: Logged) -> None:
+def test_a_day_that_was_kept_is_told_apart(
+    engine: Engine, table: str, log: str, logged: Logged
+) -> None:
     engine.load(table, load(window=(day(1), day(2)), run_id="one"), rows(1, 3) + rows(2, 3))
     engine.load(table, load(window=(day(1), day(3)), on_empty=OnEmpty.KEEP), rows(1, 3), log)
     assert logged() == [told(1, 3), told(2, 0, "kept"), told(3, 0)]
 
 
-def test_a_load_that_is_refused_leaves_no_trace(engine: Engine, table: str, log: str, logged: Logged) -> None:
+def test_a_load_that_is_refused_leaves_no_trace(
+    engine: Engine, table: str, log: str, logged: Logged
+) -> None:
     engine.load(table, load(run_id="one"), rows(1, 3), log)
     before = logged()
     with pytest.raises(EmptyDayRefused):
@@ -113,7 +129,9 @@ def test_rows_and_log_are_both_old_or_both_new_wherever_a_task_is_killed(
                 raise Killed
 
         try:
-            engine.sink(table, engine.hook_with(kill), log).load(load(window=(day(1), day(1))), [batch(rows(1, 5, note="new"))])
+            engine.sink(table, engine.hook_with(kill), log).load(
+                load(window=(day(1), day(1))), [batch(rows(1, 5, note="new"))]
+            )
         except Killed:
             assert (engine.rows(table), logged()) == before, statements[-1]
         else:
@@ -123,14 +141,27 @@ def test_rows_and_log_are_both_old_or_both_new_wherever_a_task_is_killed(
     assert {row["note"] for row in engine.rows(table)} == {"new"}
 
 
-def test_a_summary_has_one_row_for_its_window(engine: Engine, table: str, log: str, logged: Logged) -> None:
-    edges = (Column("day", Kind.DATE), Column("last_day", Kind.DATE), Column("row_count", Kind.BIGINT), Column("outcome"))
+def test_a_summary_has_one_row_for_its_window(
+    engine: Engine, table: str, log: str, logged: Logged
+) -> None:
+    edges = (
+        Column("day", Kind.DATE),
+        Column("last_day", Kind.DATE),
+        Column("row_count", Kind.BIGINT),
+        Column("outcome"),
+    )
     engine.load(table, summary(1, 7), [{"identity_id": f"p{number}"} for number in range(20)], log)
-    assert logged(*edges) == [{"day": day(1), "last_day": day(7), "row_count": 20, "outcome": "loaded"}]
+    assert logged(*edges) == [
+        {"day": day(1), "last_day": day(7), "row_count": 20, "outcome": "loaded"}
+    ]
     engine.load(table, summary(1, 7, on_empty=OnEmpty.KEEP), [], log)
-    assert logged(*edges) == [{"day": day(1), "last_day": day(7), "row_count": 0, "outcome": "kept"}]
+    assert logged(*edges) == [
+        {"day": day(1), "last_day": day(7), "row_count": 0, "outcome": "kept"}
+    ]
     engine.load(table, summary(8, 14), [], log)
-    assert logged(*edges) == [{"day": day(8), "last_day": day(14), "row_count": 0, "outcome": "loaded"}]
+    assert logged(*edges) == [
+        {"day": day(8), "last_day": day(14), "row_count": 0, "outcome": "loaded"}
+    ]
 
 
 def test_filters_are_told_by_name_and_told_apart_but_whom_they_name_is_not(
@@ -146,10 +177,14 @@ def test_filters_are_told_by_name_and_told_apart_but_whom_they_name_is_not(
         )
     found = [row["filters"] for row in logged(extra=("filters",))]
     assert len(set(found)) == 2
-    assert all(text.startswith("user_ids ") and "p1" not in text and "p2" not in text for text in found)
+    assert all(
+        text.startswith("user_ids ") and "p1" not in text and "p2" not in text for text in found
+    )
 
 
-def test_a_long_window_and_the_longest_name_of_a_run_fit(engine: Engine, table: str, log: str, logged: Logged) -> None:
+def test_a_long_window_and_the_longest_name_of_a_run_fit(
+    engine: Engine, table: str, log: str, logged: Logged
+) -> None:
     name = "|".join(["d" * 250, "r" * 250, "t" * 250, "1023"])
     wide = load(window=(day(1), day(1) + dt.timedelta(days=364)), run_id=name)
     for _ in range(2):
@@ -172,7 +207,9 @@ def test_loads_of_several_tables_at_once_make_one_log_and_never_stand_in_each_ot
                 barrier.wait()
 
             mine = load(window=(day(number), day(number)), run_id=f"run {number}")
-            return engine.sink(f"{table}_{number % 3}", log=log).load(mine, when_all_are_there()).rows
+            return (
+                engine.sink(f"{table}_{number % 3}", log=log).load(mine, when_all_are_there()).rows
+            )
 
         with ThreadPoolExecutor(6) as pool:
             assert list(pool.map(one, range(1, 7))) == [5] * 6
@@ -196,7 +233,11 @@ def test_a_log_of_an_earlier_version_gets_the_columns_that_it_lacks(
         ("{table}", {}, "load_log_table: .* is the table of the rows"),
         ("{TABLE}", {}, "load_log_table: .* is the table of the rows"),
         ("a.b.c.d", {}, "load_log_table: .* is no table name"),
-        ("{table}_log", {"create_table": False}, "load_log_table: .*_log does not exist and create_table is False"),
+        (
+            "{table}_log",
+            {"create_table": False},
+            "load_log_table: .*_log does not exist and create_table is False",
+        ),
     ],
 )
 def test_a_log_that_cannot_be_is_refused_by_its_arguments_name(
@@ -204,12 +245,18 @@ def test_a_log_that_cannot_be_is_refused_by_its_arguments_name(
 ) -> None:
     engine.load(table, load(), [])
     with pytest.raises(We360ConfigError, match=says):
-        engine.load(table, load(**changes), rows(1, 1), name.format(table=table, TABLE=table.upper()))
+        engine.load(
+            table, load(**changes), rows(1, 1), name.format(table=table, TABLE=table.upper())
+        )
     assert engine.rows(table) == []
 
 
-def test_a_log_that_refuses_takes_the_whole_load_back_and_is_named(engine: Engine, table: str, log: str) -> None:
-    engine.execute(f"CREATE TABLE {log} (load_id {engine.text}, day DATE, row_count BIGINT CHECK (row_count < 3))")
+def test_a_log_that_refuses_takes_the_whole_load_back_and_is_named(
+    engine: Engine, table: str, log: str
+) -> None:
+    engine.execute(
+        f"CREATE TABLE {log} (load_id {engine.text}, day DATE, row_count BIGINT CHECK (row_count < 3))"
+    )
     with pytest.raises(SinkError, match=f"^load_log_table: .*{log}"):
         engine.load(table, load(window=(day(1), day(1))), rows(1, 3), log)
     assert engine.rows(table) == []

@@ -41,17 +41,25 @@ def today() -> dt.date:
     return dt.datetime.now(INDIA).date()
 
 
-def test_days_never_loaded_are_missing_and_days_not_loaded_again_are_stale(engine: Engine, table: str, query: str) -> None:
+def test_days_never_loaded_are_missing_and_days_not_loaded_again_are_stale(
+    engine: Engine, table: str, query: str
+) -> None:
     now = dt.datetime.now(dt.UTC)
 
     def loaded(days_ago: int, at: dt.datetime, people: int = 1, **changes: object) -> None:
         of_day = today() - days_ago * DAY
-        content = [{"attendance_date": of_day, "identity_id": f"p{number}"} for number in range(people)]
-        one = load(window=(of_day, of_day), run_id=f"{days_ago} {at} {changes}", loaded_at=at, **changes)
+        content = [
+            {"attendance_date": of_day, "identity_id": f"p{number}"} for number in range(people)
+        ]
+        one = load(
+            window=(of_day, of_day), run_id=f"{days_ago} {at} {changes}", loaded_at=at, **changes
+        )
         engine.load(table, one, content, f"{table}_log")
 
     def noon_after(days_ago: int, later: int = 1) -> dt.datetime:
-        return dt.datetime.combine(today() + (later - days_ago) * DAY, dt.time(12), INDIA).astimezone(dt.UTC)
+        return dt.datetime.combine(
+            today() + (later - days_ago) * DAY, dt.time(12), INDIA
+        ).astimezone(dt.UTC)
 
     loaded(10, noon_after(10, 8))  # a week later, long ago: its last word
     loaded(9, noon_after(9, 8), people=0)  # an empty day is a day
@@ -68,17 +76,29 @@ def test_days_never_loaded_are_missing_and_days_not_loaded_again_are_stale(engin
     found = {str(day)[:10]: trouble for day, _, trouble in engine.execute(query)}
     assert found == {
         str(today() - ago * DAY): trouble
-        for ago, trouble in {8: "stale", 6: "stale", 4: "missing", 3: "missing", 1: "missing"}.items()
+        for ago, trouble in {
+            8: "stale",
+            6: "stale",
+            4: "missing",
+            3: "missing",
+            1: "missing",
+        }.items()
     }
 
 
 def test_a_day_that_was_only_kept_is_missing(engine: Engine, table: str, query: str) -> None:
     now = dt.datetime.now(dt.UTC)
     days = (today() - 10 * DAY, today() - DAY)
-    people = [{"attendance_date": days[0] + number * DAY, "identity_id": "p0"} for number in range(10)]
+    people = [
+        {"attendance_date": days[0] + number * DAY, "identity_id": "p0"} for number in range(10)
+    ]
     engine.load(table, load(window=days, loaded_at=now), people)
-    engine.load(table, load(window=days, loaded_at=now, on_empty=OnEmpty.KEEP), people[:-1], f"{table}_log")
-    assert [(str(day)[:10], trouble) for day, _, trouble in engine.execute(query)] == [(str(days[1]), "missing")]
+    engine.load(
+        table, load(window=days, loaded_at=now, on_empty=OnEmpty.KEEP), people[:-1], f"{table}_log"
+    )
+    assert [(str(day)[:10], trouble) for day, _, trouble in engine.execute(query)] == [
+        (str(days[1]), "missing")
+    ]
 
 
 def test_a_day_of_few_rows_is_measured_by_the_same_weekday(engine: Engine, table: str) -> None:
@@ -87,8 +107,20 @@ def test_a_day_of_few_rows_is_measured_by_the_same_weekday(engine: Engine, table
     for weeks_ago, people in ((3, 20), (2, 30), (1, 20), (0, 11)):
         for weekday, count in ((0, people), (6, 1)):
             of_day = dt.date(2026, 6, 1) + (weekday - 7 * weeks_ago) * DAY
-            content = [{"attendance_date": of_day, "identity_id": f"p{number}"} for number in range(count)]
-            engine.load(table, load(window=(of_day, of_day), run_id=str(of_day)), content, f"{table}_log")
-    text = (FOLDER / "few-rows.sql").read_text().rstrip().rstrip(";").replace("we360_load_log", f"{table}_log")
+            content = [
+                {"attendance_date": of_day, "identity_id": f"p{number}"} for number in range(count)
+            ]
+            engine.load(
+                table, load(window=(of_day, of_day), run_id=str(of_day)), content, f"{table}_log"
+            )
+    text = (
+        (FOLDER / "few-rows.sql")
+        .read_text()
+        .rstrip()
+        .rstrip(";")
+        .replace("we360_load_log", f"{table}_log")
+    )
     query = f"SELECT * FROM ({text.partition(chr(10))[2]}) AS found"
-    assert [(day, count, float(usual)) for day, count, usual in engine.execute(query)] == [(dt.date(2026, 6, 1), 11, 70 / 3)]
+    assert [(day, count, float(usual)) for day, count, usual in engine.execute(query)] == [
+        (dt.date(2026, 6, 1), 11, 70 / 3)
+    ]

@@ -63,7 +63,9 @@ def local(folder: Path) -> Store:
 
 def values(content: list[loads.Row], columns: Any = COLUMNS) -> list[loads.Row]:
     """Rows as the files shall hold them: every column, sorted."""
-    return sorted(({column.name: one.get(column.name) for column in columns} for one in content), key=repr)
+    return sorted(
+        ({column.name: one.get(column.name) for column in columns} for one in content), key=repr
+    )
 
 
 # Rows
@@ -73,9 +75,18 @@ def test_rows_arrive_as_they_are_and_carry_who_when_and_which_run(files: Store) 
     content = [row(1, name, **nasty) for name, nasty in NASTY.items()]
     result = files.load(load(), content)
     assert files.rows() == values(content)
-    assert (result.rows, result.rows_removed, result.days_kept, result.where) == (len(content), 0, (), files.path)
+    assert (result.rows, result.rows_removed, result.days_kept, result.where) == (
+        len(content),
+        0,
+        (),
+        files.path,
+    )
     ours = files.rows((), extra=("_we360_tenant", "_we360_run_id", "_we360_loaded_at"))
-    expected = {"_we360_tenant": loads.TENANT, "_we360_run_id": "dag|run|task|-1", "_we360_loaded_at": LOADED_AT}
+    expected = {
+        "_we360_tenant": loads.TENANT,
+        "_we360_run_id": "dag|run|task|-1",
+        "_we360_loaded_at": LOADED_AT,
+    }
     assert ours == [expected] * len(content)
     # What is held is counted right, whatever stands in a text.
     assert files.load(load(), content).rows_removed == len(content)
@@ -107,7 +118,10 @@ def test_a_load_without_rows_writes_nothing_and_succeeds(files: Store) -> None:
 
 def test_many_batches_and_empty_ones_between_are_one_load(files: Store) -> None:
     content = [one for number in range(1, 31, 2) for one in rows(number, 40, note="x" * 2000)]
-    stream = (batch([one for one in content if one["attendance_date"] == day(number)]) for number in range(1, 31))
+    stream = (
+        batch([one for one in content if one["attendance_date"] == day(number)])
+        for number in range(1, 31)
+    )
     assert files.sink().load(load(), stream).rows == 600
     assert files.rows() == values(content)
     assert len(files.files()) == 15
@@ -130,7 +144,10 @@ def test_a_load_writes_the_days_of_its_window_and_touches_no_other_file(files: S
     result = files.load(load(window=(day(2), day(3))), [row(2, "new"), row(3, "p0", count=9)])
     assert (result.rows, result.rows_removed) == (2, 4)
     changed = {name for name, content in files.files().items() if before[name] != content}
-    assert {name.partition("/")[0] for name in changed} == {"attendance_date=2026-04-02", "attendance_date=2026-04-03"}
+    assert {name.partition("/")[0] for name in changed} == {
+        "attendance_date=2026-04-02",
+        "attendance_date=2026-04-03",
+    }
     assert all(NAME.fullmatch(name) for name in changed)
 
 
@@ -160,7 +177,9 @@ def test_rows_from_outside_of_the_window_are_refused(store: Store) -> None:
     assert store.files() == {}
 
 
-@pytest.mark.parametrize("parts", [[rows(1, 1) + rows(2, 1)], [rows(1, 1), rows(1, 1)], [[{"identity_id": "p"}]]])
+@pytest.mark.parametrize(
+    "parts", [[rows(1, 1) + rows(2, 1)], [rows(1, 1), rows(1, 1)], [[{"identity_id": "p"}]]]
+)
 def test_batches_that_are_no_days_are_refused(local: Store, parts: list[list[loads.Row]]) -> None:
     with pytest.raises(SinkError, match="nothing was changed"):
         local.sink().load(load(), [batch(part) for part in parts])
@@ -183,16 +202,21 @@ def test_a_sum_is_one_file_and_its_rows_carry_the_windows_edges(files: Store) ->
 
 
 @pytest.mark.parametrize(
-    ("first", "last"), [(10, 15), (11, 15), (11, 25), (10, 20), (1, 10), (15, 25), (20, 30), (1, 30), (12, 18)]
+    ("first", "last"),
+    [(10, 15), (11, 15), (11, 25), (10, 20), (1, 10), (15, 25), (20, 30), (1, 30), (12, 18)],
 )
-def test_a_sum_that_shares_a_day_with_another_is_refused(files: Store, first: int, last: int) -> None:
+def test_a_sum_that_shares_a_day_with_another_is_refused(
+    files: Store, first: int, last: int
+) -> None:
     files.load(summary(11, 20), [row(1, "p0", seconds=5)])
     files.load(summary(26, 30), [row(1, "p0", seconds=6)])
     before = files.files()
     if (first, last) == (1, 10):
         assert files.load(summary(first, last), [row(1, "p0")]).rows == 1
         return
-    with pytest.raises(WindowOverlaps, match=r"window: .* shares days with 2026-04-(11|26) to 2026-04-(20|30)"):
+    with pytest.raises(
+        WindowOverlaps, match=r"window: .* shares days with 2026-04-(11|26) to 2026-04-(20|30)"
+    ):
         files.load(summary(first, last), [row(1, "p0", seconds=7)])
     assert files.files() == before
     assert files.load(summary(first, last, tenant="another"), [row(1, "p0")]).rows == 1
@@ -212,19 +236,28 @@ def test_a_sum_that_would_vanish_changes_nothing_and_fails(files: Store) -> None
 # Empty and shrunken days
 
 
-def test_an_empty_day_that_held_rows_changes_nothing_in_the_whole_window_and_fails(files: Store) -> None:
+def test_an_empty_day_that_held_rows_changes_nothing_in_the_whole_window_and_fails(
+    files: Store,
+) -> None:
     files.load(load(), rows(1, 3, note="old") + rows(2, 5, note="old\n"))
     before = files.files()
-    with pytest.raises(EmptyDayRefused, match=r"2026-04-02: the target holds 5 row\(s\), We360 sent 0.*role.*filters"):
+    with pytest.raises(
+        EmptyDayRefused,
+        match=r"2026-04-02: the target holds 5 row\(s\), We360 sent 0.*role.*filters",
+    ):
         files.load(load(), rows(1, 3, note="new"))
     assert files.files() == before
 
 
 def test_an_empty_day_is_kept_if_asked_and_the_others_are_loaded(files: Store) -> None:
     files.load(load(), rows(1, 3, note="old") + rows(2, 30, note="old") + rows(3, 1, note="old"))
-    result = files.load(load(on_empty=OnEmpty.KEEP), rows(1, 3, note="new") + rows(2, 14, note="new") + rows(4, 2))
+    result = files.load(
+        load(on_empty=OnEmpty.KEEP), rows(1, 3, note="new") + rows(2, 14, note="new") + rows(4, 2)
+    )
     assert (result.rows, result.rows_removed, result.days_kept) == (5, 3, (day(2), day(3)))
-    assert files.rows() == values(rows(1, 3, note="new") + rows(2, 30, note="old") + rows(3, 1, note="old") + rows(4, 2))
+    assert files.rows() == values(
+        rows(1, 3, note="new") + rows(2, 30, note="old") + rows(3, 1, note="old") + rows(4, 2)
+    )
 
 
 def test_an_empty_day_goes_if_asked_with_its_own_file_alone(files: Store) -> None:
@@ -236,9 +269,12 @@ def test_an_empty_day_goes_if_asked_with_its_own_file_alone(files: Store) -> Non
 
 
 @pytest.mark.parametrize(
-    ("held", "comes", "passes"), [(19, 1, True), (20, 10, True), (20, 9, False), (21, 10, False), (1, 0, False)]
+    ("held", "comes", "passes"),
+    [(19, 1, True), (20, 10, True), (20, 9, False), (21, 10, False), (1, 0, False)],
 )
-def test_a_day_of_twenty_rows_may_lose_half_of_them_and_not_one_more(files: Store, held: int, comes: int, passes: bool) -> None:
+def test_a_day_of_twenty_rows_may_lose_half_of_them_and_not_one_more(
+    files: Store, held: int, comes: int, passes: bool
+) -> None:
     files.load(load(), rows(1, held, note='"o\nl"d\n'))
     if passes:
         assert files.load(load(), rows(1, comes, note="new")).rows == comes
@@ -250,7 +286,9 @@ def test_a_day_of_twenty_rows_may_lose_half_of_them_and_not_one_more(files: Stor
 # Wholeness
 
 
-def test_a_file_that_is_not_whole_is_repaired_by_rows_and_never_removed_for_none(files: Store, caplog: Any) -> None:
+def test_a_file_that_is_not_whole_is_repaired_by_rows_and_never_removed_for_none(
+    files: Store, caplog: Any
+) -> None:
     files.load(load(), rows(1, 300, note='a "quoted" text'))
     (name,) = files.files()
     files.write(name, files.files()[name][:-7] if files.file_format == "parquet" else b'{"note": "')
@@ -309,15 +347,17 @@ class _Breaking(Storage):
 
 
 @pytest.mark.parametrize("survived", [0, 1, 2])
-def test_a_task_killed_between_two_files_leaves_each_day_old_or_new_and_a_rerun_repairs(files: Store, survived: int) -> None:
+def test_a_task_killed_between_two_files_leaves_each_day_old_or_new_and_a_rerun_repairs(
+    files: Store, survived: int
+) -> None:
     files.load(load(), rows(1, 1, note="old") + rows(2, 1, note="old") + rows(3, 1, note="old"))
     new = rows(1, 2, note="new") + rows(3, 2, note="new")
     wish = load(on_empty=OnEmpty.REPLACE)
     with pytest.raises(Killed):
         files.sink(_Breaking(files.storage, survived)).load(wish, loads.batches(new))
-    expected = [rows(1, 2, note="new"), [], rows(3, 2, note="new")][:survived] + [rows(n, 1, note="old") for n in (1, 2, 3)][
-        survived:
-    ]
+    expected = [rows(1, 2, note="new"), [], rows(3, 2, note="new")][:survived] + [
+        rows(n, 1, note="old") for n in (1, 2, 3)
+    ][survived:]
     assert files.rows() == values([one for of_day in expected for one in of_day])
     files.load(wish, new)
     assert files.rows() == values(new)
@@ -334,7 +374,9 @@ storage.put("a/b.csv", b"new and longer")
 """
 
 
-def test_a_task_killed_while_it_writes_leaves_the_old_file_and_the_next_sweeps_what_it_left(tmp_path: Path) -> None:
+def test_a_task_killed_while_it_writes_leaves_the_old_file_and_the_next_sweeps_what_it_left(
+    tmp_path: Path,
+) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path)], check=False)
     assert done.returncode == -9
     assert (tmp_path / "a/b.csv").read_bytes() == b"old"
@@ -343,7 +385,10 @@ def test_a_task_killed_while_it_writes_leaves_the_old_file_and_the_next_sweeps_w
     assert re.fullmatch(r"\.b\.csv\.[0-9a-f]{8}\.part", left[0])
     (tmp_path / "a/.b.csv.mine.part").touch()
     Store(str(tmp_path)).storage.put("a/b.csv", b"new")
-    assert sorted(place.name for place in (tmp_path / "a").iterdir()) == [".b.csv.mine.part", "b.csv"]
+    assert sorted(place.name for place in (tmp_path / "a").iterdir()) == [
+        ".b.csv.mine.part",
+        "b.csv",
+    ]
     assert (tmp_path / "a/b.csv").read_bytes() == b"new"
 
 
@@ -373,13 +418,19 @@ def test_two_loads_at_once_leave_the_whole_file_of_one(local: Store) -> None:
 def test_a_sweep_never_takes_away_what_another_is_about_to_write(local: Store) -> None:
     storage = local.storage
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: storage.put("a/b.csv", str(number % 10).encode() * 500), range(2000)))
+        list(
+            pool.map(
+                lambda number: storage.put("a/b.csv", str(number % 10).encode() * 500), range(2000)
+            )
+        )
     (content,) = local.files().values()
     assert len(content) == 500
     assert len(set(content)) == 1
 
 
-def test_nothing_stays_in_the_temporary_folder(local: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_stays_in_the_temporary_folder(
+    local: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def watched() -> Iterator[RowBatch]:
@@ -395,7 +446,8 @@ def test_nothing_stays_in_the_temporary_folder(local: Store, tmp_path: Path, mon
 
 def test_a_folder_that_cannot_be_made_is_named() -> None:
     with pytest.raises(
-        SinkError, match=r"path: cannot write attendance_date=2026-04-01.* in /proc/we360 .*Error: .*run the task"
+        SinkError,
+        match=r"path: cannot write attendance_date=2026-04-01.* in /proc/we360 .*Error: .*run the task",
     ):
         Store("/proc/we360").load(load(), rows(1, 1))
 
@@ -416,8 +468,12 @@ try:
 except SinkError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert re.match(r"path: cannot write attendance_date=.*File too large.*run the task again", done.stdout)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert re.match(
+        r"path: cannot write attendance_date=.*File too large.*run the task again", done.stdout
+    )
     assert local.files() == before
 
 
@@ -433,15 +489,27 @@ def test_parquet_says_what_its_columns_mean(local: Store) -> None:
     assert about["attendance_date"] == {b"description": b"The local business day"}
     assert about["count"] is None
     types = {field.name: str(field.type) for field in file.schema_arrow}
-    assert (types["attendance_date"], types["punch_in"], types["seconds"]) == ("date32[day]", "timestamp[us]", "int64")
+    assert (types["attendance_date"], types["punch_in"], types["seconds"]) == (
+        "date32[day]",
+        "timestamp[us]",
+        "int64",
+    )
     assert types["_we360_loaded_at"] == "timestamp[us, tz=UTC]"
-    assert file.schema_arrow.metadata == {b"we360.report": b"dynamic_report", b"we360.mode": b"detailed"}
+    assert file.schema_arrow.metadata == {
+        b"we360.report": b"dynamic_report",
+        b"we360.mode": b"detailed",
+    }
     assert file.metadata.row_group(0).column(0).compression == "ZSTD"
 
 
-def test_csv_tells_nothing_from_an_empty_text_and_escapes_nothing_for_spreadsheets(local: Store) -> None:
+def test_csv_tells_nothing_from_an_empty_text_and_escapes_nothing_for_spreadsheets(
+    local: Store,
+) -> None:
     local.file_format = FileFormat.CSV
-    local.load(load(columns=COLUMNS[:4]), [row(1, "p0"), row(1, "p1", note="", seconds=0), row(1, "p2", note='=A1&"x"')])
+    local.load(
+        load(columns=COLUMNS[:4]),
+        [row(1, "p0"), row(1, "p1", note="", seconds=0), row(1, "p2", note='=A1&"x"')],
+    )
     (content,) = local.files().values()
     ours = '"tenant-1","dag|run|task|-1",2026-05-01 03:04:05.678901Z'
     assert content.decode().splitlines() == [
@@ -463,7 +531,10 @@ def test_a_day_of_many_people_is_written_and_counted_whole(local: Store) -> None
 
 def test_jsonl_is_an_object_a_line_with_iso_dates(local: Store) -> None:
     local.file_format = FileFormat.JSONL
-    local.load(load(columns=(*COLUMNS[:3], COLUMNS[-1])), [row(1, "p0", note="न\n", punch_in=dt.datetime(2026, 4, 1, 9))])
+    local.load(
+        load(columns=(*COLUMNS[:3], COLUMNS[-1])),
+        [row(1, "p0", note="न\n", punch_in=dt.datetime(2026, 4, 1, 9))],
+    )
     (content,) = local.files().values()
     assert content.decode() == (
         '{"_we360_tenant":"tenant-1","_we360_run_id":"dag|run|task|-1","_we360_loaded_at":"2026-05-01T03:04:05.678901Z",'
@@ -476,21 +547,30 @@ def test_a_whole_folder_is_one_table_to_duckdb_and_to_arrow(local: Store) -> Non
 
     content = rows(1, 3) + rows(2, 2)
     local.load(load(), content)
-    query = f"SELECT attendance_date, count(*) FROM '{local.path}/*/*.parquet' GROUP BY 1 ORDER BY 1"
+    query = (
+        f"SELECT attendance_date, count(*) FROM '{local.path}/*/*.parquet' GROUP BY 1 ORDER BY 1"
+    )
     assert duckdb.sql(query).fetchall() == [(day(1), 3), (day(2), 2)]
     # The day is a column as well: folders must not be read as another of that name.
     assert pq.read_table(local.path, partitioning=None).num_rows == 5
 
 
-def test_a_column_that_came_later_is_null_in_earlier_files_to_who_reads_by_name(local: Store) -> None:
+def test_a_column_that_came_later_is_null_in_earlier_files_to_who_reads_by_name(
+    local: Store,
+) -> None:
     import duckdb
 
     one_day = {"window": (day(1), day(1))}
-    for file_format, reader in ((FileFormat.PARQUET, "read_parquet"), (FileFormat.JSONL, "read_json")):
+    for file_format, reader in (
+        (FileFormat.PARQUET, "read_parquet"),
+        (FileFormat.JSONL, "read_json"),
+    ):
         local.file_format = file_format
         local.load(load(columns=COLUMNS[:3], **one_day), rows(1, 1, note="early"))
         local.load(load(window=(day(2), day(2))), rows(2, 1, note="late", seconds=60))
-        places = f"'{local.path}/*/*.{file_format}', union_by_name = true, hive_partitioning = false"
+        places = (
+            f"'{local.path}/*/*.{file_format}', union_by_name = true, hive_partitioning = false"
+        )
         found = duckdb.sql(f"SELECT note, seconds FROM {reader}({places}) ORDER BY note").fetchall()
         assert found == [("early", None), ("late", 60)]
 
@@ -512,7 +592,9 @@ def test_sums_have_no_day_of_their_own(local: Store) -> None:
 
 
 @pytest.mark.parametrize("figures", [300, 9999])
-def test_a_full_temporary_folder_is_named_and_nothing_was_changed(local: Store, figures: int) -> None:
+def test_a_full_temporary_folder_is_named_and_nothing_was_changed(
+    local: Store, figures: int
+) -> None:
     script = f"""
 import resource, signal, sys
 sys.path.insert(0, "tests")
@@ -529,7 +611,9 @@ try:
 except SinkError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "no room for the rows in" in done.stdout
     assert "TMPDIR" in done.stdout

@@ -73,9 +73,13 @@ def test_the_connection_may_stand_in_the_url(cloud: Cloud) -> None:
     assert named.load(ONE_DAY, NEW).rows_removed == 4
 
 
-def test_a_bucket_that_does_not_exist_is_named_before_a_row_is_pulled_and_not_made(cloud: Cloud) -> None:
+def test_a_bucket_that_does_not_exist_is_named_before_a_row_is_pulled_and_not_made(
+    cloud: Cloud,
+) -> None:
     nowhere = Store(f"{cloud.scheme}://nowhere/days", conn_id=cloud.connection())
-    with pytest.raises(We360ConfigError, match=r"path: there is no bucket or container 'nowhere'.* create it") as caught:
+    with pytest.raises(
+        We360ConfigError, match=r"path: there is no bucket or container 'nowhere'.* create it"
+    ) as caught:
         nowhere.sink()
     require_no_secret(caught.value)
     assert "nowhere" not in [name.strip("/") for name in nowhere.place.fs.ls("")]
@@ -89,24 +93,50 @@ def test_an_object_in_the_folders_place_is_named(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", ["a b", "50%", "50%25", "year=2026", "a+b", "a&b", "naïve ß", "दिन", "(x)[y]{z}", "it's", "a,b", "*", "~x!$@"]
+    "odd",
+    [
+        "a b",
+        "50%",
+        "50%25",
+        "year=2026",
+        "a+b",
+        "a&b",
+        "naïve ß",
+        "दिन",
+        "(x)[y]{z}",
+        "it's",
+        "a,b",
+        "*",
+        "~x!$@",
+    ],
 )
-def test_a_folder_of_any_name_holds_what_was_loaded_and_nothing_beside(cloud: Cloud, odd: str) -> None:
+def test_a_folder_of_any_name_holds_what_was_loaded_and_nothing_beside(
+    cloud: Cloud, odd: str
+) -> None:
     store = cloud.store(f"odd/{odd}/days")
     for _ in range(2):
         result = store.load(ONE_DAY, NEW)
     assert result.rows_removed == 4
     assert store.rows() == expected(NEW)
     folder = f"{cloud.bucket}/odd/{odd}/days/"
-    assert [name[: len(folder)] for name in store.place.fs.find(f"{cloud.bucket}/odd/{odd}")] == [folder]
+    assert [name[: len(folder)] for name in store.place.fs.find(f"{cloud.bucket}/odd/{odd}")] == [
+        folder
+    ]
 
 
-@pytest.mark.parametrize("cloud", ["s3", "azure"], indirect=True)  # the emulator of GCS knows no pages
+@pytest.mark.parametrize(
+    "cloud", ["s3", "azure"], indirect=True
+)  # the emulator of GCS knows no pages
 def test_more_folders_than_a_page_of_a_listing_holds_are_all_seen(cloud: Cloud) -> None:
     store = cloud.store()
     store.load(summary(11, 20), [row(1, "p0")])
     fs, root = store.place.fs, store.place.path
-    fs.pipe({f"{root}/_we360_window_start={number:04}-12-31/other.parquet": b"x" for number in range(1, 1202)})
+    fs.pipe(
+        {
+            f"{root}/_we360_window_start={number:04}-12-31/other.parquet": b"x"
+            for number in range(1, 1202)
+        }
+    )
     fs.invalidate_cache()
     assert len(store.storage.folders()) == 1202
     with pytest.raises(WindowOverlaps, match="2026-04-11 to 2026-04-20"):
@@ -118,16 +148,22 @@ def test_the_connections_region_signs_the_requests(s3: Cloud) -> None:
     conn_id = s3.connection(proxy.endpoint, region_name="ap-south-1")
     s3.store(conn_id=conn_id).load(ONE_DAY, NEW)
     proxy.close()
-    scopes = {headers["Authorization"].split("/", 2)[2].partition(",")[0] for _, _, headers in proxy.seen}
+    scopes = {
+        headers["Authorization"].split("/", 2)[2].partition(",")[0] for _, _, headers in proxy.seen
+    }
     assert scopes == {"ap-south-1/s3/aws4_request"}
 
 
 # Rights
 
 
-def test_who_may_not_look_is_told_before_a_row_is_pulled(through: Store, store: Store, proxy: Proxy) -> None:
+def test_who_may_not_look_is_told_before_a_row_is_pulled(
+    through: Store, store: Store, proxy: Proxy
+) -> None:
     proxy.play("denied", uploads_only=False)
-    with pytest.raises(SinkError, match=rf"path: cannot look in {through.path} .*its Connection|the Connection") as caught:
+    with pytest.raises(
+        SinkError, match=rf"path: cannot look in {through.path} .*its Connection|the Connection"
+    ) as caught:
         through.sink()
     require_no_secret(caught.value)
     proxy.heal()
@@ -135,10 +171,13 @@ def test_who_may_not_look_is_told_before_a_row_is_pulled(through: Store, store: 
     assert store.rows() == expected(NEW)
 
 
-def test_who_may_not_write_leaves_the_old_file_and_the_next_run_repairs(through: Store, store: Store, proxy: Proxy) -> None:
+def test_who_may_not_write_leaves_the_old_file_and_the_next_run_repairs(
+    through: Store, store: Store, proxy: Proxy
+) -> None:
     proxy.play("denied")
     with pytest.raises(
-        SinkError, match=r"path: cannot write attendance_date=2026-04-01/we360-\w+\.parquet in .*run the"
+        SinkError,
+        match=r"path: cannot write attendance_date=2026-04-01/we360-\w+\.parquet in .*run the",
     ) as caught:
         through.load(ONE_DAY, NEW)
     require_no_secret(caught.value)
@@ -155,7 +194,9 @@ def test_who_may_not_write_leaves_the_old_file_and_the_next_run_repairs(through:
 def test_a_store_that_fails_for_a_while_is_asked_again(
     cloud: Cloud, through: Store, store: Store, proxy: Proxy, fault: Fault
 ) -> None:
-    proxy.play(fault, times=1 if cloud.scheme == "abfs" else 2)  # Azure's client waits 15 s before it asks again
+    proxy.play(
+        fault, times=1 if cloud.scheme == "abfs" else 2
+    )  # Azure's client waits 15 s before it asks again
     assert through.load(ONE_DAY, NEW).rows == 4
     assert store.rows() == expected(NEW)
 
@@ -166,7 +207,10 @@ def test_a_line_that_always_breaks_leaves_the_old_file_and_the_next_run_repairs(
     store = s3.store()
     store.load(ONE_DAY, OLD)
     proxy.play("cut")
-    through = Store(store.path, conn_id=s3.connection(proxy.endpoint, config_kwargs={"retries": {"max_attempts": 0}}))
+    through = Store(
+        store.path,
+        conn_id=s3.connection(proxy.endpoint, config_kwargs={"retries": {"max_attempts": 0}}),
+    )
     with pytest.raises(SinkError, match="path: cannot write attendance_date=2026-04-01") as caught:
         through.load(ONE_DAY, NEW)
     require_no_secret(caught.value)
@@ -197,7 +241,9 @@ def test_a_task_killed_in_the_middle_of_an_upload_leaves_the_old_file_and_the_ne
     before = store.files()
     conn_id = cloud.connection(proxy.endpoint)
     proxy.play("stalled")
-    with subprocess.Popen([sys.executable, "-c", LOAD, store.path, conn_id], stderr=subprocess.PIPE) as task:
+    with subprocess.Popen(
+        [sys.executable, "-c", LOAD, store.path, conn_id], stderr=subprocess.PIPE
+    ) as task:
         assert proxy.stalled.wait(60), task.stderr.read()[-2000:] if task.stderr else ""
         assert store.files() == before
         task.kill()
@@ -209,11 +255,17 @@ def test_a_task_killed_in_the_middle_of_an_upload_leaves_the_old_file_and_the_ne
     assert store.rows() == expected(NEW)
 
 
-def test_a_file_of_many_parts_counts_only_when_all_are_there(cloud: Cloud, proxy: Proxy, through: Store, store: Store) -> None:
+def test_a_file_of_many_parts_counts_only_when_all_are_there(
+    cloud: Cloud, proxy: Proxy, through: Store, store: Store
+) -> None:
     part = 2**20
     content = b"".join(bytes([number]) * part for number in range(101))
     through.storage.put("big/day.parquet", content)
-    uploads = [path for method, path, _ in proxy.seen if (method in ("PUT", "POST") and "big" in path) or "upload_id" in path]
+    uploads = [
+        path
+        for method, path, _ in proxy.seen
+        if (method in ("PUT", "POST") and "big" in path) or "upload_id" in path
+    ]
     assert len(uploads) > 2 or cloud.scheme == "gs", uploads
     assert store.files()["big/day.parquet"] == content
     if cloud.scheme != "s3":
@@ -229,23 +281,39 @@ def test_a_file_of_many_parts_counts_only_when_all_are_there(cloud: Cloud, proxy
 
 
 @pytest.mark.parametrize(
-    ("name", "client", "extra"), [("s3", "s3fs", "amazon"), ("gcs", "gcsfs", "google"), ("azure", "adlfs", "microsoft-azure")]
+    ("name", "client", "extra"),
+    [("s3", "s3fs", "amazon"), ("gcs", "gcsfs", "google"), ("azure", "adlfs", "microsoft-azure")],
 )
 def test_a_client_that_is_missing_is_named_with_the_extra_that_brings_it(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, name: str, client: str, extra: str
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    client: str,
+    extra: str,
 ) -> None:
     cloud: Cloud = request.getfixturevalue(name)
     monkeypatch.setitem(sys.modules, client, None)
-    with pytest.raises(We360ConfigError, match=rf'path: .*pip install "airflow-provider-we360\[{extra}\]"'):
+    with pytest.raises(
+        We360ConfigError, match=rf'path: .*pip install "airflow-provider-we360\[{extra}\]"'
+    ):
         cloud.store().sink()
 
 
 @pytest.mark.parametrize(
     ("scheme", "connection"),
     [
-        ("abfs", '{"conn_type": "wasb", "extra": {"connection_string": "nonsense not-for-the-log"}}'),
-        ("gs", '{"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": "{not-for-the-log"}}'),
-        ("gs", '{"conn_type": "google_cloud_platform", "extra": {"key_path": "/absent/not-for-the-log.json"}}'),
+        (
+            "abfs",
+            '{"conn_type": "wasb", "extra": {"connection_string": "nonsense not-for-the-log"}}',
+        ),
+        (
+            "gs",
+            '{"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": "{not-for-the-log"}}',
+        ),
+        (
+            "gs",
+            '{"conn_type": "google_cloud_platform", "extra": {"key_path": "/absent/not-for-the-log.json"}}',
+        ),
         ("s3", '{"conn_type": "aws", "extra": {"profile_name": "absent"}}'),
         (
             "s3",
@@ -255,13 +323,20 @@ def test_a_client_that_is_missing_is_named_with_the_extra_that_brings_it(
 )
 @pytest.mark.parametrize("in_url", [False, True])
 def test_a_connection_that_opens_nothing_is_named_and_nothing_of_it_told(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scheme: str, connection: str, in_url: bool
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    scheme: str,
+    connection: str,
+    in_url: bool,
 ) -> None:
     request.getfixturevalue({"gs": "gcs", "abfs": "azure"}.get(scheme, scheme))
     conn_id = f"wrong_{os.urandom(4).hex()}"
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection)
     path = f"{scheme}://{conn_id}@bucket/days" if in_url else f"{scheme}://bucket/days"
-    with pytest.raises((We360ConfigError, SinkError), match=r"^(object_storage_conn_id|path): .*Connection") as caught:
+    with pytest.raises(
+        (We360ConfigError, SinkError), match=r"^(object_storage_conn_id|path): .*Connection"
+    ) as caught:
         Store(path, conn_id=None if in_url else conn_id).sink()
     require_no_secret(caught.value)
     assert "pip install" not in str(caught.value)

@@ -21,14 +21,18 @@ def told(engine: Engine, table: str) -> Place:
 
 
 def count(engine: Engine, place: Place) -> int:
-    name = f"`{place.name}`" if engine.conn_type == "gcpbigquery" else place.name  # its project has a hyphen
+    name = (
+        f"`{place.name}`" if engine.conn_type == "gcpbigquery" else place.name
+    )  # its project has a hyphen
     ((found,),) = engine.execute(f"SELECT count(*) FROM {name}")
     return int(found)
 
 
 def test_the_database_has_the_rows_under_the_name_that_is_told(engine: Engine, table: str) -> None:
     place = told(engine, table)
-    assert "." in place.name or engine.conn_type == "elsewhere"  # there nothing is known but what the user wrote
+    assert (
+        "." in place.name or engine.conn_type == "elsewhere"
+    )  # there nothing is known but what the user wrote
     assert count(engine, place) == 3
     assert place.uri.endswith("/".join(["", *place.name.split(".")]))
 
@@ -47,11 +51,15 @@ def test_the_server_or_file_is_told_and_nobody_s_password(engine: Engine, table:
     scheme = {"gcpbigquery": "bigquery"}.get(engine.conn_type, engine.conn_type)
     assert place.namespace.partition(":")[0] == scheme
     assert not [
-        secret for name in ("login", "password") if (secret := engine.connection.get(name)) and f"{secret}@" in place.uri
+        secret
+        for name in ("login", "password")
+        if (secret := engine.connection.get(name)) and f"{secret}@" in place.uri
     ]
 
 
-def test_a_load_that_changes_nothing_still_tells_where_it_would_have_landed(engine: Engine, table: str) -> None:
+def test_a_load_that_changes_nothing_still_tells_where_it_would_have_landed(
+    engine: Engine, table: str
+) -> None:
     engine.load(table, load(), rows(1, 3))
     sink = engine.sink(table)
     with pytest.raises(EmptyDayRefused):

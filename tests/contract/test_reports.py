@@ -35,7 +35,9 @@ def test_its_defaults_are_known_and_tell_nothing_personal_but_the_key(report: Re
     for mode in report.modes.values():
         assert set(mode.key) <= set(mode.default_columns)
         known = [report.columns[name] for name in mode.default_columns]
-        assert [column.name for column in known if column.personal and column.name not in mode.key] == []
+        assert [
+            column.name for column in known if column.personal and column.name not in mode.key
+        ] == []
 
 
 def test_a_day_slice_carries_its_day_in_the_key(report: Report) -> None:
@@ -47,7 +49,11 @@ def test_a_day_slice_carries_its_day_in_the_key(report: Report) -> None:
 
 
 def test_what_is_of_unknown_form_is_text(report: Report) -> None:
-    assert [column.name for column in report.columns.values() if not column.confirmed and column.kind is not Kind.TEXT] == []
+    assert [
+        column.name
+        for column in report.columns.values()
+        if not column.confirmed and column.kind is not Kind.TEXT
+    ] == []
 
 
 def test_its_body_is_json_and_says_day_and_page(report: Report) -> None:
@@ -64,5 +70,7 @@ def test_a_filter_that_it_does_not_take_is_refused_by_name(report: Report) -> No
         if argument in report.filters:
             assert getattr(parse_extract(report.name, **asked), argument) == ("7d1e",)
             continue
-        with pytest.raises(We360ConfigError, match=f"{argument}: report '{report.name}' takes no such filter"):
+        with pytest.raises(
+            We360ConfigError, match=f"{argument}: report '{report.name}' takes no such filter"
+        ):
             parse_extract(report.name, **asked)

@@ -22,7 +22,9 @@ class Killed(BaseException):
 
 
 def a_load(mode: WriteMode) -> Load:
-    return {WriteMode.REPLACE_WINDOW: load(), WriteMode.MERGE: merge(), WriteMode.APPEND: append()}[mode]
+    return {WriteMode.REPLACE_WINDOW: load(), WriteMode.MERGE: merge(), WriteMode.APPEND: append()}[
+        mode
+    ]
 
 
 @pytest.mark.parametrize("end", [ValueError, Killed])
@@ -43,13 +45,17 @@ def test_an_extract_that_breaks_changes_nothing_and_says_so_in_its_own_words(
 
 
 @pytest.mark.parametrize("mode", list(WriteMode))
-def test_a_task_killed_before_any_statement_leaves_the_table_as_it_was(engine: Engine, table: str, mode: WriteMode) -> None:
+def test_a_task_killed_before_any_statement_leaves_the_table_as_it_was(
+    engine: Engine, table: str, mode: WriteMode
+) -> None:
     engine.load(table, a_load(mode), OLD)
     told: list[str] = []
     for survived in itertools.count():
         statements = itertools.count()
 
-        def kill(sql: str, survived: int = survived, statements: Iterator[int] = statements) -> None:
+        def kill(
+            sql: str, survived: int = survived, statements: Iterator[int] = statements
+        ) -> None:
             told.append(sql)
             if next(statements) == survived:
                 raise Killed
@@ -71,7 +77,9 @@ def test_a_killed_first_load_leaves_at_most_an_empty_table(engine: Engine, table
     for survived in itertools.count():
         statements = itertools.count()
 
-        def kill(sql: str, survived: int = survived, statements: Iterator[int] = statements) -> None:
+        def kill(
+            sql: str, survived: int = survived, statements: Iterator[int] = statements
+        ) -> None:
             if next(statements) == survived:
                 raise Killed
 
@@ -91,14 +99,20 @@ def test_rows_that_the_target_refuses_take_the_whole_load_back(engine: Engine, t
     )
     engine.load(table, load(), OLD)
     with pytest.raises(SinkError, match="constraint"):
-        engine.load(table, load(on_empty=OnEmpty.REPLACE), [*rows(1, 3, note="new"), row(2, "p0", note="bad")])
+        engine.load(
+            table,
+            load(on_empty=OnEmpty.REPLACE),
+            [*rows(1, 3, note="new"), row(2, "p0", note="bad")],
+        )
     assert engine.rows(table) == sorted(OLD_COMPLETE, key=repr)
 
 
 def test_a_load_leaves_no_staging_behind(engine: Engine, table: str) -> None:
     engine.load(table, load(window=(day(1), day(2))), OLD)
     name = engine.table_name
-    assert engine.execute(f"SELECT {name} FROM {engine.tables} WHERE {name} LIKE '%we360_stg%'") == []
+    assert (
+        engine.execute(f"SELECT {name} FROM {engine.tables} WHERE {name} LIKE '%we360_stg%'") == []
+    )
 
 
 OLD_COMPLETE = batch(OLD).rows

@@ -32,7 +32,9 @@ OLD = rows(1, 3, note="old") + rows(2, 3, note="old")
 NEW = rows(1, 4, note="new") + rows(2, 2, note="new")
 NOBODY = 65534
 
-as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk, or be somebody else")
+as_root = pytest.mark.skipif(
+    os.getuid() != 0, reason="only root can mount a small disk, or be somebody else"
+)
 
 
 def values(content: list[loads.Row]) -> list[loads.Row]:
@@ -151,8 +153,12 @@ def test_a_commit_whose_answer_is_lost_says_that_nobody_knows_and_the_next_run_i
     server: Engine, over_line: Engine, line: Line, table: str, mode: WriteMode, delivered: bool
 ) -> None:
     server.load(table, a_load(mode), OLD)
-    line.lose_at(b"COMMIT\0" if isinstance(server, Postgres) else b"\x03COMMIT", delivered=delivered)
-    with pytest.raises(SinkError, match=r"all of its rows .* or none.*Run the task again") as caught:
+    line.lose_at(
+        b"COMMIT\0" if isinstance(server, Postgres) else b"\x03COMMIT", delivered=delivered
+    )
+    with pytest.raises(
+        SinkError, match=r"all of its rows .* or none.*Run the task again"
+    ) as caught:
         over_line.load(table, a_load(mode), NEW)
     assert not caught.value.never_retry
     assert line.lost.is_set()
@@ -188,7 +194,9 @@ def test_a_server_that_is_restarted_under_a_load_holds_the_old_rows_and_the_next
             return
         pid = own_postgres.get_pid()
         os.kill(pid, signal.SIGQUIT)  # its way to stop at once, as after a power cut
-        while Path(f"/proc/{pid}").exists() or (Path(own_postgres.pgdata) / "postmaster.pid").exists():
+        while (
+            Path(f"/proc/{pid}").exists() or (Path(own_postgres.pgdata) / "postmaster.pid").exists()
+        ):
             time.sleep(0.02)
         own_postgres.ensure_postgres_running()
 
@@ -206,7 +214,11 @@ def small_disk() -> Iterator[Path]:
     """A disk of two mebibytes, where a database that runs as somebody else may come, too."""
     place = Path(tempfile.mkdtemp(prefix="we360-disk-"))
     place.chmod(0o755)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)],
+        capture_output=True,
+        check=False,
+    )
     if done.returncode:
         pytest.skip("no disk can be mounted here")
     yield place
@@ -221,7 +233,11 @@ def full(engine: Engine, table: str = "days") -> str:
     """What a load says that the disk has no room for; the old rows are there."""
     engine.load(table, a_load(), OLD)
     with pytest.raises(SinkError) as caught:
-        engine.load(table, a_load(), [{**one, "note": f"{one['note']}{number}"} for number, one in enumerate(LARGE)])
+        engine.load(
+            table,
+            a_load(),
+            [{**one, "note": f"{one['note']}{number}"} for number, one in enumerate(LARGE)],
+        )
     assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
     assert engine.rows(table) == values(OLD)
     require_repaired_by_the_next_run(engine, table)
@@ -230,24 +246,32 @@ def full(engine: Engine, table: str = "days") -> str:
 
 @as_root
 @pytest.mark.parametrize("kind", [DuckDB, SQLite])
-def test_a_disk_without_room_for_the_file_is_named(small_disk: Path, kind: Callable[[Path], Engine]) -> None:
+def test_a_disk_without_room_for_the_file_is_named(
+    small_disk: Path, kind: Callable[[Path], Engine]
+) -> None:
     assert re.search(r"refused the load .*disk.*room|disk is full", full(kind(small_disk)))
 
 
 @as_root
-def test_a_disk_without_room_for_the_spool_is_named(small_disk: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_for_the_spool_is_named(
+    small_disk: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
     assert "no room for the rows in" in full(DuckDB(folder))
 
 
 @as_root
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl", "csv"])
-def test_a_disk_without_room_for_a_days_file_keeps_the_old_one(small_disk: Path, file_format: str) -> None:
+def test_a_disk_without_room_for_a_days_file_keeps_the_old_one(
+    small_disk: Path, file_format: str
+) -> None:
     store = Store(str(small_disk / "days"), FileFormat(file_format))
     store.load(a_load(), OLD)
     before = store.files()
     text = [{**one, "note": os.urandom(1400).hex()} for one in LARGE[:2000]]
-    with pytest.raises(SinkError, match=r"path: cannot write attendance_date=2026-04-01.*No space left.*has room"):
+    with pytest.raises(
+        SinkError, match=r"path: cannot write attendance_date=2026-04-01.*No space left.*has room"
+    ):
         store.load(a_load(), text + rows(2, 2))
     assert store.files() == before
     store.load(a_load(), NEW)
@@ -255,7 +279,9 @@ def test_a_disk_without_room_for_a_days_file_keeps_the_old_one(small_disk: Path,
 
 
 @as_root
-def test_a_tablespace_without_room_is_named(postgres_server: str, small_disk: Path, table: str) -> None:
+def test_a_tablespace_without_room_is_named(
+    postgres_server: str, small_disk: Path, table: str
+) -> None:
     shutil.chown(small_disk, (Path(postgres_server) / "PG_VERSION").owner())
     pg = Postgres(postgres_server)
     with closing(pg.hook().get_conn()) as connection:
@@ -287,13 +313,18 @@ def as_nobody() -> Iterator[None]:
 
 @as_root
 @pytest.mark.parametrize("kind", [DuckDB, SQLite])
-def test_a_file_that_may_not_be_written_is_named_and_the_next_run_repairs(folder: Path, kind: Callable[[Path], Any]) -> None:
+def test_a_file_that_may_not_be_written_is_named_and_the_next_run_repairs(
+    folder: Path, kind: Callable[[Path], Any]
+) -> None:
     for place in (folder, folder.parent):
         place.chmod(0o755)
     engine = kind(folder)
     engine.load("days", a_load(), OLD)
     engine.path.chmod(0o644)
-    with as_nobody(), pytest.raises(SinkError, match=r"days .*(?:writable|may not be written|may write)"):
+    with (
+        as_nobody(),
+        pytest.raises(SinkError, match=r"days .*(?:writable|may not be written|may write)"),
+    ):
         engine.load("days", a_load(), NEW)
     assert engine.rows("days") == values(OLD)
     require_repaired_by_the_next_run(engine, "days")
@@ -306,7 +337,10 @@ def test_a_folder_that_may_not_be_written_is_named_and_the_next_run_repairs(fold
     store = Store(str(folder / "days"))
     store.load(a_load(), OLD)
     before = store.files()
-    with as_nobody(), pytest.raises(SinkError, match=r"path: cannot write .*Permission denied.*may write there"):
+    with (
+        as_nobody(),
+        pytest.raises(SinkError, match=r"path: cannot write .*Permission denied.*may write there"),
+    ):
         store.load(a_load(), NEW)
     assert store.files() == before
     store.load(a_load(), NEW)
@@ -329,7 +363,9 @@ def test_a_number_that_does_not_fit_is_refused_until_the_column_is_widened(
 ) -> None:
     """SQLite's numbers are of any size."""
     engine: Engine = DuckDB(folder) if name == "duckdb" else SERVERS[name](request)
-    engine.execute(f"CREATE TABLE {table} (attendance_date DATE, identity_id {engine.text}, seconds INTEGER)")
+    engine.execute(
+        f"CREATE TABLE {table} (attendance_date DATE, identity_id {engine.text}, seconds INTEGER)"
+    )
     engine.load(table, a_load(), OLD)
     with pytest.raises(SinkError, match=r"[Ww]iden the column") as caught:
         engine.load(table, a_load(), [*NEW, {**NEW[0], "identity_id": "much", "seconds": 2**40}])
@@ -362,10 +398,16 @@ engine.sink("days", engine.hook_with(end)).load(load(window=(day(1), day(2))), n
 
 @pytest.mark.parametrize("at", ['INSERT INTO "', "COMMIT"])
 @pytest.mark.parametrize("kind", [DuckDB, SQLite])
-def test_a_process_that_is_killed_leaves_the_file_as_it_was(folder: Path, kind: Callable[[Path], Any], at: str) -> None:
+def test_a_process_that_is_killed_leaves_the_file_as_it_was(
+    folder: Path, kind: Callable[[Path], Any], at: str
+) -> None:
     engine = kind(folder)
     engine.load("days", a_load(), OLD)
-    done = subprocess.run([sys.executable, "-c", KILLED, kind.__name__, str(folder), at], check=False, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, kind.__name__, str(folder), at],
+        check=False,
+        capture_output=True,
+    )
     assert done.returncode == -9, done.stderr[-2000:]
     assert engine.rows("days") == values(OLD)
     require_repaired_by_the_next_run(engine, "days")

@@ -41,7 +41,12 @@ def columns(server: BigQuery, table: str) -> dict[str, dict[str, str]]:
 
 
 def staging(server: BigQuery) -> list[str]:
-    return [key for (key,) in server._all("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '%stg%'", [])]
+    return [
+        key
+        for (key,) in server._all(
+            "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '%stg%'", []
+        )
+    ]
 
 
 # Table
@@ -54,21 +59,29 @@ def test_a_table_of_days_is_partitioned_by_day_and_clustered_by_tenant_and_perso
     made = about(server, table)
     assert made["timePartitioning"] == {"type": "DAY", "field": "attendance_date"}
     assert made["clustering"] == {"fields": ["_we360_tenant", "identity_id"]}
-    assert made["tableConstraints"] == {"primaryKey": {"columns": ["_we360_tenant", "attendance_date", "identity_id"]}}
+    assert made["tableConstraints"] == {
+        "primaryKey": {"columns": ["_we360_tenant", "attendance_date", "identity_id"]}
+    }
     assert "a row per person and day" in str(made["description"])
 
 
-def test_a_table_of_sums_has_no_partitions(server: BigQuery, big: BigQueryEngine, table: str) -> None:
+def test_a_table_of_sums_has_no_partitions(
+    server: BigQuery, big: BigQueryEngine, table: str
+) -> None:
     big.load(table, summary(), [])
     assert "timePartitioning" not in about(server, table)
 
 
-def test_an_appended_table_declares_no_key(server: BigQuery, big: BigQueryEngine, table: str) -> None:
+def test_an_appended_table_declares_no_key(
+    server: BigQuery, big: BigQueryEngine, table: str
+) -> None:
     big.load(table, append(), [])
     assert "tableConstraints" not in about(server, table)
 
 
-def test_columns_have_types_descriptions_and_required_keys(server: BigQuery, big: BigQueryEngine, table: str) -> None:
+def test_columns_have_types_descriptions_and_required_keys(
+    server: BigQuery, big: BigQueryEngine, table: str
+) -> None:
     big.load(table, load(columns=COLUMNS[:2]), [])
     big.load(table, load(), [])
     made = columns(server, table)
@@ -94,12 +107,16 @@ def test_columns_have_types_descriptions_and_required_keys(server: BigQuery, big
 
 
 @pytest.mark.parametrize("name", ["{}", f"{DATASET}.{{}}", f"{PROJECT}.{DATASET}.{{}}"])
-def test_a_table_is_named_by_one_two_or_three_parts(big: BigQueryEngine, table: str, name: str) -> None:
+def test_a_table_is_named_by_one_two_or_three_parts(
+    big: BigQueryEngine, table: str, name: str
+) -> None:
     assert big.load(name.format(table), load(), rows(1, 1)).rows == 1
     assert len(big.rows(table)) == 1
 
 
-def test_without_a_dataset_the_table_is_refused_before_any_row_is_pulled(big: BigQueryEngine) -> None:
+def test_without_a_dataset_the_table_is_refused_before_any_row_is_pulled(
+    big: BigQueryEngine,
+) -> None:
     big.connection["extra"] = json.dumps({"project": PROJECT})
     big.connect_by_environment()
     with pytest.raises(We360ConfigError, match=r"write dataset\.table"):
@@ -114,8 +131,12 @@ def test_a_dataset_that_is_missing_is_said(big: BigQueryEngine) -> None:
 def test_a_connection_for_all_of_google_goes_to_bigquery(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 
-    monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_ALL", json.dumps({"conn_type": "google_cloud_platform"}))
-    operator = We360ToSqlOperator(task_id="t", report="dynamic_report", sql_conn_id="google_all", table="hr.attendance")
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_GOOGLE_ALL", json.dumps({"conn_type": "google_cloud_platform"})
+    )
+    operator = We360ToSqlOperator(
+        task_id="t", report="dynamic_report", sql_conn_id="google_all", table="hr.attendance"
+    )
     hook = operator._sql_hook()
     assert (type(hook).__name__, hook.gcp_conn_id) == ("BigQueryHook", "google_all")
 
@@ -123,19 +144,31 @@ def test_a_connection_for_all_of_google_goes_to_bigquery(monkeypatch: pytest.Mon
 # Staging and session
 
 
-def test_the_staging_has_an_end_of_its_own_and_goes_with_the_load(server: BigQuery, big: BigQueryEngine, table: str) -> None:
+def test_the_staging_has_an_end_of_its_own_and_goes_with_the_load(
+    server: BigQuery, big: BigQueryEngine, table: str
+) -> None:
     seen: list[dict[str, object]] = []
-    hook = big.hook_with(lambda sql: seen.extend(about(server, one) for one in staging(server)) if sql == "LOAD" else None)
+    hook = big.hook_with(
+        lambda sql: (
+            seen.extend(about(server, one) for one in staging(server)) if sql == "LOAD" else None
+        )
+    )
     big.sink(table, hook).load(load(), [batch(rows(1, 2))])
     (one,) = seen
     ends = dt.datetime.fromtimestamp(int(str(one["expirationTime"])) / 1000, dt.UTC)
-    assert dt.timedelta(hours=5) < ends - dt.datetime.now(dt.UTC) <= dt.timedelta(hours=gcpbigquery.STAGING_HOURS)
+    assert (
+        dt.timedelta(hours=5)
+        < ends - dt.datetime.now(dt.UTC)
+        <= dt.timedelta(hours=gcpbigquery.STAGING_HOURS)
+    )
     assert re.fullmatch(r"_we360_stg_[0-9a-f]{12}", one["tableReference"]["tableId"])  # type: ignore[index]
     assert staging(server) == []
     assert server.sessions == {}
 
 
-def test_a_load_that_breaks_leaves_neither_staging_nor_session(server: BigQuery, big: BigQueryEngine, table: str) -> None:
+def test_a_load_that_breaks_leaves_neither_staging_nor_session(
+    server: BigQuery, big: BigQueryEngine, table: str
+) -> None:
     class Killed(BaseException):
         pass
 
@@ -157,7 +190,9 @@ def test_a_load_that_breaks_leaves_neither_staging_nor_session(server: BigQuery,
     assert survived > 8
 
 
-def test_rows_go_in_groups_so_that_memory_is_bounded(big: BigQueryEngine, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_go_in_groups_so_that_memory_is_bounded(
+    big: BigQueryEngine, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(gcpbigquery, "GROUP_BYTES", 2000)
     content = [batch(rows(number, 40, note="x" * 100), number=number) for number in range(1, 6)]
     assert big.sink(table).load(load(), content).rows == 200
@@ -175,7 +210,13 @@ def test_a_load_without_rows_loads_no_file(big: BigQueryEngine, table: str) -> N
 
 def impatient(big: BigQueryEngine, table: str, pauses: list[float], ends: float = 10.0) -> SqlSink:
     ticks = itertools.count()
-    return sink_for(big.hook(), table, conn_id=big.conn_id, sleep=pauses.append, clock=lambda: next(ticks) * 600 / ends)
+    return sink_for(
+        big.hook(),
+        table,
+        conn_id=big.conn_id,
+        sleep=pauses.append,
+        clock=lambda: next(ticks) * 600 / ends,
+    )
 
 
 STEPS = ["UPDATE", "SELECT `attendance_date`", "DELETE", "INSERT", "COMMIT"]
@@ -193,16 +234,23 @@ def test_a_transaction_that_is_taken_back_is_tried_again_whole(
     assert [one["note"] for one in big.rows(table)] == ["new"] * 3
 
 
-def test_the_first_statement_of_a_transaction_changes_the_row_of_the_lock(big: BigQueryEngine, table: str) -> None:
+def test_the_first_statement_of_a_transaction_changes_the_row_of_the_lock(
+    big: BigQueryEngine, table: str
+) -> None:
     told: list[str] = []
     for each in (load(), merge()):
         big.sink(table, big.hook_with(told.append)).load(each, [batch(rows(1, 1))])
     begun = [told[index + 1] for index, sql in enumerate(told) if sql == "BEGIN TRANSACTION"]
     assert len(begun) == 2
-    assert all(re.match(rf"UPDATE `{PROJECT}`\.`{DATASET}`\.`_we360_lock_{table}` SET held_at", sql) for sql in begun)
+    assert all(
+        re.match(rf"UPDATE `{PROJECT}`\.`{DATASET}`\.`_we360_lock_{table}` SET held_at", sql)
+        for sql in begun
+    )
 
 
-def test_who_loses_for_ten_minutes_gives_up_and_says_so(server: BigQuery, big: BigQueryEngine, table: str) -> None:
+def test_who_loses_for_ten_minutes_gives_up_and_says_so(
+    server: BigQuery, big: BigQueryEngine, table: str
+) -> None:
     big.load(table, load(), rows(1, 3, note="old"))
     holder = BigQueryEngine(big.url)
     barred: list[SinkBusy] = []
@@ -213,7 +261,9 @@ def test_who_loses_for_ten_minutes_gives_up_and_says_so(server: BigQuery, big: B
                 impatient(big, table, []).load(load(), [batch(rows(1, 3, note="second"))])
             barred.append(caught.value)
 
-    holder.sink(table, holder.hook_with(while_it_is_held)).load(load(), [batch(rows(1, 3, note="first"))])
+    holder.sink(table, holder.hook_with(while_it_is_held)).load(
+        load(), [batch(rows(1, 3, note="first"))]
+    )
     assert barred
     assert [one["note"] for one in big.rows(table)] == ["first"] * 3
 
@@ -224,11 +274,15 @@ def test_two_first_loads_of_one_window_never_double_a_row(big: BigQueryEngine, t
     told: list[str] = []
 
     def other_first(sql: str) -> None:
-        if told[-1:] == ["BEGIN TRANSACTION"] and not between:  # our snapshot is taken, and shows no row
+        if (
+            told[-1:] == ["BEGIN TRANSACTION"] and not between
+        ):  # our snapshot is taken, and shows no row
             between.append(big.load(table, load(), rows(1, 3, note="first")).rows)
         told.append(sql)
 
-    result = big.sink(table, big.hook_with(other_first)).load(load(), [batch(rows(1, 3, note="second"))])
+    result = big.sink(table, big.hook_with(other_first)).load(
+        load(), [batch(rows(1, 3, note="second"))]
+    )
     assert (between, result.rows, result.rows_removed) == ([3], 3, 3)
     assert [one["note"] for one in big.rows(table)] == ["second"] * 3
 
@@ -238,12 +292,47 @@ def test_two_first_loads_of_one_window_never_double_a_row(big: BigQueryEngine, t
 
 SECRET = "secret-person"
 ANSWERS = [
-    ("INSERT", 403, "accessDenied", "Access Denied: Table", We360ConfigError, r"bigquery\.jobUser .*bigquery\.dataEditor"),
+    (
+        "INSERT",
+        403,
+        "accessDenied",
+        "Access Denied: Table",
+        We360ConfigError,
+        r"bigquery\.jobUser .*bigquery\.dataEditor",
+    ),
     ("INSERT", 403, "quotaExceeded", "Quota exceeded", SinkBusy, "quota is used up .quotaExceeded"),
-    ("UPDATE", 403, "billingNotEnabled", "Billing has not been enabled for this project", We360ConfigError, "no billing"),
-    ("LOAD", 400, "invalid", f"Error while reading data: '{SECRET}'", SinkError, "BigQuery refused the load .*invalid"),
-    ("DELETE", 499, "stopped", "Job execution was cancelled", SinkError, "was cancelled; nothing was changed"),
-    ("INSERT", 400, "invalidQuery", f"Bad value '{SECRET}'", SinkError, "BigQuery refused the load .*invalidQuery"),
+    (
+        "UPDATE",
+        403,
+        "billingNotEnabled",
+        "Billing has not been enabled for this project",
+        We360ConfigError,
+        "no billing",
+    ),
+    (
+        "LOAD",
+        400,
+        "invalid",
+        f"Error while reading data: '{SECRET}'",
+        SinkError,
+        "BigQuery refused the load .*invalid",
+    ),
+    (
+        "DELETE",
+        499,
+        "stopped",
+        "Job execution was cancelled",
+        SinkError,
+        "was cancelled; nothing was changed",
+    ),
+    (
+        "INSERT",
+        400,
+        "invalidQuery",
+        f"Bad value '{SECRET}'",
+        SinkError,
+        "BigQuery refused the load .*invalidQuery",
+    ),
 ]
 
 
@@ -271,7 +360,9 @@ def test_what_bigquery_says_is_told_in_our_words_and_never_a_value(
 
 
 def test_a_required_column_without_a_value_is_named(big: BigQueryEngine, table: str) -> None:
-    big.execute(f"CREATE TABLE {table} (attendance_date DATE, identity_id STRING, note STRING NOT NULL)")
+    big.execute(
+        f"CREATE TABLE {table} (attendance_date DATE, identity_id STRING, note STRING NOT NULL)"
+    )
     with pytest.raises(SinkError, match="no value for column note"):
         big.load(table, load(columns=COLUMNS[:3]), rows(1, 1))
 
@@ -285,7 +376,9 @@ def test_a_server_that_is_not_there_is_said_without_a_trace(table: str) -> None:
     assert "connection to BigQuery was lost" in str(told)
 
 
-def test_the_text_of_a_literal_is_escaped_as_bigquery_reads_it(big: BigQueryEngine, table: str) -> None:
+def test_the_text_of_a_literal_is_escaped_as_bigquery_reads_it(
+    big: BigQueryEngine, table: str
+) -> None:
     warehouse = gcpbigquery.BigQueryWarehouse(big.sink(table)._target, load())
     text = "o'neill \\ \n x"
     assert big._answer(f"SELECT {warehouse.literal(text)} AS `x`").__iter__().__next__()[0] == text

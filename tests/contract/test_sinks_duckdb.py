@@ -33,30 +33,49 @@ def duck(tmp_path: Path) -> DuckDB:
 
 def held_for(path: Path, seconds: float) -> subprocess.Popen[str]:
     """Another process that has the file open."""
-    other = subprocess.Popen([sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE, text=True
+    )
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"
     return other
 
 
-@pytest.mark.parametrize("connection", [{}, {"host": ":memory:"}, {"host": "", "extra": json.dumps({"database": ":memory:"})}])
+@pytest.mark.parametrize(
+    "connection",
+    [{}, {"host": ":memory:"}, {"host": "", "extra": json.dumps({"database": ":memory:"})}],
+)
 def test_a_database_in_memory_is_refused_before_a_row_is_pulled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connection: dict[str, str]
 ) -> None:
     duck = DuckDB(tmp_path)
-    monkeypatch.setenv(f"AIRFLOW_CONN_{duck.conn_id.upper()}", json.dumps({"conn_type": "duckdb", **connection}))
-    with pytest.raises(We360ConfigError, match=f"sql_conn_id: DuckDB Connection '{duck.conn_id}' .* memory"):
+    monkeypatch.setenv(
+        f"AIRFLOW_CONN_{duck.conn_id.upper()}", json.dumps({"conn_type": "duckdb", **connection})
+    )
+    with pytest.raises(
+        We360ConfigError, match=f"sql_conn_id: DuckDB Connection '{duck.conn_id}' .* memory"
+    ):
         duck.sink("attendance")
 
 
 def test_the_default_connection_that_is_missing_is_memory_too() -> None:
     from airflow.providers.duckdb.hooks.duckdb import DuckDBHook
 
-    with pytest.raises(We360ConfigError, match="sql_conn_id: DuckDB Connection 'duckdb_default' is missing"):
-        sink_for(DuckDBHook(), "attendance", conn_id="duckdb_default", sleep=time.sleep, clock=time.monotonic)
+    with pytest.raises(
+        We360ConfigError, match="sql_conn_id: DuckDB Connection 'duckdb_default' is missing"
+    ):
+        sink_for(
+            DuckDBHook(),
+            "attendance",
+            conn_id="duckdb_default",
+            sleep=time.sleep,
+            clock=time.monotonic,
+        )
 
 
-def test_motherduck_is_refused_and_its_token_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_motherduck_is_refused_and_its_token_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     duck = DuckDB(tmp_path)
     connection = {"conn_type": "duckdb", "schema": "mine", "password": "secret-token"}
     monkeypatch.setenv(f"AIRFLOW_CONN_{duck.conn_id.upper()}", json.dumps(connection))
@@ -72,12 +91,20 @@ def test_a_read_only_connection_is_refused(tmp_path: Path) -> None:
 
 def test_the_file_is_free_while_we360_is_asked(duck: DuckDB) -> None:
     def looking_in_from_elsewhere() -> Iterator[RowBatch]:
-        look = [sys.executable, "-c", "import duckdb, sys; duckdb.connect(sys.argv[1])", str(duck.path)]
+        look = [
+            sys.executable,
+            "-c",
+            "import duckdb, sys; duckdb.connect(sys.argv[1])",
+            str(duck.path),
+        ]
         subprocess.run(look, check=True)
         yield batch(rows(1, 1))
 
     assert duck.sink("attendance").load(load(), looking_in_from_elsewhere()).rows == 1
-    subprocess.run([sys.executable, "-c", "import duckdb, sys; duckdb.connect(sys.argv[1])", str(duck.path)], check=True)
+    subprocess.run(
+        [sys.executable, "-c", "import duckdb, sys; duckdb.connect(sys.argv[1])", str(duck.path)],
+        check=True,
+    )
 
 
 def test_a_file_that_another_process_holds_is_waited_for(duck: DuckDB) -> None:
@@ -86,7 +113,9 @@ def test_a_file_that_another_process_holds_is_waited_for(duck: DuckDB) -> None:
     assert other.wait() == 0
 
 
-def test_a_file_that_stays_held_ends_the_wait(duck: DuckDB, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_stays_held_ends_the_wait(
+    duck: DuckDB, caplog: pytest.LogCaptureFixture
+) -> None:
     now = 0.0
 
     def sleep(seconds: float) -> None:
@@ -95,8 +124,13 @@ def test_a_file_that_stays_held_ends_the_wait(duck: DuckDB, caplog: pytest.LogCa
 
     other = held_for(duck.path, 60)
     try:
-        sink = sink_for(duck.hook(), "attendance", conn_id=duck.conn_id, sleep=sleep, clock=lambda: now)
-        with caplog.at_level("INFO"), pytest.raises(SinkBusy, match=r"warehouse\.duckdb was held by others for 600 s"):
+        sink = sink_for(
+            duck.hook(), "attendance", conn_id=duck.conn_id, sleep=sleep, clock=lambda: now
+        )
+        with (
+            caplog.at_level("INFO"),
+            pytest.raises(SinkBusy, match=r"warehouse\.duckdb was held by others for 600 s"),
+        ):
             sink.load(load(), [batch(rows(1, 2))])
     finally:
         other.kill()
@@ -106,7 +140,9 @@ def test_a_file_that_stays_held_ends_the_wait(duck: DuckDB, caplog: pytest.LogCa
 
 
 def test_a_schema_is_never_made_up(duck: DuckDB) -> None:
-    with pytest.raises(SinkError, match=r"schema of hr\.attendance does not exist .* CREATE SCHEMA"):
+    with pytest.raises(
+        SinkError, match=r"schema of hr\.attendance does not exist .* CREATE SCHEMA"
+    ):
         duck.load("hr.attendance", load(), rows(1, 1))
     duck.execute("CREATE SCHEMA hr")
     assert duck.load("hr.attendance", load(), rows(1, 1)).where == "hr.attendance"
@@ -124,7 +160,9 @@ def test_a_path_without_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_number_that_a_narrower_column_does_not_hold_is_not_told(duck: DuckDB) -> None:
-    duck.execute("CREATE TABLE attendance (attendance_date DATE, identity_id VARCHAR, seconds INTEGER)")
+    duck.execute(
+        "CREATE TABLE attendance (attendance_date DATE, identity_id VARCHAR, seconds INTEGER)"
+    )
     with pytest.raises(SinkError, match="widen the column") as caught:
         duck.load("attendance", load(), rows(1, 1, seconds=2**40))
     assert str(2**40) not in str(caught.value)
@@ -139,12 +177,17 @@ def test_table_and_columns_are_commented(duck: DuckDB) -> None:
         ("It's text",),
         ("Seconds",),
     ]
-    assert "dynamic_report" in duck.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'attendance'")[0][0]
+    assert (
+        "dynamic_report"
+        in duck.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'attendance'")[0][0]
+    )
 
 
 def test_instants_can_be_read_without_a_zone_database(duck: DuckDB) -> None:
     duck.load("attendance", load(), rows(1, 1))
-    assert duck.execute("SELECT data_type FROM duckdb_columns() WHERE column_name = '_we360_loaded_at'") == [("TIMESTAMP",)]
+    assert duck.execute(
+        "SELECT data_type FROM duckdb_columns() WHERE column_name = '_we360_loaded_at'"
+    ) == [("TIMESTAMP",)]
 
 
 def test_a_connection_of_this_process_on_the_same_file_sees_whole_loads_only(duck: DuckDB) -> None:

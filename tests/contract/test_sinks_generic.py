@@ -49,19 +49,31 @@ def stranger(request: pytest.FixtureRequest) -> Elsewhere:
         MariaDB(port).execute("CREATE DATABASE IF NOT EXISTS elsewhere CHARACTER SET utf8mb4")
         return ElsewhereMariaDB(port, "elsewhere")
     server = request.getfixturevalue("postgres_server")
-    return ElsewherePostgres(server, "psycopg2") if request.param == "psycopg2" else ElsewherePostgres(server, known=False)
+    return (
+        ElsewherePostgres(server, "psycopg2")
+        if request.param == "psycopg2"
+        else ElsewherePostgres(server, known=False)
+    )
 
 
-FEW = tuple(column for column in loads.COLUMNS if column.name != "count")  # the suite's own queries would have to quote it
+FEW = tuple(
+    column for column in loads.COLUMNS if column.name != "count"
+)  # the suite's own queries would have to quote it
 
 
 def found(stranger: Elsewhere, table: str) -> list[loads.Row]:
     answer = stranger.execute(f"SELECT {', '.join(c.name for c in FEW)} FROM {table}")
-    return sorted((dict(zip((c.name for c in FEW), values, strict=True)) for values in answer), key=repr)
+    return sorted(
+        (dict(zip((c.name for c in FEW), values, strict=True)) for values in answer), key=repr
+    )
 
 
 NASTY = 'a "b", %s ? :p1 {}\n\\.\nनम O\'H'
-CONTENT = [row(1, "a", note=NASTY, seconds=2**40, percent=0.1 + 0.2), row(1, "b", note=""), row(2, "c")]
+CONTENT = [
+    row(1, "a", note=NASTY, seconds=2**40, percent=0.1 + 0.2),
+    row(1, "b", note=""),
+    row(2, "c"),
+]
 
 
 def test_any_driver_loads_the_same(stranger: Elsewhere, table: str) -> None:
@@ -89,7 +101,9 @@ def test_a_task_killed_before_any_statement_of_any_driver_changes_nothing(
     for survived in itertools.count():
         statements = itertools.count()
 
-        def kill(sql: str, survived: int = survived, statements: Iterator[int] = statements) -> None:
+        def kill(
+            sql: str, survived: int = survived, statements: Iterator[int] = statements
+        ) -> None:
             if next(statements) == survived:
                 raise Killed
 
@@ -112,14 +126,20 @@ def test_no_transaction_is_open_while_we360_is_asked(pg: ElsewherePostgres, tabl
 
     def slow() -> Iterator[RowBatch]:
         for number in (1, 2):
-            states.extend(pg.execute("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"))
+            states.extend(
+                pg.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+                )
+            )
             yield batch(rows(number, 1))
 
     pg.sink(table).load(load(), slow())
     assert states == [(0,), (0,)]
 
 
-def test_two_loads_of_the_same_rows_at_once_never_double_them(pg: ElsewherePostgres, table: str) -> None:
+def test_two_loads_of_the_same_rows_at_once_never_double_them(
+    pg: ElsewherePostgres, table: str
+) -> None:
     pg.load(table, load(), [])
     barrier = Barrier(2, timeout=20)
 
@@ -156,12 +176,16 @@ def without_temporary_tables(postgres_server: str) -> ElsewherePostgres:
     connection.execute(f"CREATE ROLE {name} LOGIN")
     connection.execute(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC")
     connection.close()
-    ElsewherePostgres(postgres_server, database=name).execute(f"CREATE SCHEMA hr AUTHORIZATION {name}")
+    ElsewherePostgres(postgres_server, database=name).execute(
+        f"CREATE SCHEMA hr AUTHORIZATION {name}"
+    )
     return ElsewherePostgres(postgres_server, login=name, database=name)
 
 
 def staging_tables(engine: Elsewhere) -> list[str]:
-    answer = engine.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'hr'")
+    answer = engine.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'hr'"
+    )
     return sorted(name for (name,) in answer if "stg" in name)
 
 
@@ -186,7 +210,9 @@ def test_what_killed_loads_have_left_is_swept_by_the_next_and_what_is_young_is_n
     hour = int(LOADED_AT.timestamp() // 3600)
     old, young = (f"_we360_stg_{hour - age:06x}0a1b2c" for age in (STALE_HOURS + 1, STALE_HOURS))
     others = ["_we360_stg_mine", "my_we360_stg_0000010a1b2c"]
-    without_temporary_tables.execute(*(f"CREATE TABLE hr.{name} (x integer)" for name in (old, young, *others)))
+    without_temporary_tables.execute(
+        *(f"CREATE TABLE hr.{name} (x integer)" for name in (old, young, *others))
+    )
     without_temporary_tables.load("hr.attendance", load(), rows(1, 2))
     assert staging_tables(without_temporary_tables) == sorted([young, *others])
 
@@ -211,10 +237,19 @@ def lite(folder: Path, change: Callable[[sqlite3.Connection], Any]) -> Elsewhere
     return engine
 
 
-def test_a_database_that_takes_nothing_back_is_refused_before_anything_changes(folder: Path, table: str) -> None:
+def test_a_database_that_takes_nothing_back_is_refused_before_anything_changes(
+    folder: Path, table: str
+) -> None:
     ElsewhereSQLite(folder).load(table, load(), rows(1, 2, note="old"))
-    engine = lite(folder, lambda connection: _Changed(_committing(connection), rollback=lambda: None, commit=lambda: None))
-    with pytest.raises(We360ConfigError, match=r"sql_conn_id: the database behind .* takes nothing back"):
+    engine = lite(
+        folder,
+        lambda connection: _Changed(
+            _committing(connection), rollback=lambda: None, commit=lambda: None
+        ),
+    )
+    with pytest.raises(
+        We360ConfigError, match=r"sql_conn_id: the database behind .* takes nothing back"
+    ):
         engine.load(table, load(), rows(1, 2, note="new"))
     assert {one["note"] for one in ElsewhereSQLite(folder).rows(table)} == {"old"}
 
@@ -235,7 +270,9 @@ def test_a_driver_that_does_not_count_is_counted_for(folder: Path, table: str) -
     assert engine.load(table, merge(), rows(1, 1)).rows_removed == 1
 
 
-def test_a_driver_whose_parameters_have_names_gets_names(folder: Path, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_whose_parameters_have_names_gets_names(
+    folder: Path, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = types.ModuleType("a_driver_of_names")
     module.paramstyle = "named"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -262,7 +299,9 @@ def test_a_driver_whose_parameters_have_names_gets_names(folder: Path, table: st
     assert not any("?" in sql for sql in told)
 
 
-def test_a_driver_whose_parameters_have_numbers_gets_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_whose_parameters_have_numbers_gets_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     module = types.ModuleType("a_driver_of_numbers")
     module.paramstyle = "numeric"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -279,16 +318,26 @@ def test_a_column_quoted_in_capitals_is_reached(pg: ElsewherePostgres, table: st
     assert pg.execute(f'SELECT "Note" FROM {table}') == [("x",)]
 
 
-def test_keys_have_a_type_that_can_be_one_and_texts_have_room(pg: ElsewherePostgres, table: str) -> None:
+def test_keys_have_a_type_that_can_be_one_and_texts_have_room(
+    pg: ElsewherePostgres, table: str
+) -> None:
     pg.load(table, load(), [])
-    kinds = dict(pg.execute(f"SELECT column_name, data_type FROM information_schema.columns WHERE table_name = '{table}'"))
+    kinds = dict(
+        pg.execute(
+            f"SELECT column_name, data_type FROM information_schema.columns WHERE table_name = '{table}'"
+        )
+    )
     assert kinds["identity_id"] == kinds["_we360_tenant"] == "character varying"
     assert kinds["note"] == kinds["_we360_run_id"] == "text"
     assert kinds["punch_in"] == kinds["_we360_loaded_at"] == "timestamp without time zone"
 
 
-def test_a_time_with_zone_would_move_punches_and_is_refused(pg: ElsewherePostgres, table: str) -> None:
-    pg.execute(f"CREATE TABLE {table} (attendance_date date, identity_id text, punch_in timestamptz)")
+def test_a_time_with_zone_would_move_punches_and_is_refused(
+    pg: ElsewherePostgres, table: str
+) -> None:
+    pg.execute(
+        f"CREATE TABLE {table} (attendance_date date, identity_id text, punch_in timestamptz)"
+    )
     with pytest.raises(We360ConfigError, match=r"column 'punch_in' .*TIME ZONE"):
         pg.load(table, load(window=(day(1), day(1))), rows(1, 1))
 
@@ -298,12 +347,16 @@ def test_where_types_cannot_be_looked_at_the_database_judges_and_its_words_are_n
 ) -> None:
     unknown.execute(f"CREATE TABLE {table} (attendance_date date, identity_id text, note integer)")
     text_note = (*FEW[:2], Column("note", Kind.TEXT))
-    with pytest.raises(SinkError, match=r"at INSERT \(DatatypeMismatch\); nothing was changed") as caught:
+    with pytest.raises(
+        SinkError, match=r"at INSERT \(DatatypeMismatch\); nothing was changed"
+    ) as caught:
         unknown.load(table, load(columns=text_note), rows(1, 1, note="secret words"))
     assert "secret" not in str(caught.value)
 
 
-def test_words_of_a_trigger_are_not_told(postgres_server: str, pg: ElsewherePostgres, table: str) -> None:
+def test_words_of_a_trigger_are_not_told(
+    postgres_server: str, pg: ElsewherePostgres, table: str
+) -> None:
     pg.load(table, load(), [])
     Postgres(postgres_server).execute(
         f"CREATE FUNCTION {table}_f() RETURNS trigger LANGUAGE plpgsql AS"
@@ -317,14 +370,18 @@ def test_words_of_a_trigger_are_not_told(postgres_server: str, pg: ElsewherePost
 
 
 def test_a_server_that_cannot_be_reached_is_named(postgres_server: str, table: str) -> None:
-    with pytest.raises(SinkError, match=r"sql_conn_id: no connection through 'elsewhere_\w+' \(OperationalError\)"):
+    with pytest.raises(
+        SinkError, match=r"sql_conn_id: no connection through 'elsewhere_\w+' \(OperationalError\)"
+    ):
         ElsewherePostgres(f"{postgres_server}/absent").load(table, load(), rows(1, 1))
 
 
 def test_a_table_that_may_not_be_made_fails_at_once_and_names_the_step(
     without_temporary_tables: ElsewherePostgres, table: str
 ) -> None:
-    with pytest.raises(SinkError, match=r"at CREATE \(InsufficientPrivilege\); nothing was changed"):
+    with pytest.raises(
+        SinkError, match=r"at CREATE \(InsufficientPrivilege\); nothing was changed"
+    ):
         without_temporary_tables.load(f"pg_catalog.{table}", load(), rows(1, 1))
 
 

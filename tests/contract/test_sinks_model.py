@@ -15,7 +15,9 @@ from airflow_provider_we360.sinks.base import Load, OnEmpty, WriteMode
 from support.engines import Engine
 from support.loads import COLUMNS, batch, day, load, row
 
-FEW = tuple(column for column in COLUMNS if column.name in ("attendance_date", "identity_id", "count"))
+FEW = tuple(
+    column for column in COLUMNS if column.name in ("attendance_date", "identity_id", "count")
+)
 PEOPLE = ("p0", "p1", "p2")
 
 
@@ -40,14 +42,18 @@ class Model:
             raise SinkError
         self.held = left
 
-    def replaced(self, load: Load, coming: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def replaced(
+        self, load: Load, coming: list[dict[str, Any]]
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         first, last = load.window
 
         def in_scope(one: dict[str, Any]) -> bool:
             mine = one["tenant"] == load.tenant and first <= one["attendance_date"] <= last
             return mine and (not load.user_ids or one["identity_id"] in load.user_ids)
 
-        emptied = {one["attendance_date"] for one in self.held if in_scope(one)} - {one["attendance_date"] for one in coming}
+        emptied = {one["attendance_date"] for one in self.held if in_scope(one)} - {
+            one["attendance_date"] for one in coming
+        }
         if emptied and load.on_empty is OnEmpty.FAIL:
             raise EmptyDayRefused
         kept = emptied if load.on_empty is OnEmpty.KEEP else set()
@@ -66,7 +72,12 @@ def steps(draw: st.DrawFn) -> tuple[Load, list[dict[str, Any]]]:
     mode = draw(st.sampled_from(WriteMode))
     people = draw(st.sets(st.sampled_from(PEOPLE), min_size=1)) if draw(st.booleans()) else set()
     filtered = people if mode is WriteMode.REPLACE_WINDOW else set()
-    keys = draw(st.sets(st.tuples(st.integers(first, last), st.sampled_from(sorted(filtered) or PEOPLE)), max_size=5))
+    keys = draw(
+        st.sets(
+            st.tuples(st.integers(first, last), st.sampled_from(sorted(filtered) or PEOPLE)),
+            max_size=5,
+        )
+    )
     asked = load(
         columns=FEW,
         window=(day(first), day(last)),
@@ -76,10 +87,14 @@ def steps(draw: st.DrawFn) -> tuple[Load, list[dict[str, Any]]]:
         user_ids=tuple(sorted(filtered)),
         on_empty=draw(st.sampled_from(OnEmpty)),
     )
-    return asked, [row(number, person, count=draw(st.integers(0, 9))) for number, person in sorted(keys)]
+    return asked, [
+        row(number, person, count=draw(st.integers(0, 9))) for number, person in sorted(keys)
+    ]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(unique=st.booleans(), sequence=st.lists(steps(), min_size=1, max_size=6))
 def test_any_sequence_of_loads_equals_the_model(
     engine: Engine, unique: bool, sequence: list[tuple[Load, list[dict[str, Any]]]]
@@ -90,11 +105,21 @@ def test_any_sequence_of_loads_equals_the_model(
     engine.sink(table).load(made, [batch([], FEW)])
     for asked, content in sequence:
         expected = _outcome(lambda asked=asked, content=content: model.take(asked, content))
-        actual = _outcome(lambda asked=asked, content=content: engine.sink(table).load(asked, [batch(content, FEW)]))
+        actual = _outcome(
+            lambda asked=asked, content=content: engine.sink(table).load(
+                asked, [batch(content, FEW)]
+            )
+        )
         assert expected == actual
         assert _comparable(model) == sorted(
             (
-                (one["_we360_tenant"], one["attendance_date"], one["identity_id"], one["count"], one["_we360_run_id"])
+                (
+                    one["_we360_tenant"],
+                    one["attendance_date"],
+                    one["identity_id"],
+                    one["count"],
+                    one["_we360_run_id"],
+                )
                 for one in engine.rows(table, FEW, extra=("_we360_tenant", "_we360_run_id"))
             ),
         )
@@ -109,7 +134,10 @@ def _outcome(act: Any) -> type[BaseException] | None:
 
 
 def _comparable(model: Model) -> list[tuple[Any, ...]]:
-    return sorted((one["tenant"], one["attendance_date"], one["identity_id"], one["count"], one["run"]) for one in model.held)
+    return sorted(
+        (one["tenant"], one["attendance_date"], one["identity_id"], one["count"], one["run"])
+        for one in model.held
+    )
 
 
 def test_the_model_itself_can_refuse() -> None:

@@ -30,8 +30,13 @@ WAYS: dict[str, dict[str, Any]] = {
     "connector": {"client": "mysql-connector-python"},
     "connector, files": {"client": "mysql-connector-python", "extra": SENDS_FILES},
 }
-needs_mysqlclient = pytest.mark.skipif(not HAS_MYSQLCLIENT, reason="no mysqlclient here (needs a compiler and libmariadb-dev)")
-EVERY_WAY = [pytest.param(way, marks=needs_mysqlclient if way.startswith("mysqlclient") else ()) for way in WAYS]
+needs_mysqlclient = pytest.mark.skipif(
+    not HAS_MYSQLCLIENT, reason="no mysqlclient here (needs a compiler and libmariadb-dev)"
+)
+EVERY_WAY = [
+    pytest.param(way, marks=needs_mysqlclient if way.startswith("mysqlclient") else ())
+    for way in WAYS
+]
 NASTY = "a \"b\", 'c' %s\r\n\\. \\N \\' \t\0 नम 👩‍💻 \u2028 "
 
 
@@ -62,7 +67,12 @@ def statements_of(maria: MariaDB, table: str) -> list[str]:
 
 
 def test_every_driver_and_way_in_loads_the_same(either: MariaDB, table: str) -> None:
-    content = [row(1, "a", note=NASTY, seconds=1), row(1, "b", note=""), row(1, "c"), row(1, "d", note="x\\")]
+    content = [
+        row(1, "a", note=NASTY, seconds=1),
+        row(1, "b", note=""),
+        row(1, "c"),
+        row(1, "d", note="x\\"),
+    ]
     assert either.load(table, load(), content).rows == 4
     assert either.load(table, load(), content).rows_removed == 4
     assert either.load(table, merge(), content[:1]).rows_removed == 1
@@ -72,7 +82,9 @@ def test_every_driver_and_way_in_loads_the_same(either: MariaDB, table: str) -> 
 
 
 @pytest.mark.parametrize("way", EVERY_WAY)
-def test_files_are_sent_only_where_the_connection_says_so(mariadb_port: int, table: str, way: str) -> None:
+def test_files_are_sent_only_where_the_connection_says_so(
+    mariadb_port: int, table: str, way: str
+) -> None:
     told = statements_of(MariaDB(mariadb_port, **WAYS[way]), table)
     assert any(sql.startswith("LOAD DATA LOCAL") for sql in told) == (way == "mysqlclient, files")
 
@@ -90,18 +102,24 @@ def test_a_server_that_takes_no_files_gets_rows(mariadb_port: int, table: str) -
 def test_a_load_larger_than_one_chunk_arrives_whole(either: MariaDB, table: str) -> None:
     content = [batch(rows(number, 600, note="x" * 2000), number=number) for number in range(1, 11)]
     assert either.sink(table).load(load(), content).rows == 6000
-    assert either.execute(f"SELECT count(*), min(length(note)), max(length(note)) FROM {table}") == [(6000, 2000, 2000)]
+    assert either.execute(
+        f"SELECT count(*), min(length(note)), max(length(note)) FROM {table}"
+    ) == [(6000, 2000, 2000)]
 
 
 @needs_mysqlclient
 @pytest.mark.parametrize("cursor", ["dictcursor", "sscursor"])
-def test_the_cursor_that_a_connection_asks_for_is_none_of_our_business(mariadb_port: int, table: str, cursor: str) -> None:
+def test_the_cursor_that_a_connection_asks_for_is_none_of_our_business(
+    mariadb_port: int, table: str, cursor: str
+) -> None:
     maria = MariaDB(mariadb_port, extra={"cursor": cursor})
     assert maria.load(table, load(), rows(1, 2)).rows == 2
     assert maria.sink(table).load(load(), [batch(rows(1, 2))]).rows_removed == 2
 
 
-@pytest.mark.parametrize("mode", ["", "NO_BACKSLASH_ESCAPES", "ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES"])
+@pytest.mark.parametrize(
+    "mode", ["", "NO_BACKSLASH_ESCAPES", "ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES"]
+)
 def test_the_sql_mode_of_the_server_changes_nothing(maria: MariaDB, table: str, mode: str) -> None:
     content = [row(1, "a", note=NASTY)]
     hook = hook_that_begins_with(maria, f"SET sql_mode = '{mode}'")
@@ -112,7 +130,10 @@ def test_the_sql_mode_of_the_server_changes_nothing(maria: MariaDB, table: str, 
 
 
 def test_a_client_that_airflow_does_not_know_is_named(mariadb_port: int, table: str) -> None:
-    with pytest.raises(We360ConfigError, match=r"has no driver .*airflow-provider-we360\[mysql\].*mysql-connector-python"):
+    with pytest.raises(
+        We360ConfigError,
+        match=r"has no driver .*airflow-provider-we360\[mysql\].*mysql-connector-python",
+    ):
         MariaDB(mariadb_port, client="pymysql").load(table, load(), [])
 
 
@@ -131,7 +152,9 @@ def test_a_table_is_named_alone_or_with_its_database(maria: MariaDB, table: str)
 
 def test_a_connection_without_database_needs_one_in_the_name(mariadb_port: int, table: str) -> None:
     nowhere = MariaDB(mariadb_port, schema="")
-    with pytest.raises(We360ConfigError, match=rf"opens no database; set its Schema, or write database\.{table}"):
+    with pytest.raises(
+        We360ConfigError, match=rf"opens no database; set its Schema, or write database\.{table}"
+    ):
         nowhere.load(table, load(), rows(1, 1))
     assert nowhere.load(f"warehouse.{table}", load(), rows(1, 1)).rows == 1
 
@@ -141,12 +164,16 @@ def test_a_database_is_never_made_up(maria: MariaDB) -> None:
         maria.load("absent.attendance", load(), rows(1, 1))
 
 
-def test_of_two_tables_that_differ_by_case_the_one_that_is_written_is_meant(maria: MariaDB, table: str) -> None:
+def test_of_two_tables_that_differ_by_case_the_one_that_is_written_is_meant(
+    maria: MariaDB, table: str
+) -> None:
     for name in (table, table.upper()):
         maria.execute(f"CREATE TABLE {name} (attendance_date date, identity_id varchar(50))")
     maria.load(table.upper(), load(columns=loads.COLUMNS[:2]), rows(1, 1))
     assert maria.execute(f"SELECT count(*) FROM {table}") == [(0,)]
-    with pytest.raises(We360ConfigError, match=f"may be {table.upper()} or {table}; write it as it is"):
+    with pytest.raises(
+        We360ConfigError, match=f"may be {table.upper()} or {table}; write it as it is"
+    ):
         maria.load(table.title(), load(), rows(1, 1))
 
 
@@ -159,23 +186,40 @@ def test_keys_that_differ_by_case_or_by_a_blank_are_two(maria: MariaDB, table: s
 
 
 @pytest.mark.parametrize("charset", ["utf8mb4 COLLATE utf8mb4_general_ci", "utf8mb3", "latin1"])
-def test_a_merge_into_a_table_of_another_collation_replaces_its_keys_only(maria: MariaDB, table: str, charset: str) -> None:
-    maria.execute(f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), note text) CHARACTER SET {charset}")
+def test_a_merge_into_a_table_of_another_collation_replaces_its_keys_only(
+    maria: MariaDB, table: str, charset: str
+) -> None:
+    maria.execute(
+        f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), note text) CHARACTER SET {charset}"
+    )
     few = loads.COLUMNS[:3]
-    maria.load(table, load(columns=few), [row(1, "a", note="old"), row(1, "A", note="old"), row(1, "b", note="old")])
-    assert maria.load(table, merge(columns=few), [row(1, "a", note="new"), row(2, "b", note="new")]).rows_removed == 1
+    maria.load(
+        table,
+        load(columns=few),
+        [row(1, "a", note="old"), row(1, "A", note="old"), row(1, "b", note="old")],
+    )
+    assert (
+        maria.load(
+            table, merge(columns=few), [row(1, "a", note="new"), row(2, "b", note="new")]
+        ).rows_removed
+        == 1
+    )
     assert [one["note"] for one in maria.rows(table, few)] == ["old", "new", "old", "new"]
 
 
 def test_table_and_columns_are_commented(maria: MariaDB, table: str) -> None:
     maria.load(table, load(), [])
-    maria.load(table, load(columns=(*loads.COLUMNS, Column("late", description="Late \\ it's"))), [])
+    maria.load(
+        table, load(columns=(*loads.COLUMNS, Column("late", description="Late \\ it's"))), []
+    )
     described = maria.execute(
         "SELECT column_name, column_comment FROM information_schema.columns"
         f" WHERE table_name = '{table}' AND column_name IN ('note', 'seconds', 'late') ORDER BY 1"
     )
     assert described == [("late", "Late \\ it's"), ("note", "It's text"), ("seconds", "Seconds")]
-    about = maria.execute(f"SELECT table_comment FROM information_schema.tables WHERE table_name = '{table}'")
+    about = maria.execute(
+        f"SELECT table_comment FROM information_schema.tables WHERE table_name = '{table}'"
+    )
     assert "dynamic_report" in about[0][0]
 
 
@@ -183,23 +227,42 @@ def test_table_and_columns_are_commented(maria: MariaDB, table: str) -> None:
 
 
 @pytest.mark.parametrize("engine_name", ["MyISAM", "Aria"])
-def test_a_table_without_transactions_is_refused(maria: MariaDB, table: str, engine_name: str) -> None:
-    maria.execute(f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50)) ENGINE = {engine_name}")
-    with pytest.raises(We360ConfigError, match=rf"ALTER TABLE `warehouse`.`{table}` ENGINE = InnoDB"):
+def test_a_table_without_transactions_is_refused(
+    maria: MariaDB, table: str, engine_name: str
+) -> None:
+    maria.execute(
+        f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50)) ENGINE = {engine_name}"
+    )
+    with pytest.raises(
+        We360ConfigError, match=rf"ALTER TABLE `warehouse`.`{table}` ENGINE = InnoDB"
+    ):
         maria.load(table, load(), rows(1, 1))
 
 
 def test_a_view_is_refused(maria: MariaDB, table: str) -> None:
-    maria.execute(f"CREATE TABLE {table} (attendance_date date)", f"CREATE VIEW {table}_v AS SELECT * FROM {table}")
+    maria.execute(
+        f"CREATE TABLE {table} (attendance_date date)",
+        f"CREATE VIEW {table}_v AS SELECT * FROM {table}",
+    )
     with pytest.raises(We360ConfigError, match="is a view"):
         maria.load(f"{table}_v", load(), rows(1, 1))
 
 
 @pytest.mark.parametrize(
-    ("column", "type_name"), [("punch_in", "datetime"), ("punch_in", "timestamp"), ("percent", "decimal"), ("percent", "float")]
+    ("column", "type_name"),
+    [
+        ("punch_in", "datetime"),
+        ("punch_in", "timestamp"),
+        ("percent", "decimal"),
+        ("percent", "float"),
+    ],
 )
-def test_a_type_that_would_round_or_move_values_is_refused(maria: MariaDB, table: str, column: str, type_name: str) -> None:
-    maria.execute(f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), {column} {type_name} NULL)")
+def test_a_type_that_would_round_or_move_values_is_refused(
+    maria: MariaDB, table: str, column: str, type_name: str
+) -> None:
+    maria.execute(
+        f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), {column} {type_name} NULL)"
+    )
     with pytest.raises(We360ConfigError, match=rf"column '{column}' .* {type_name}"):
         maria.load(table, load(), rows(1, 1))
 
@@ -213,7 +276,9 @@ def test_a_type_that_would_round_or_move_values_is_refused(maria: MariaDB, table
         ("note text CHARACTER SET latin1", "tell 👩‍💻"),
     ],
 )
-def test_a_value_that_the_target_refuses_is_not_told(mariadb_port: int, table: str, column: str, value: str, way: str) -> None:
+def test_a_value_that_the_target_refuses_is_not_told(
+    mariadb_port: int, table: str, column: str, value: str, way: str
+) -> None:
     maria = MariaDB(mariadb_port, **WAYS[way])
     maria.execute(f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), {column})")
     with pytest.raises(SinkError) as caught:
@@ -242,8 +307,12 @@ def test_words_of_a_trigger_are_not_told(maria: MariaDB, table: str) -> None:
     assert "secret-person" not in str(caught.value)
 
 
-def test_numbers_that_a_narrower_column_holds_are_welcome_and_others_refused(maria: MariaDB, table: str) -> None:
-    maria.execute(f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), seconds int)")
+def test_numbers_that_a_narrower_column_holds_are_welcome_and_others_refused(
+    maria: MariaDB, table: str
+) -> None:
+    maria.execute(
+        f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), seconds int)"
+    )
     maria.load(table, load(), rows(1, 1, seconds=5))
     assert maria.execute(f"SELECT seconds FROM {table}") == [(5,)]
     with pytest.raises(SinkError, match="does not fit"):
@@ -254,22 +323,34 @@ def test_numbers_that_a_narrower_column_holds_are_welcome_and_others_refused(mar
 # Rights and reach
 
 
-def test_a_user_who_may_not_is_told_the_grants_that_are_needed(maria: MariaDB, mariadb_port: int, table: str) -> None:
+def test_a_user_who_may_not_is_told_the_grants_that_are_needed(
+    maria: MariaDB, mariadb_port: int, table: str
+) -> None:
     user = f"u_{uuid.uuid4().hex[:8]}"
     maria.load(table, load(), rows(1, 1))
-    maria.execute(f"CREATE USER '{user}'@'127.0.0.1'", f"GRANT SELECT ON warehouse.{table} TO '{user}'@'127.0.0.1'")
+    maria.execute(
+        f"CREATE USER '{user}'@'127.0.0.1'",
+        f"GRANT SELECT ON warehouse.{table} TO '{user}'@'127.0.0.1'",
+    )
     poor = MariaDB(mariadb_port, login=user, password="")
-    with pytest.raises(SinkError, match=f"GRANT SELECT, INSERT, DELETE ON `warehouse`.`{table}` TO '{user}'") as caught:
+    with pytest.raises(
+        SinkError, match=f"GRANT SELECT, INSERT, DELETE ON `warehouse`.`{table}` TO '{user}'"
+    ) as caught:
         poor.load(table, load(), rows(1, 1))
     told = str(caught.value)
     grants = re.findall(rf"GRANT .*? TO '{user}'@'127.0.0.1'", told)
     assert len(grants) == 3
     maria.execute(*grants)
     assert poor.load(table, load(), rows(1, 1)).rows_removed == 1
-    assert poor.load(table, load(columns=(*loads.COLUMNS, Column("late"))), rows(1, 1)).rows_removed == 1
+    assert (
+        poor.load(table, load(columns=(*loads.COLUMNS, Column("late"))), rows(1, 1)).rows_removed
+        == 1
+    )
 
 
-@pytest.mark.parametrize("changes", [{"port": 1}, {"password": "wrong-and-secret"}, {"schema": "absent"}])
+@pytest.mark.parametrize(
+    "changes", [{"port": 1}, {"password": "wrong-and-secret"}, {"schema": "absent"}]
+)
 def test_a_server_that_cannot_be_reached_is_named_without_the_password(
     mariadb_port: int, table: str, changes: dict[str, Any]
 ) -> None:
@@ -282,7 +363,9 @@ def test_a_server_that_cannot_be_reached_is_named_without_the_password(
 # Locks and transactions
 
 
-def paused(maria: MariaDB, table: str, at: str, **changes: Any) -> tuple[Callable[[], int], Event, Event]:
+def paused(
+    maria: MariaDB, table: str, at: str, **changes: Any
+) -> tuple[Callable[[], int], Event, Event]:
     """A load that stops before its first statement beginning so; with what says that it stands there, and what lets it go."""
     there, go_on = Event(), Event()
     asked = load(on_empty=OnEmpty.REPLACE, **changes)
@@ -293,7 +376,11 @@ def paused(maria: MariaDB, table: str, at: str, **changes: Any) -> tuple[Callabl
             assert go_on.wait(20)
 
     def run() -> int:
-        return maria.sink(table, maria.hook_with(wait)).load(asked, [batch(rows(1, 2, note="first"))]).rows
+        return (
+            maria.sink(table, maria.hook_with(wait))
+            .load(asked, [batch(rows(1, 2, note="first"))])
+            .rows
+        )
 
     return run, there, go_on
 
@@ -305,7 +392,13 @@ def test_a_load_that_never_ends_ends_the_wait_of_the_next(maria: MariaDB, table:
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(first)
         assert there.wait(20)
-        impatient = sink_for(maria.hook(), table, conn_id=maria.conn_id, sleep=lambda _: None, clock=lambda: float(next(ticks)))
+        impatient = sink_for(
+            maria.hook(),
+            table,
+            conn_id=maria.conn_id,
+            sleep=lambda _: None,
+            clock=lambda: float(next(ticks)),
+        )
         with pytest.raises(SinkBusy, match=f"table {table} was held by others for 600 s"):
             impatient.load(load(), [batch(rows(1, 2, note="second"))])
         go_on.set()
@@ -313,7 +406,9 @@ def test_a_load_that_never_ends_ends_the_wait_of_the_next(maria: MariaDB, table:
     assert {one["note"] for one in maria.rows(table)} == {"first"}
 
 
-def test_a_column_that_is_added_meanwhile_waits_for_the_load_and_does_not_deadlock(maria: MariaDB, table: str) -> None:
+def test_a_column_that_is_added_meanwhile_waits_for_the_load_and_does_not_deadlock(
+    maria: MariaDB, table: str
+) -> None:
     maria.load(table, load(), rows(1, 1))
     first, there, go_on = paused(maria, table, "DELETE")
     waiting = "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock%'"
@@ -340,30 +435,40 @@ def test_a_row_that_another_session_holds_ends_as_busy(maria: MariaDB, table: st
         cursor.execute(f"SELECT * FROM {table} FOR UPDATE")
         cursor.fetchall()
         with pytest.raises(SinkBusy, match="another session held"):
-            maria.sink(table, hook_that_begins_with(maria, "SET innodb_lock_wait_timeout = 1")).load(
-                load(), [batch(rows(1, 2))]
-            )
+            maria.sink(
+                table, hook_that_begins_with(maria, "SET innodb_lock_wait_timeout = 1")
+            ).load(load(), [batch(rows(1, 2))])
     assert len(maria.rows(table)) == 1
 
 
-def test_readers_and_writers_of_other_days_are_waited_for_by_nobody(maria: MariaDB, table: str) -> None:
+def test_readers_and_writers_of_other_days_are_waited_for_by_nobody(
+    maria: MariaDB, table: str
+) -> None:
     maria.load(table, load(), [one for number in range(1, 31) for one in rows(number, 50)])
     with closing(maria.hook().get_conn()) as other:
         cursor = other.cursor()
         cursor.execute(f"SELECT * FROM {table}")  # leaves its transaction open
         cursor.fetchall()
-        mine = "_we360_tenant = 'tenant-1' AND attendance_date = '2026-04-20' AND identity_id = 'p0'"
+        mine = (
+            "_we360_tenant = 'tenant-1' AND attendance_date = '2026-04-20' AND identity_id = 'p0'"
+        )
         cursor.execute(f"UPDATE {table} SET note = 'x' WHERE {mine}")
         hook = hook_that_begins_with(maria, "SET innodb_lock_wait_timeout = 2")
         comes = [batch(rows(1, 50)), batch(rows(2, 50))]
-        assert maria.sink(table, hook).load(load(window=(day(1), day(2))), comes).rows_removed == 100
+        assert (
+            maria.sink(table, hook).load(load(window=(day(1), day(2))), comes).rows_removed == 100
+        )
         assert maria.sink(table, hook).load(merge(), comes).rows_removed == 100
 
 
-def test_rows_beside_the_window_can_be_written_while_a_load_has_it(maria: MariaDB, table: str) -> None:
+def test_rows_beside_the_window_can_be_written_while_a_load_has_it(
+    maria: MariaDB, table: str
+) -> None:
     content = [one for number in range(1, 31) for one in rows(number, 50)]
     maria.load(table, load(), content)
-    first, there, go_on = paused(maria, table, "INSERT INTO `warehouse`.`attendance", window=(day(1), day(2)))
+    first, there, go_on = paused(
+        maria, table, "INSERT INTO `warehouse`.`attendance", window=(day(1), day(2))
+    )
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(first)
         assert there.wait(20)
@@ -389,7 +494,9 @@ def test_no_transaction_is_open_while_we360_is_asked(maria: MariaDB, table: str)
     assert states == [(0,), (0,)]
 
 
-def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(either: MariaDB, table: str) -> None:
+def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(
+    either: MariaDB, table: str
+) -> None:
     either.load(table, load(), rows(1, 2, note="old"))
 
     def ended() -> Iterator[RowBatch]:
@@ -405,13 +512,17 @@ def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(either:
 
 
 @needs_mysqlclient
-def test_a_task_killed_while_it_sends_files_leaves_the_table_as_it_was(mariadb_port: int, table: str) -> None:
+def test_a_task_killed_while_it_sends_files_leaves_the_table_as_it_was(
+    mariadb_port: int, table: str
+) -> None:
     maria = MariaDB(mariadb_port, extra=SENDS_FILES)
     maria.load(table, load(), rows(1, 2, note="old"))
     for survived in itertools.count():
         statements = itertools.count()
 
-        def kill(sql: str, survived: int = survived, statements: Iterator[int] = statements) -> None:
+        def kill(
+            sql: str, survived: int = survived, statements: Iterator[int] = statements
+        ) -> None:
             if next(statements) == survived:
                 raise KeyboardInterrupt
 

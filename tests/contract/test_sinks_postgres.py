@@ -68,7 +68,9 @@ def test_a_load_larger_than_one_chunk_arrives_whole(pg: Postgres, table: str) ->
     assert pg.execute(f"SELECT count(*), min(length(note)) FROM {table}") == [(3000, 2000)]
 
 
-def test_a_bare_name_follows_the_search_path(way: type[Postgres], postgres_server: str, table: str) -> None:
+def test_a_bare_name_follows_the_search_path(
+    way: type[Postgres], postgres_server: str, table: str
+) -> None:
     schema = f"s_{uuid.uuid4().hex[:8]}"
     pg = way(postgres_server, options=f"-c search_path={schema},public")
     way(postgres_server).execute(f"CREATE SCHEMA {schema}")
@@ -118,7 +120,9 @@ def test_a_server_that_cannot_be_reached_is_named_without_the_password(
         pg.load(table, load(), rows(1, 1))
 
 
-def test_a_lock_that_is_never_given_back_ends_as_busy(way: type[Postgres], postgres_server: str, table: str) -> None:
+def test_a_lock_that_is_never_given_back_ends_as_busy(
+    way: type[Postgres], postgres_server: str, table: str
+) -> None:
     pg = way(postgres_server, options="-c lock_timeout=200")
     pg.load(table, load(), rows(1, 1))
     with closing(pg.hook().get_conn()) as other:
@@ -128,7 +132,9 @@ def test_a_lock_that_is_never_given_back_ends_as_busy(way: type[Postgres], postg
     assert len(pg.rows(table)) == 1
 
 
-def test_readers_are_never_kept_waiting(way: type[Postgres], postgres_server: str, table: str) -> None:
+def test_readers_are_never_kept_waiting(
+    way: type[Postgres], postgres_server: str, table: str
+) -> None:
     pg = way(postgres_server)
     pg.load(table, load(), rows(1, 1))
     with closing(pg.hook().get_conn()) as reader:
@@ -141,14 +147,20 @@ def test_no_transaction_is_open_while_we360_is_asked(pg: Postgres, table: str) -
 
     def slow() -> Iterator[RowBatch]:
         for one in batches(rows(1, 1) + rows(2, 1)):
-            states.extend(pg.execute("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"))
+            states.extend(
+                pg.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+                )
+            )
             yield one
 
     pg.sink(table).load(load(), slow())
     assert states == [(0,), (0,)]
 
 
-def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(pg: Postgres, table: str) -> None:
+def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(
+    pg: Postgres, table: str
+) -> None:
     pg.load(table, load(), rows(1, 2, note="old"))
 
     def ended() -> Iterator[RowBatch]:
@@ -165,9 +177,14 @@ def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(pg: Pos
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("note varchar(5)", "do not tell"), ("note text CHECK (note <> 'do not tell')", "do not tell")],
+    [
+        ("note varchar(5)", "do not tell"),
+        ("note text CHECK (note <> 'do not tell')", "do not tell"),
+    ],
 )
-def test_a_value_that_the_target_refuses_is_not_told(pg: Postgres, table: str, column: str, value: str) -> None:
+def test_a_value_that_the_target_refuses_is_not_told(
+    pg: Postgres, table: str, column: str, value: str
+) -> None:
     pg.execute(f"CREATE TABLE {table} (attendance_date date, identity_id text, {column})")
     with pytest.raises(SinkError) as caught:
         pg.load(table, load(columns=loads.COLUMNS[:3]), rows(1, 1, note=value))
@@ -187,8 +204,12 @@ def test_words_of_a_trigger_are_not_told(pg: Postgres, table: str) -> None:
     assert "secret-person" not in str(caught.value)
 
 
-def test_numbers_that_a_narrower_column_holds_are_welcome_and_others_refused(pg: Postgres, table: str) -> None:
-    pg.execute(f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), seconds integer, percent numeric(5,2))")
+def test_numbers_that_a_narrower_column_holds_are_welcome_and_others_refused(
+    pg: Postgres, table: str
+) -> None:
+    pg.execute(
+        f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), seconds integer, percent numeric(5,2))"
+    )
     pg.load(table, load(), rows(1, 1, seconds=5, percent=33.25))
     assert pg.execute(f"SELECT seconds, percent::text FROM {table}") == [(5, "33.25")]
     with pytest.raises(SinkError, match="SQLSTATE 22003"):
@@ -202,19 +223,25 @@ def test_a_column_quoted_in_capitals_is_another_column(pg: Postgres, table: str)
 
 
 def test_a_timestamp_with_zone_would_move_punches_and_is_refused(pg: Postgres, table: str) -> None:
-    pg.execute(f"CREATE TABLE {table} (attendance_date date, identity_id text, punch_in timestamptz)")
+    pg.execute(
+        f"CREATE TABLE {table} (attendance_date date, identity_id text, punch_in timestamptz)"
+    )
     with pytest.raises(We360ConfigError, match=r"column 'punch_in' .* timestamp with time zone"):
         pg.load(table, load(window=(day(1), day(1))), rows(1, 1))
 
 
 @pytest.mark.usefixtures("with_psycopg2")
-def test_a_task_killed_over_psycopg2_leaves_the_table_as_it_was(postgres_server: str, table: str) -> None:
+def test_a_task_killed_over_psycopg2_leaves_the_table_as_it_was(
+    postgres_server: str, table: str
+) -> None:
     pg = Postgres(postgres_server)
     pg.load(table, load(), rows(1, 2, note="old"))
     for survived in itertools.count():
         statements = itertools.count()
 
-        def kill(sql: str, survived: int = survived, statements: Iterator[int] = statements) -> None:
+        def kill(
+            sql: str, survived: int = survived, statements: Iterator[int] = statements
+        ) -> None:
             if next(statements) == survived:
                 raise KeyboardInterrupt
 
@@ -228,18 +255,27 @@ def test_a_task_killed_over_psycopg2_leaves_the_table_as_it_was(postgres_server:
 
 
 def test_adbc_serves_where_it_can_be_told_all_that_the_hook_tells(postgres_server: str) -> None:
-    plain = PostgresOverAdbc(postgres_server, application_name="we360", connect_timeout=5, cursor="dictcursor")
+    plain = PostgresOverAdbc(
+        postgres_server, application_name="we360", connect_timeout=5, cursor="dictcursor"
+    )
     assert adbc.is_usable(plain.hook())
     assert not adbc.is_usable(Postgres(postgres_server).hook_with(lambda statement: None)), (
         "a class of its own may log in by itself"
     )
-    assert not adbc.is_usable(PostgresOverAdbc(postgres_server, prepare_threshold=0).hook()), "libpq does not know it"
+    assert not adbc.is_usable(PostgresOverAdbc(postgres_server, prepare_threshold=0).hook()), (
+        "libpq does not know it"
+    )
 
 
 def test_adbc_is_told_what_the_connection_says(postgres_server: str) -> None:
-    pg = PostgresOverAdbc(postgres_server, application_name="a we360 & load", options="-c search_path=pg_temp")
+    pg = PostgresOverAdbc(
+        postgres_server, application_name="a we360 & load", options="-c search_path=pg_temp"
+    )
     with closing(adbc.connect(pg.hook())) as session:
-        session.execute("SELECT current_setting('application_name'), current_setting('search_path'), %s", ["100%"])
+        session.execute(
+            "SELECT current_setting('application_name'), current_setting('search_path'), %s",
+            ["100%"],
+        )
         assert session.fetchall() == [("a we360 & load", "pg_temp", "100%")]
 
 

@@ -55,7 +55,9 @@ def test_the_role_reads_and_no_key_of_ours_is_told(red: Redshift, table: str) ->
     assert not any("secret" in sql or "ACCESS_KEY" in sql for sql in told)
 
 
-def test_without_a_role_it_is_the_clusters_own(redshift_server: int, redshift_s3: str, table: str) -> None:
+def test_without_a_role_it_is_the_clusters_own(
+    redshift_server: int, redshift_s3: str, table: str
+) -> None:
     red = Redshift(redshift_server, redshift_s3, staging={"we360_staging": f"s3://{BUCKET}"})
     told, hook = watched(red)
     red.sink(table, hook).load(load(), [batch(rows(1, 1))])
@@ -70,18 +72,27 @@ def test_a_load_without_rows_copies_nothing(red: Redshift, table: str) -> None:
     assert copies(told) == []
 
 
-def test_a_load_larger_than_one_file_arrives_whole(red: Redshift, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_load_larger_than_one_file_arrives_whole(
+    red: Redshift, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(redshift, "PART_BYTES", 50_000)
     sizes: list[int] = []
-    hook = red.hook_with(lambda sql: sizes.append(len(red.files())) if sql.startswith("COPY") else None)
-    content = [batch(rows(number, 10, note=uuid.uuid4().hex * 100), number=number) for number in range(1, 6)]
+    hook = red.hook_with(
+        lambda sql: sizes.append(len(red.files())) if sql.startswith("COPY") else None
+    )
+    content = [
+        batch(rows(number, 10, note=uuid.uuid4().hex * 100), number=number)
+        for number in range(1, 6)
+    ]
     assert red.sink(table, hook).load(load(), content).rows == 50
     assert sizes[0] > 1
     assert len(red.rows(table)) == 50
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, ValueError])
-def test_a_load_that_ends_early_takes_its_files_along(red: Redshift, table: str, end: type[BaseException]) -> None:
+def test_a_load_that_ends_early_takes_its_files_along(
+    red: Redshift, table: str, end: type[BaseException]
+) -> None:
     def broken() -> Iterator[RowBatch]:
         yield batch(rows(1, 1))
         raise end
@@ -102,7 +113,10 @@ def test_what_killed_loads_have_left_is_swept_by_a_later_one_and_what_is_young_o
     red: Redshift, table: str
 ) -> None:
     today = LOADED_AT.date()
-    old, young = (f"loads/we360-redshift/{today.replace(month=4, day=number)}/abc/part-00001.parquet" for number in (28, 29))
+    old, young = (
+        f"loads/we360-redshift/{today.replace(month=4, day=number)}/abc/part-00001.parquet"
+        for number in (28, 29)
+    )
     others = ["loads/we360-redshift/mine/x", "loads/2020-01-01/x", f"we360-redshift/{day(1)}/x"]
     for name in (old, young, *others):
         red.client.put_object(Bucket=BUCKET, Key=name, Body=b"x")
@@ -119,18 +133,29 @@ def test_moments_are_written_as_every_reader_knows_them() -> None:
 
     content = redshift._parquet([batch([row(1, "p0", punch_in=None)]).to_arrow()])
     schema = parquet.ParquetFile(io.BytesIO(content)).schema
-    assert {schema.column(number).physical_type for number in range(len(schema))} >= {"INT96", "INT32", "INT64", "DOUBLE"}
+    assert {schema.column(number).physical_type for number in range(len(schema))} >= {
+        "INT96",
+        "INT32",
+        "INT64",
+        "DOUBLE",
+    }
 
 
 @pytest.mark.parametrize(
     ("staging", "message"),
     [
-        ({}, r"nothing says where .*service_config\.redshift, set \"we360_staging\": \"s3://bucket/prefix\""),
+        (
+            {},
+            r"nothing says where .*service_config\.redshift, set \"we360_staging\": \"s3://bucket/prefix\"",
+        ),
         ({"we360_staging": "gs://bucket"}, "we360_staging is no place on S3"),
         ({"we360_staging": "s3://bucket/it's"}, "we360_staging is no place on S3"),
         ({"we360_staging": 5}, "we360_staging is no place on S3"),
         ({"we360_staging": ROOT, "we360_iam_role": "me' CSV"}, "we360_iam_role is no role"),
-        ({"we360_staging": ROOT, "we360_iam_role": "arn:aws:iam::1:role/x"}, "we360_iam_role is no role"),
+        (
+            {"we360_staging": ROOT, "we360_iam_role": "arn:aws:iam::1:role/x"},
+            "we360_iam_role is no role",
+        ),
     ],
 )
 def test_a_staging_that_is_missing_or_wrong_is_named_before_any_row_is_pulled(
@@ -140,9 +165,15 @@ def test_a_staging_that_is_missing_or_wrong_is_named_before_any_row_is_pulled(
         Redshift(redshift_server, redshift_s3, staging=staging).sink("attendance")
 
 
-def test_a_bucket_that_is_absent_is_named_and_nothing_changes(redshift_server: int, redshift_s3: str, table: str) -> None:
-    red = Redshift(redshift_server, redshift_s3, staging={"we360_staging": "s3://no-such-bucket-here"})
-    with pytest.raises(SinkError, match=r"sql_conn_id: cannot write to s3://no-such-bucket-here .*'aws_default'"):
+def test_a_bucket_that_is_absent_is_named_and_nothing_changes(
+    redshift_server: int, redshift_s3: str, table: str
+) -> None:
+    red = Redshift(
+        redshift_server, redshift_s3, staging={"we360_staging": "s3://no-such-bucket-here"}
+    )
+    with pytest.raises(
+        SinkError, match=r"sql_conn_id: cannot write to s3://no-such-bucket-here .*'aws_default'"
+    ):
         red.load(table, load(), rows(1, 1))
     assert red.rows(table) == []
 
@@ -150,7 +181,9 @@ def test_a_bucket_that_is_absent_is_named_and_nothing_changes(redshift_server: i
 # Keys, texts, names
 
 
-def test_a_key_that_redshift_does_not_enforce_is_held_by_the_load(red: Redshift, table: str) -> None:
+def test_a_key_that_redshift_does_not_enforce_is_held_by_the_load(
+    red: Redshift, table: str
+) -> None:
     red.load(table, load(), rows(1, 2, note="old"))
     with pytest.raises(SinkError, match="a constraint of"):
         red.load(table, load(), [*rows(1, 2, note="new"), row(1, "p0", note="new, too")])
@@ -159,16 +192,24 @@ def test_a_key_that_redshift_does_not_enforce_is_held_by_the_load(red: Redshift,
     assert len(red.rows(f"{table}_appended")) == 4
 
 
-def test_a_text_that_has_no_room_is_an_error_that_names_the_column(red: Redshift, table: str) -> None:
+def test_a_text_that_has_no_room_is_an_error_that_names_the_column(
+    red: Redshift, table: str
+) -> None:
     red.load(table, load(), [row(1, "p0", note="न" * 21845)])
-    with pytest.raises(SinkError, match="a text in column note is longer than 65535 bytes") as caught:
+    with pytest.raises(
+        SinkError, match="a text in column note is longer than 65535 bytes"
+    ) as caught:
         red.load(table, load(), [row(1, "p0", note="न" * 21846)])
     assert "न" not in str(caught.value)
     assert len(red.rows(table)) == 1
 
 
-def test_a_column_narrower_than_its_text_refuses_without_telling_it(red: Redshift, table: str) -> None:
-    red.execute(f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), note varchar(5))")
+def test_a_column_narrower_than_its_text_refuses_without_telling_it(
+    red: Redshift, table: str
+) -> None:
+    red.execute(
+        f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), note varchar(5))"
+    )
     with pytest.raises(SinkError, match="SQLSTATE 22001") as caught:
         red.load(table, load(columns=loads.COLUMNS[:3]), rows(1, 1, note="do not tell"))
     assert "tell" not in str(caught.value)
@@ -199,7 +240,11 @@ def test_no_transaction_is_open_while_we360_is_asked(red: Redshift, table: str) 
     states: list[object] = []
 
     def slow() -> Iterator[RowBatch]:
-        states.extend(red.execute("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"))
+        states.extend(
+            red.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+            )
+        )
         yield batch(rows(1, 1))
 
     red.sink(table).load(load(), slow())
@@ -219,7 +264,9 @@ def test_a_lock_that_is_never_given_back_ends_as_busy_when_patience_does(
     assert len(red.rows(table)) == 1
 
 
-def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(red: Redshift, table: str) -> None:
+def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(
+    red: Redshift, table: str
+) -> None:
     red.load(table, load(), rows(1, 2, note="old"))
 
     def ended() -> Iterator[RowBatch]:
@@ -238,16 +285,35 @@ def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(red: Re
 @pytest.mark.parametrize(
     ("answer", "kind", "message"),
     [
-        ({"C": "XX000", "M": "1023\nDETAIL: Serializable isolation violation on table - 123"}, SinkBusy, "Run the task again"),
-        ({"C": "40001", "M": "could not complete because of conflict with concurrent transaction"}, SinkBusy, "Run the task"),
+        (
+            {"C": "XX000", "M": "1023\nDETAIL: Serializable isolation violation on table - 123"},
+            SinkBusy,
+            "Run the task again",
+        ),
+        (
+            {
+                "C": "40001",
+                "M": "could not complete because of conflict with concurrent transaction",
+            },
+            SinkBusy,
+            "Run the task",
+        ),
         (
             {"C": "XX000", "M": "Cannot insert a NULL value into column identity_id"},
             SinkError,
             "no value for column identity_id",
         ),
-        ({"C": "42501", "M": "permission denied for relation t"}, SinkError, "GRANT SELECT, INSERT, UPDATE, DELETE ON"),
+        (
+            {"C": "42501", "M": "permission denied for relation t"},
+            SinkError,
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON",
+        ),
         ({"C": "57014", "M": "Query cancelled on user's request"}, SinkError, "statement_timeout"),
-        ({"C": "XX000", "M": "a row of secret-person"}, SinkError, r"SQLSTATE XX000\): nothing was changed"),
+        (
+            {"C": "XX000", "M": "a row of secret-person"},
+            SinkError,
+            r"SQLSTATE XX000\): nothing was changed",
+        ),
     ],
 )
 def test_what_redshift_says_is_told_in_our_words(
@@ -263,12 +329,16 @@ def test_what_redshift_says_is_told_in_our_words(
     assert "secret" not in str(told)
 
 
-def test_a_copy_that_redshift_refuses_names_the_role_and_never_what_it_read(red: Redshift, table: str) -> None:
+def test_a_copy_that_redshift_refuses_names_the_role_and_never_what_it_read(
+    red: Redshift, table: str
+) -> None:
     import redshift_connector
 
     def refuse(sql: str) -> None:
         if sql.startswith("COPY"):
-            raise redshift_connector.ProgrammingError({"C": "XX000", "M": "Spectrum: https://signed.example?X-Amz-Signature=1"})
+            raise redshift_connector.ProgrammingError(
+                {"C": "XX000", "M": "Spectrum: https://signed.example?X-Amz-Signature=1"}
+            )
 
     with pytest.raises(SinkError, match="we360_iam_role is attached to the cluster") as caught:
         red.sink(table, red.hook_with(refuse)).load(load(), [batch(rows(1, 1))])

@@ -29,8 +29,12 @@ def snow(snowflake_service: dict[str, Any]) -> Snowflake:
 
 
 def watched(snow: Snowflake, seen: list[str]) -> Any:
-    hook = snow.hook_with(lambda sql: seen.append(re.sub(r"[0-9A-Fa-f]{12}|DB_\w{8}|/\S+/", "*", sql)))
-    return sink_for(hook, "attendance", conn_id=snow.conn_id, sleep=time.sleep, clock=time.monotonic)
+    hook = snow.hook_with(
+        lambda sql: seen.append(re.sub(r"[0-9A-Fa-f]{12}|DB_\w{8}|/\S+/", "*", sql))
+    )
+    return sink_for(
+        hook, "attendance", conn_id=snow.conn_id, sleep=time.sleep, clock=time.monotonic
+    )
 
 
 def test_a_load_is_these_statements_in_this_order(snow: Snowflake) -> None:
@@ -61,7 +65,9 @@ def test_a_load_is_these_statements_in_this_order(snow: Snowflake) -> None:
     ]
 
 
-def test_where_too_many_wait_for_the_lock_the_transaction_is_tried_again_and_the_rows_are_staged_once(snow: Snowflake) -> None:
+def test_where_too_many_wait_for_the_lock_the_transaction_is_tried_again_and_the_rows_are_staged_once(
+    snow: Snowflake,
+) -> None:
     import snowflake.connector.errors as driver
 
     snow.load("attendance", load(), rows(1, 2, note="old"))
@@ -71,17 +77,27 @@ def test_where_too_many_wait_for_the_lock_the_transaction_is_tried_again_and_the
         seen.append(sql.split(maxsplit=1)[0])
         if sql.startswith("UPDATE") and next(refused, None) is not None:
             raise driver.ProgrammingError(
-                msg="the number of waiters for this lock exceeds the 20 statements limit", errno=625, sqlstate="57014"
+                msg="the number of waiters for this lock exceeds the 20 statements limit",
+                errno=625,
+                sqlstate="57014",
             )
 
-    sink = sink_for(snow.hook_with(watch), "attendance", conn_id=snow.conn_id, sleep=lambda seconds: None, clock=time.monotonic)
+    sink = sink_for(
+        snow.hook_with(watch),
+        "attendance",
+        conn_id=snow.conn_id,
+        sleep=lambda seconds: None,
+        clock=time.monotonic,
+    )
     result = sink.load(load(), [batch(rows(1, 3, note="new"))])
     assert (result.rows, result.rows_removed) == (3, 2)
     assert [one["note"] for one in snow.rows("attendance")] == ["new"] * 3
     assert [seen.count(verb) for verb in ("COPY", "BEGIN", "ROLLBACK", "COMMIT")] == [1, 3, 2, 1]
 
 
-def test_rows_travel_in_parts_of_bounded_size(snow: Snowflake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_travel_in_parts_of_bounded_size(
+    snow: Snowflake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(plug_in, "PART_BYTES", 100)
     seen: list[str] = []
     watched(snow, seen).load(load(), [batch(rows(number, 40)) for number in range(1, 5)])
@@ -90,7 +106,9 @@ def test_rows_travel_in_parts_of_bounded_size(snow: Snowflake, monkeypatch: pyte
     assert len(snow.rows("attendance")) == 160
 
 
-def test_no_file_stays_on_the_worker_and_what_a_killed_load_left_is_swept(snow: Snowflake, tmp_path: Path, monkeypatch) -> None:
+def test_no_file_stays_on_the_worker_and_what_a_killed_load_left_is_swept(
+    snow: Snowflake, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     old, young = tmp_path / "we360-snowflake-old", tmp_path / "we360-snowflake-young"
     for folder in (old, young):
@@ -114,19 +132,60 @@ def warehouse(snow: Snowflake) -> Iterator[SnowflakeWarehouse]:
 @pytest.mark.parametrize(
     ("errno", "sqlstate", "text", "kind", "words"),
     [
-        (625, "57014", "Statement 'x' has locked table", SinkBusy, "another load held attendance for too long"),
+        (
+            625,
+            "57014",
+            "Statement 'x' has locked table",
+            SinkBusy,
+            "another load held attendance for too long",
+        ),
         (100072, "22000", "NULL result in a non-nullable column", SinkError, "takes no NULL"),
-        (100038, "22018", "Numeric value 'meera.canary' is not recognized", SinkError, "does not fit the type"),
+        (
+            100038,
+            "22018",
+            "Numeric value 'meera.canary' is not recognized",
+            SinkError,
+            "does not fit the type",
+        ),
         (100078, "22000", "String 'meera.canary' is too long", SinkError, "Widen the column"),
-        (3001, "42501", "Insufficient privileges to operate on table", SinkError, "CREATE STAGE ON SCHEMA"),
-        (606, "57P03", "No active warehouse selected", SinkError, "names no warehouse that runs statements"),
-        (2003, "02000", "Schema 'HR' does not exist or not authorized.", SinkError, "Schema 'HR' does not exist"),
-        (390114, "08001", "Authentication token has expired", SinkError, "connection to Snowflake was lost"),
+        (
+            3001,
+            "42501",
+            "Insufficient privileges to operate on table",
+            SinkError,
+            "CREATE STAGE ON SCHEMA",
+        ),
+        (
+            606,
+            "57P03",
+            "No active warehouse selected",
+            SinkError,
+            "names no warehouse that runs statements",
+        ),
+        (
+            2003,
+            "02000",
+            "Schema 'HR' does not exist or not authorized.",
+            SinkError,
+            "Schema 'HR' does not exist",
+        ),
+        (
+            390114,
+            "08001",
+            "Authentication token has expired",
+            SinkError,
+            "connection to Snowflake was lost",
+        ),
         (300, "XX000", "meera.canary", SinkError, "nothing was changed"),
     ],
 )
 def test_its_errors_become_words_that_help_and_hold_no_value(
-    warehouse: SnowflakeWarehouse, errno: int, sqlstate: str, text: str, kind: type[We360Error], words: str
+    warehouse: SnowflakeWarehouse,
+    errno: int,
+    sqlstate: str,
+    text: str,
+    kind: type[We360Error],
+    words: str,
 ) -> None:
     import snowflake.connector.errors as driver
 

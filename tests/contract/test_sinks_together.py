@@ -41,7 +41,10 @@ def together(request: pytest.FixtureRequest, engine: Engine) -> Together:
 
     def in_processes(table: str, wanted: list[tuple[Load, list[loads.Row]]]) -> list[int]:
         at = time.time() + 0.1
-        futures = [pool.submit(load_in_this_process, engine, table, each, content, at) for each, content in wanted]
+        futures = [
+            pool.submit(load_in_this_process, engine, table, each, content, at)
+            for each, content in wanted
+        ]
         return [future.result() for future in futures]
 
     return in_processes
@@ -49,26 +52,40 @@ def together(request: pytest.FixtureRequest, engine: Engine) -> Together:
 
 def require_lock(engine: Engine) -> None:
     if not engine.has_lock:
-        pytest.skip(f"{type(engine).__name__}: there is no lock that all databases know (docs/how-to/other-databases.md)")
+        pytest.skip(
+            f"{type(engine).__name__}: there is no lock that all databases know (docs/how-to/other-databases.md)"
+        )
 
 
-def test_eight_tasks_that_create_one_table_all_end_right(engine: Engine, table: str, together: Together) -> None:
+def test_eight_tasks_that_create_one_table_all_end_right(
+    engine: Engine, table: str, together: Together
+) -> None:
     wanted = [(load(window=(day(number), day(number))), rows(number, 5)) for number in range(1, 9)]
     assert together(table, wanted) == [5] * 8
     assert len(engine.rows(table)) == 40
 
 
-def test_eight_tasks_that_add_the_same_column_all_end_right(engine: Engine, table: str, together: Together) -> None:
+def test_eight_tasks_that_add_the_same_column_all_end_right(
+    engine: Engine, table: str, together: Together
+) -> None:
     engine.load(table, load(columns=loads.COLUMNS[:3]), [])
-    wanted = [(load(window=(day(number), day(number))), rows(number, 5, count=1)) for number in range(1, 9)]
+    wanted = [
+        (load(window=(day(number), day(number))), rows(number, 5, count=1))
+        for number in range(1, 9)
+    ]
     assert together(table, wanted) == [5] * 8
     assert {one["count"] for one in engine.rows(table)} == {1}
 
 
-def test_of_loads_of_one_window_one_wins_whole(engine: Engine, table: str, together: Together) -> None:
+def test_of_loads_of_one_window_one_wins_whole(
+    engine: Engine, table: str, together: Together
+) -> None:
     require_lock(engine)
     engine.load(table, append(), [])  # without a primary key that would stop what a lock must
-    rivals = [(load(run_id=str(rival)), rows(1, 50, count=rival) + rows(2, 50, count=rival)) for rival in range(3)]
+    rivals = [
+        (load(run_id=str(rival)), rows(1, 50, count=rival) + rows(2, 50, count=rival))
+        for rival in range(3)
+    ]
     assert together(table, rivals) == [100] * 3
     left = engine.rows(table)
     assert len(left) == 100
@@ -77,7 +94,9 @@ def test_of_loads_of_one_window_one_wins_whole(engine: Engine, table: str, toget
 
 def test_two_windows_at_once_both_arrive(engine: Engine, table: str, together: Together) -> None:
     engine.load(table, load(), rows(1, 5, note="old") + rows(2, 5, note="old"))
-    one, two = ((load(window=(day(number), day(number))), rows(number, 5, note="new")) for number in (1, 2))
+    one, two = (
+        (load(window=(day(number), day(number))), rows(number, 5, note="new")) for number in (1, 2)
+    )
     together(table, [one, two])
     assert [row["note"] for row in engine.rows(table)] == ["new"] * 10
 

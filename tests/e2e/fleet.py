@@ -68,12 +68,16 @@ class Run:
     @property
     def seconds(self) -> float:
         """From the moment when the last task had started to the end of the last."""
-        return (max(task.ended_at for task in self.tasks) - max(task.started_at for task in self.tasks)).total_seconds()
+        return (
+            max(task.ended_at for task in self.tasks) - max(task.started_at for task in self.tasks)
+        ).total_seconds()
 
     def assert_all_at_once(self) -> None:
         """All tasks ran at the same time, each in its own process."""
         assert len(self.tasks) == TASKS
-        assert max(task.started_at for task in self.tasks) < min(task.ended_at for task in self.tasks)
+        assert max(task.started_at for task in self.tasks) < min(
+            task.ended_at for task in self.tasks
+        )
         for place, who in self.places.items():
             assert len(set(who.values())) == TASKS, place
         assert len({task.pid for task in self.tasks}) == TASKS
@@ -89,7 +93,9 @@ class Run:
 class Fleet:
     """Airflow with the Dags of ``dags_fleet``, and a sandbox for each of the scenes that are asked for."""
 
-    def __init__(self, airflow: Airflow, folder: Path, sandboxes: dict[str, Sandbox], urls: dict[str, str]) -> None:
+    def __init__(
+        self, airflow: Airflow, folder: Path, sandboxes: dict[str, Sandbox], urls: dict[str, str]
+    ) -> None:
         self.airflow = airflow
         self._folder = folder
         self.sandboxes = sandboxes
@@ -100,12 +106,18 @@ class Fleet:
         return _connection(self.sandboxes[scene].config, self._urls[scene]) | changes
 
     def begin(self, dag_id: str, run_id: str) -> None:
-        self.airflow.ask("POST", f"dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+        self.airflow.ask(
+            "POST", f"dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None}
+        )
 
     def end_of(self, dag_id: str, run_id: str) -> Run:
         """The run, when it has ended."""
         ask = "SELECT state FROM dag_run WHERE dag_id = %s AND run_id = %s"
-        wait_until(lambda: self.airflow.rows(ask, dag_id, run_id)[0][0] in ENDS, self.airflow, f"end of {dag_id} {run_id}")
+        wait_until(
+            lambda: self.airflow.rows(ask, dag_id, run_id)[0][0] in ENDS,
+            self.airflow,
+            f"end of {dag_id} {run_id}",
+        )
         tasks = self.airflow.rows(
             "SELECT map_index, state, try_number, pid, start_date, end_date FROM task_instance "
             "WHERE dag_id = %s AND run_id = %s ORDER BY map_index",
@@ -113,16 +125,24 @@ class Fleet:
             run_id,
         )
         results = self.airflow.rows(
-            "SELECT value FROM xcom WHERE dag_id = %s AND run_id = %s AND key = 'return_value'", dag_id, run_id
+            "SELECT value FROM xcom WHERE dag_id = %s AND run_id = %s AND key = 'return_value'",
+            dag_id,
+            run_id,
         )
         found = [_loaded(value) for (value,) in results]
-        places = {place.name: _who(place) for place in (self._folder / run_id).iterdir() if place.is_dir()}
-        return Run(run_id, [Task(*each) for each in tasks], found, places, self._logs_of(dag_id, run_id))
+        places = {
+            place.name: _who(place) for place in (self._folder / run_id).iterdir() if place.is_dir()
+        }
+        return Run(
+            run_id, [Task(*each) for each in tasks], found, places, self._logs_of(dag_id, run_id)
+        )
 
     def _logs_of(self, dag_id: str, run_id: str) -> dict[int, str]:
         """What each task has logged, by its number; after it what its trigger has."""
         logs: dict[int, str] = {}
-        for path in sorted(self.airflow.home.glob(f"logs/dag_id={dag_id}/run_id={run_id}/**/*.log")):
+        for path in sorted(
+            self.airflow.home.glob(f"logs/dag_id={dag_id}/run_id={run_id}/**/*.log")
+        ):
             number = int(re.findall(r"map_index=(\d+)", str(path))[0])
             logs[number] = logs.get(number, "") + path.read_text()
         return logs
@@ -134,7 +154,11 @@ class Fleet:
     def wait_at(self, place: str, run_id: str) -> None:
         """Come back when all tasks of a run have met at a place."""
         folder = self._folder / run_id / place
-        wait_until(lambda: folder.is_dir() and len(list(folder.iterdir())) == TASKS, self.airflow, f"tasks at {place}")
+        wait_until(
+            lambda: folder.is_dir() and len(list(folder.iterdir())) == TASKS,
+            self.airflow,
+            f"tasks at {place}",
+        )
 
     def tell(self, what: str, run_id: str) -> None:
         """Tell the tasks of a run that something has been done."""
@@ -149,7 +173,9 @@ class Fleet:
     def assert_renewed_by_one(self, scene: str, lifetime_s: float) -> None:
         """The token ended three times and more, was renewed as often and not much more, and never by two tasks at once."""
         ledger = self.sandboxes[scene].ledger
-        span_s = max(request.at for request in ledger.requests) - min(request.at for request in ledger.requests)
+        span_s = max(request.at for request in ledger.requests) - min(
+            request.at for request in ledger.requests
+        )
         assert span_s > 3 * lifetime_s
         assert ledger.counts["logins_sent"] == 1
         assert 3 <= ledger.refreshes <= span_s / (lifetime_s / 2)
@@ -177,8 +203,14 @@ class Fleet:
 
     def tokens_in(self, text: str) -> list[str]:
         """Tokens of the sandboxes that stand in a text."""
-        tokens = next(iter(self.sandboxes.values())).identity.tokens  # of one seed: what one signs, all read
-        return [found for found in re.findall(r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+", text) if tokens.read(found)]
+        tokens = next(
+            iter(self.sandboxes.values())
+        ).identity.tokens  # of one seed: what one signs, all read
+        return [
+            found
+            for found in re.findall(r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+", text)
+            if tokens.read(found)
+        ]
 
     def secrets_in(self, text: str) -> list[str]:
         """Tokens and passwords of the accounts that stand in a text."""
@@ -186,7 +218,11 @@ class Fleet:
 
     def logins_in(self, text: str) -> list[str]:
         """E-mails of the accounts that stand in a text."""
-        return [sandbox.config.login for sandbox in self.sandboxes.values() if sandbox.config.login in text]
+        return [
+            sandbox.config.login
+            for sandbox in self.sandboxes.values()
+            if sandbox.config.login in text
+        ]
 
 
 def _who(place: Path) -> dict[int, str]:
@@ -211,7 +247,12 @@ def _connection(config: SandboxConfig, url: str) -> dict[str, Any]:
 
 def account(scene: str, **switches: Any) -> SandboxConfig:
     """A tenant of twelve people, with an account that is easy to find in any text."""
-    return SandboxConfig(employees=12, login=f"canary.{scene}@acme-demo.example.com", password=f"{PASSWORD}{scene}", **switches)
+    return SandboxConfig(
+        employees=12,
+        login=f"canary.{scene}@acme-demo.example.com",
+        password=f"{PASSWORD}{scene}",
+        **switches,
+    )
 
 
 @contextlib.contextmanager
@@ -242,13 +283,19 @@ def fleet(
         "FLEET_ASLEEP_S": str(ASLEEP_S),
     }
     with contextlib.ExitStack() as servers:
-        urls = {scene: servers.enter_context(serve(sandbox)).url for scene, sandbox in sandboxes.items()}
+        urls = {
+            scene: servers.enter_context(serve(sandbox)).url for scene, sandbox in sandboxes.items()
+        }
         connections = {
-            f"AIRFLOW_CONN_WE360_{scene.upper()}": json.dumps(_connection(sandbox.config, urls[scene]))
+            f"AIRFLOW_CONN_WE360_{scene.upper()}": json.dumps(
+                _connection(sandbox.config, urls[scene])
+            )
             for scene, sandbox in sandboxes.items()
             if scene not in stored
         }
-        airflow = servers.enter_context(Airflow(home, database, DAGS, **told, **connections, **environment))
+        airflow = servers.enter_context(
+            Airflow(home, database, DAGS, **told, **connections, **environment)
+        )
         more_parts(airflow)
         wait_until(lambda: airflow.known_dags() >= set(scenes), airflow, "Dags parsed")
         yield Fleet(airflow, folder, sandboxes, urls)
@@ -256,6 +303,8 @@ def fleet(
 
 def everything_in(database: Airflow) -> Iterator[tuple[str, str]]:
     """Each table of Airflow's database with all that it holds, as text."""
-    for (table,) in database.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"):
+    for (table,) in database.rows(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+    ):
         rows = database.rows(f'SELECT t::text FROM "{table}" AS t')
         yield table, "\n".join(str(text) for (text,) in rows)

@@ -47,9 +47,18 @@ def airflow(tmp_path_factory, metadata_database, sandbox, warehouse):
             "host": server.url,
             "login": sandbox.config.login,
             "password": sandbox.config.password,
-            "extra": {"customer_id": sandbox.config.customer_id, "auth_url": server.url, "allow_http": True},
+            "extra": {
+                "customer_id": sandbox.config.customer_id,
+                "auth_url": server.url,
+                "allow_http": True,
+            },
         }
-        target = {"conn_type": "postgres", "host": of_warehouse["host"], "login": "postgres", "schema": of_warehouse["dbname"]}
+        target = {
+            "conn_type": "postgres",
+            "host": of_warehouse["host"],
+            "login": "postgres",
+            "schema": of_warehouse["dbname"],
+        }
         environment = {
             "AIRFLOW_CONN_WE360_DEFAULT": json.dumps(account),
             "AIRFLOW_CONN_WAREHOUSE": json.dumps(target),
@@ -70,15 +79,19 @@ def holds_the_truth(sandbox, warehouse):
 
     def check(table):
         truth = sorted(
-            (row["attendance_date"], row["identity_id"], row["online_duration"]) for row in sandbox.company.rows(FIRST, LAST)
+            (row["attendance_date"], row["identity_id"], row["online_duration"])
+            for row in sandbox.company.rows(FIRST, LAST)
         )
         with psycopg.connect(warehouse) as database:
             found = database.execute(
                 f"SELECT attendance_date, identity_id, online_duration FROM {table} ORDER BY 1, 2".encode()
             ).fetchall()
-            (run,) = database.execute(f"SELECT DISTINCT _we360_run_id FROM {table}".encode()).fetchall()
+            (run,) = database.execute(
+                f"SELECT DISTINCT _we360_run_id FROM {table}".encode()
+            ).fetchall()
             logged = database.execute(
-                f"SELECT day, row_count FROM {table}_log WHERE _we360_run_id = %s ORDER BY 1".encode(), run
+                f"SELECT day, row_count FROM {table}_log WHERE _we360_run_id = %s ORDER BY 1".encode(),
+                run,
             ).fetchall()
         assert found == truth != []
         counted = Counter(day for day, *_ in truth)
@@ -95,7 +108,11 @@ def begin(airflow, dag_id, run_id):
 
 def end(airflow, dag_id, runs=1):
     """Wait until so many runs of the Dag are green."""
-    wait_until(lambda: airflow.states().get(dag_id, Counter())["success"] >= runs, airflow, f"{dag_id} green")
+    wait_until(
+        lambda: airflow.states().get(dag_id, Counter())["success"] >= runs,
+        airflow,
+        f"{dag_id} green",
+    )
 
 
 def test_a_run_that_is_cleared_loads_what_we360_says_by_then(airflow, sandbox, holds_the_truth):
@@ -105,7 +122,11 @@ def test_a_run_that_is_cleared_loads_what_we360_says_by_then(airflow, sandbox, h
     before = len(sandbox.company.rows(FIRST, LAST))
     sandbox.company.people = sandbox.company.people[1:]  # We360 takes somebody back
     assert len(sandbox.company.rows(FIRST, LAST)) < before
-    airflow.ask("POST", "dags/cleared/clearTaskInstances", {"dry_run": False, "dag_run_id": "once", "only_failed": False})
+    airflow.ask(
+        "POST",
+        "dags/cleared/clearTaskInstances",
+        {"dry_run": False, "dag_run_id": "once", "only_failed": False},
+    )
     wait_until(lambda: airflow.states()["cleared"]["success"] == 0, airflow, "cleared")
     end(airflow, "cleared")
     assert holds_the_truth("cleared") == "cleared|once|load"
@@ -118,7 +139,9 @@ def test_of_two_runs_on_one_window_at_once_one_wins_whole(airflow, holds_the_tru
     assert holds_the_truth("together") in {"together|one|load", "together|two|load"}
 
 
-def test_a_task_killed_in_the_middle_of_its_load_is_tried_again_and_nothing_comes_twice(airflow, sandbox, holds_the_truth):
+def test_a_task_killed_in_the_middle_of_its_load_is_tried_again_and_nothing_comes_twice(
+    airflow, sandbox, holds_the_truth
+):
     sandbox.faults.add("report", "delay", seconds=6.0, day=str(LAST))
     begin(airflow, "killed", "once")
     end(airflow, "killed")
@@ -131,7 +154,10 @@ def test_a_sensor_waits_in_a_real_triggerer_until_the_day_has_settled(airflow):
     end(airflow, "waiting")
     tasks = dict(airflow.rows("SELECT task_id, state FROM task_instance WHERE dag_id = 'waiting'"))
     assert tasks == {"wait": "success", "loaded_at": "success"}
-    logs = {path.name: path.read_text() for path in airflow.home.glob("logs/dag_id=waiting/**/task_id=wait/*.log")}
+    logs = {
+        path.name: path.read_text()
+        for path in airflow.home.glob("logs/dag_id=waiting/**/task_id=wait/*.log")
+    }
     assert [name for name in logs if ".trigger." in name], logs.keys()
     told = "".join(logs.values())
     assert "settles in" in told

@@ -30,7 +30,9 @@ def missing():
     try:
         importlib.metadata.version("apache-airflow-providers-celery")
     except importlib.metadata.PackageNotFoundError:
-        return "no apache-airflow-providers-celery in this environment; make test-celery installs it"
+        return (
+            "no apache-airflow-providers-celery in this environment; make test-celery installs it"
+        )
     return None
 
 
@@ -40,9 +42,21 @@ def broker(tmp_path_factory):
     if why := missing():
         (pytest.fail if os.environ.get("WE360_REQUIRE_CELERY") == "1" else pytest.skip)(why)
     port, folder = free_port(), tmp_path_factory.mktemp("redis")
-    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+    command = [
+        "redis-server",
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]
     with (folder / "redis.txt").open("wb") as log:
-        redis = subprocess.Popen([*command, "--dir", str(folder)], stdout=log, stderr=subprocess.STDOUT)
+        redis = subprocess.Popen(
+            [*command, "--dir", str(folder)], stdout=log, stderr=subprocess.STDOUT
+        )
     try:
         yield port
     finally:
@@ -61,13 +75,23 @@ def ships(tmp_path_factory, broker, metadata_database):
     def workers(airflow):
         wait_until(lambda: listens(broker), airflow, "Redis up")
         for name in WORKERS:
-            each = ("--celery-hostname", f"{name}@fleet", "--concurrency", str(TASKS // len(WORKERS)), "--skip-serve-logs")
+            each = (
+                "--celery-hostname",
+                f"{name}@fleet",
+                "--concurrency",
+                str(TASKS // len(WORKERS)),
+                "--skip-serve-logs",
+            )
             airflow.start("celery", "worker", *each, log_name=f"worker-{name}", FLEET_WORKER=name)
         for name in WORKERS:
             log = airflow.home / f"worker-{name}.txt"
-            wait_until(lambda log=log: "ready." in log.read_text(), airflow, f"Celery worker {name} up")
+            wait_until(
+                lambda log=log: "ready." in log.read_text(), airflow, f"Celery worker {name} up"
+            )
 
-    with fleet(home, metadata_database, SCENES, environment=environment, more_parts=workers) as ships:
+    with fleet(
+        home, metadata_database, SCENES, environment=environment, more_parts=workers
+    ) as ships:
         yield ships
 
 
@@ -97,10 +121,18 @@ def test_a_token_that_ends_under_two_workers_is_renewed_by_one_task(ships, figur
 
 
 def test_no_lease_stays_and_nothing_leaks(ships):
-    left = [name for (name,) in ships.airflow.rows("SELECT key FROM variable WHERE key LIKE 'we360%%'")]
+    left = [
+        name for (name,) in ships.airflow.rows("SELECT key FROM variable WHERE key LIKE 'we360%%'")
+    ]
     assert len(left) == len(SCENES)
     assert all(name.startswith("we360_token__") for name in left)
     texts = dict(everything_in(ships.airflow))
-    texts |= {str(path): path.read_text(errors="replace") for path in ships.airflow.home.rglob("*.txt")}
-    texts |= {str(path): path.read_text(errors="replace") for path in ships.airflow.home.rglob("*.log")}
-    assert {name for name, text in texts.items() if ships.secrets_in(text) or ships.logins_in(text)} == set()
+    texts |= {
+        str(path): path.read_text(errors="replace") for path in ships.airflow.home.rglob("*.txt")
+    }
+    texts |= {
+        str(path): path.read_text(errors="replace") for path in ships.airflow.home.rglob("*.log")
+    }
+    assert {
+        name for name, text in texts.items() if ships.secrets_in(text) or ships.logins_in(text)
+    } == set()

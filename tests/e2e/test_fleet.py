@@ -18,7 +18,9 @@ SCENES = {
     "cold": account("cold", login_takes_s=0.5),
     "deferred": account("deferred", login_takes_s=0.5),
     "expiry": account("expiry", rotation=True, access_lifetime_s=LIFETIME_S),
-    "guarded": account("guarded", rotation=True, brute_force=BruteForce(), login_guard=True, login_takes_s=1.0),
+    "guarded": account(
+        "guarded", rotation=True, brute_force=BruteForce(), login_guard=True, login_takes_s=1.0
+    ),
     "ended": account("ended", rotation=True, brute_force=BruteForce()),
     "refused": account("refused", brute_force=BruteForce()),
 }
@@ -47,7 +49,14 @@ def ships(tmp_path_factory, metadata_database, warehouses):
     def triggerer(airflow):
         airflow.start("triggerer", "--skip-serve-logs", FLEET_WORKER="triggerer")
 
-    with fleet(home, metadata_database, SCENES, stored=["refused"], environment=environment, more_parts=triggerer) as ships:
+    with fleet(
+        home,
+        metadata_database,
+        SCENES,
+        stored=["refused"],
+        environment=environment,
+        more_parts=triggerer,
+    ) as ships:
         wrong = ships.connection("refused", password=WRONG, connection_id="we360_refused")
         ships.airflow.ask("POST", "connections", wrong | {"extra": json.dumps(wrong["extra"])})
         ships.begin("refused", "refused")
@@ -67,7 +76,12 @@ def deferred_run(ships):
 
 def variables(ships, kind):
     """Names of the Variables of a kind: ``token``, ``token_lease``, ``token_block``."""
-    return [name for (name,) in ships.airflow.rows("SELECT key FROM variable WHERE key LIKE %s", f"we360_{kind}\\_\\_%")]
+    return [
+        name
+        for (name,) in ships.airflow.rows(
+            "SELECT key FROM variable WHERE key LIKE %s", f"we360_{kind}\\_\\_%"
+        )
+    ]
 
 
 def test_eight_tasks_on_a_cold_cache_log_in_once(ships, figure):
@@ -83,7 +97,9 @@ def test_eight_tasks_on_a_cold_cache_log_in_once(ships, figure):
 def test_four_triggers_and_four_tasks_on_a_cold_cache_log_in_once(ships, figure, deferred_run):
     figure(ships.figures("deferred", deferred_run))
     assert deferred_run.workers == {"worker": TASKS - IN_TRIGGERER, "triggerer": IN_TRIGGERER}
-    assert len(set(deferred_run.places["start"].values())) == TASKS - IN_TRIGGERER + 1, "the triggers share one process"
+    assert len(set(deferred_run.places["start"].values())) == TASKS - IN_TRIGGERER + 1, (
+        "the triggers share one process"
+    )
     deferred_run.assert_green(ships.rows_of_the_day("deferred"))
     ledger = ships.sandboxes["deferred"].ledger
     assert ledger.counts["logins_sent"] == 1
@@ -99,7 +115,9 @@ def test_a_token_that_a_task_or_a_trigger_logs_is_blanked(ships, deferred_run):
         assert ships.secrets_in(log) == []
 
 
-def test_eight_loads_against_a_login_guard_log_in_once_and_none_is_refused(ships, figure, warehouses):
+def test_eight_loads_against_a_login_guard_log_in_once_and_none_is_refused(
+    ships, figure, warehouses
+):
     run = ships.run("guarded", "guarded")
     figure(ships.figures("guarded", run))
     run.assert_all_at_once()
@@ -108,7 +126,8 @@ def test_eight_loads_against_a_login_guard_log_in_once_and_none_is_refused(ships
     assert (ledger.counts["logins_sent"], ledger.counts["logins_refused"]) == (1, 0)
     assert ships.live_sessions("guarded") == 1
     truth = {
-        (row["attendance_date"], row["identity_id"]) for row in ships.sandboxes["guarded"].company.rows(DAY, DAY, "detailed")
+        (row["attendance_date"], row["identity_id"])
+        for row in ships.sandboxes["guarded"].company.rows(DAY, DAY, "detailed")
     }
     for path in warehouses:
         with duckdb.connect(str(path), read_only=True) as warehouse:
@@ -141,7 +160,9 @@ def test_a_token_that_ends_under_eight_tasks_is_renewed_by_one_of_them(ships, fi
     ships.assert_renewed_by_one("expiry", LIFETIME_S)
 
 
-def test_a_wrong_password_is_sent_twice_by_eight_tasks_with_three_retries_each(ships, figure, refused_run):
+def test_a_wrong_password_is_sent_twice_by_eight_tasks_with_three_retries_each(
+    ships, figure, refused_run
+):
     figure(ships.figures("refused", refused_run))
     refused_run.assert_all_at_once()
     assert refused_run.states == ["failed"]
@@ -151,7 +172,9 @@ def test_a_wrong_password_is_sent_twice_by_eight_tasks_with_three_retries_each(s
     assert ledger.min_gap_between_failed_logins_s > GRANTS_ARE_APART_S
 
 
-def test_the_log_of_each_refused_task_says_what_to_mend_and_which_variable_to_delete(ships, refused_run):
+def test_the_log_of_each_refused_task_says_what_to_mend_and_which_variable_to_delete(
+    ships, refused_run
+):
     (block,) = variables(ships, "token_block")
     assert len(refused_run.logs) == TASKS
     for log in refused_run.logs.values():
@@ -186,7 +209,9 @@ def test_each_account_keeps_its_token_in_one_variable_and_no_lease_stays(ships):
 
 def test_a_token_lies_sealed_within_what_airflow_itself_encrypts(ships):
     fernet = Fernet(os.environ["AIRFLOW__CORE__FERNET_KEY"])
-    stored = ships.airflow.rows("SELECT key, val, is_encrypted FROM variable WHERE key LIKE %s", "we360_token\\_\\_%")
+    stored = ships.airflow.rows(
+        "SELECT key, val, is_encrypted FROM variable WHERE key LIKE %s", "we360_token\\_\\_%"
+    )
     assert len(stored) == len(SCENES)
     for name, value, is_encrypted in stored:
         assert is_encrypted, name
@@ -211,7 +236,10 @@ def test_no_table_of_airflow_holds_a_token_or_a_password_in_clear(ships):
     assert "rows" in tables["xcom"]
     assert {table for table, text in tables.items() if ships.secrets_in(text)} == set()
     # Airflow keeps the Login of a stored Connection readable, and its audit log tells how that was written.
-    assert {table for table, text in tables.items() if ships.logins_in(text)} == {"connection", "log"}
+    assert {table for table, text in tables.items() if ships.logins_in(text)} == {
+        "connection",
+        "log",
+    }
 
 
 def test_no_log_holds_a_secret(ships):
@@ -221,4 +249,6 @@ def test_no_log_holds_a_secret(ships):
     assert len(triggers) == IN_TRIGGERER
     assert len(tasks) - len(triggers) == (len(SCENES) + 2) * TASKS
     texts = {str(path): path.read_text(errors="replace") for path in files}
-    assert {name for name, text in texts.items() if ships.secrets_in(text) or ships.logins_in(text)} == set()
+    assert {
+        name for name, text in texts.items() if ships.secrets_in(text) or ships.logins_in(text)
+    } == set()

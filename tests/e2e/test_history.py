@@ -42,14 +42,22 @@ def airflow(tmp_path_factory, metadata_database, sandbox, warehouse):
             "host": server.url,
             "login": sandbox.config.login,
             "password": sandbox.config.password,
-            "extra": {"customer_id": sandbox.config.customer_id, "auth_url": server.url, "allow_http": True},
+            "extra": {
+                "customer_id": sandbox.config.customer_id,
+                "auth_url": server.url,
+                "allow_http": True,
+            },
         }
         environment = {
             "AIRFLOW_CONN_WE360_DEFAULT": json.dumps(account),
-            "AIRFLOW_CONN_DUCKDB_DEFAULT": json.dumps({"conn_type": "duckdb", "host": str(warehouse)}),
+            "AIRFLOW_CONN_DUCKDB_DEFAULT": json.dumps(
+                {"conn_type": "duckdb", "host": str(warehouse)}
+            ),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         }
-        with Airflow(tmp_path_factory.mktemp("history"), metadata_database, EXAMPLES, **environment) as airflow:
+        with Airflow(
+            tmp_path_factory.mktemp("history"), metadata_database, EXAMPLES, **environment
+        ) as airflow:
             airflow.ask("POST", "pools", {"name": "we360", "slots": 4})
             wanted = {"we360_history", "we360_to_duckdb", "we360_downstream"}
             wait_until(lambda: airflow.known_dags() >= wanted, airflow, "Dags parsed")
@@ -70,11 +78,17 @@ def ended(airflow, state):
     return lambda: airflow.states()["we360_history"][state] == 1
 
 
-def test_five_years_are_sixty_tasks_and_the_one_that_failed_is_all_that_runs_again(airflow, sandbox, warehouse, figure):
+def test_five_years_are_sixty_tasks_and_the_one_that_failed_is_all_that_runs_again(
+    airflow, sandbox, warehouse, figure
+):
     sandbox.faults.add("report", "http_403", day=BROKEN.isoformat(), times=1)
     conf = {"first_day": FIRST.isoformat(), "last_day": LAST.isoformat()}
     began = time.monotonic()
-    airflow.ask("POST", "dags/we360_history/dagRuns", {"dag_run_id": "all", "logical_date": None, "conf": conf})
+    airflow.ask(
+        "POST",
+        "dags/we360_history/dagRuns",
+        {"dag_run_id": "all", "logical_date": None, "conf": conf},
+    )
     wait_until(ended(airflow, "failed"), airflow, "all months tried", deadline_s=DEADLINE_S)
     seconds = time.monotonic() - began
     assert loads(airflow) == {"success": MONTHS - 1, "failed": 1}
@@ -88,7 +102,8 @@ def test_five_years_are_sixty_tasks_and_the_one_that_failed_is_all_that_runs_aga
     assert again < 3 * 31, "only that month was asked for again"
 
     truth = sorted(
-        (row["attendance_date"], row["identity_id"], row["online_duration"]) for row in sandbox.company.rows(FIRST, LAST)
+        (row["attendance_date"], row["identity_id"], row["online_duration"])
+        for row in sandbox.company.rows(FIRST, LAST)
     )
     with duckdb.connect(str(warehouse), read_only=True) as database:
         found = database.execute(
@@ -99,16 +114,29 @@ def test_five_years_are_sixty_tasks_and_the_one_that_failed_is_all_that_runs_aga
     assert found == truth != []
     assert logged == (DAYS, DAYS, len(truth), MONTHS)
     assert sandbox.ledger.counts["logins_sent"] == 1
-    figure(f"{DAYS} days, {MONTHS} tasks, {len(truth)} rows, {asked + again} data requests, 1 login, {seconds:.0f} s")
+    figure(
+        f"{DAYS} days, {MONTHS} tasks, {len(truth)} rows, {asked + again} data requests, 1 login, {seconds:.0f} s"
+    )
 
 
 def test_a_load_wakes_the_dag_that_waits_for_its_asset_with_the_days_that_came(airflow, warehouse):
     airflow.ask("PATCH", "dags/we360_to_duckdb", {"is_paused": False})  # its last tick runs at once
-    wait_until(lambda: airflow.states().get("we360_downstream", Counter())["success"] > 0, airflow, "the Dag downstream")
-    (run_type,) = {kind for (kind,) in airflow.rows("SELECT run_type FROM dag_run WHERE dag_id = 'we360_downstream'")}
+    wait_until(
+        lambda: airflow.states().get("we360_downstream", Counter())["success"] > 0,
+        airflow,
+        "the Dag downstream",
+    )
+    (run_type,) = {
+        kind
+        for (kind,) in airflow.rows(
+            "SELECT run_type FROM dag_run WHERE dag_id = 'we360_downstream'"
+        )
+    }
     assert run_type == "asset_triggered"
     days = "SELECT attendance_date, count(*) FROM we360_days WHERE attendance_date > ? GROUP BY 1 ORDER BY 1"
     with duckdb.connect(str(warehouse), read_only=True) as database:
         loaded = database.execute(days, [LAST]).fetchall()
-        summed = database.execute("SELECT attendance_date, sum(people) FROM we360_team_days GROUP BY 1 ORDER BY 1").fetchall()
+        summed = database.execute(
+            "SELECT attendance_date, sum(people) FROM we360_team_days GROUP BY 1 ORDER BY 1"
+        ).fetchall()
     assert summed == loaded != []

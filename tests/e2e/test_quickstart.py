@@ -26,9 +26,21 @@ FIRST, LAST = dt.date(2026, 1, 1), dt.date(2026, 3, 31)
 @pytest.fixture
 def steps():
     """Language and text of each block between the two headings; a console block without its prompts. On a free port."""
-    part = PAGE.read_text().partition("## Ten minutes by hand")[2].partition("\n## ")[0].replace(PORT, str(free_port()))
+    part = (
+        PAGE.read_text()
+        .partition("## Ten minutes by hand")[2]
+        .partition("\n## ")[0]
+        .replace(PORT, str(free_port()))
+    )
     found = re.findall(r"```(\w+)\n(.*?)```", part, re.DOTALL)
-    assert [language for language, _ in found] == [*["console"] * 3, "python", "console", "sql", "console", "text"]
+    assert [language for language, _ in found] == [
+        *["console"] * 3,
+        "python",
+        "console",
+        "sql",
+        "console",
+        "text",
+    ]
     return [re.sub(r"^\$ ", "", text, flags=re.MULTILINE) for _, text in found]
 
 
@@ -37,7 +49,9 @@ class Shell:
 
     def __init__(self, folder):
         self.folder = folder
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")
+        }
         self.environment = kept | {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}"}
 
     def run(self, commands):
@@ -58,7 +72,9 @@ class Shell:
 @contextlib.contextmanager
 def left_running(shell, command):
     with (shell.folder / "sandbox.txt").open("wb") as log:
-        process = subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=shell.folder, env=shell.environment, stdout=log)
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"], cwd=shell.folder, env=shell.environment, stdout=log
+        )
     try:
         end = time.monotonic() + 60
         while "ready" not in (shell.folder / "sandbox.txt").read_text():
@@ -94,5 +110,13 @@ def test_ten_minutes_end_with_ninety_days_and_their_proof(steps, tmp_path, figur
     assert answer.strip() == shown.strip()
     rows = Sandbox().company.rows(FIRST, LAST)
     hours = round(sum(row["online_duration"] or 0 for row in rows) / 3600)
-    assert [float(number) for number in re.findall(r"[\d.]+", shown.splitlines()[4])] == [90, len(rows), len(rows), hours]
-    figure("quickstart, after the installation: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items()))
+    assert [float(number) for number in re.findall(r"[\d.]+", shown.splitlines()[4])] == [
+        90,
+        len(rows),
+        len(rows),
+        hours,
+    ]
+    figure(
+        "quickstart, after the installation: "
+        + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items())
+    )

@@ -44,25 +44,48 @@ def test_each_kind_of_run_loads_its_own_days_once(tmp_path, metadata_database):
             "host": server.url,
             "login": sandbox.config.login,
             "password": sandbox.config.password,
-            "extra": {"customer_id": sandbox.config.customer_id, "auth_url": server.url, "allow_http": True},
+            "extra": {
+                "customer_id": sandbox.config.customer_id,
+                "auth_url": server.url,
+                "allow_http": True,
+            },
         }
         environment = {
             "AIRFLOW_CONN_WE360_DEFAULT": json.dumps(connection),
-            "AIRFLOW_CONN_DUCKDB_DEFAULT": json.dumps({"conn_type": "duckdb", "host": str(warehouse)}),
+            "AIRFLOW_CONN_DUCKDB_DEFAULT": json.dumps(
+                {"conn_type": "duckdb", "host": str(warehouse)}
+            ),
             "FIVE_KINDS_FIRST_DAY": FIRST.isoformat(),
         }
         with Airflow(tmp_path, metadata_database, DAGS, **environment) as airflow:
             wait_until(lambda: airflow.known_dags() >= set(RUNS), airflow, "Dags parsed")
             airflow.run("dags", "trigger", "manual")
             ticks = [f"{(FIRST + number * DAY).isoformat()}T00:00:00+05:30" for number in (1, 3)]
-            airflow.run("backfill", "create", "--dag-id", "backfilled", "--from-date", ticks[0], "--to-date", ticks[1])
-            done = lambda: all(airflow.states().get(dag_id, Counter())["success"] >= count for dag_id, count in RUNS.items())  # noqa: E731
+            airflow.run(
+                "backfill",
+                "create",
+                "--dag-id",
+                "backfilled",
+                "--from-date",
+                ticks[0],
+                "--to-date",
+                ticks[1],
+            )
+
+            def done() -> bool:
+                seen = airflow.states()
+                return all(
+                    seen.get(dag_id, Counter())["success"] >= n for dag_id, n in RUNS.items()
+                )
+
             wait_until(done, airflow, "all runs green")
             assert not {dag_id for dag_id, states in airflow.states().items() if states["failed"]}
             left_behind = airflow.logs()
     with duckdb.connect(str(warehouse), read_only=True) as database:
         for table, days in EXPECTED.items():
-            found = database.execute(f"SELECT attendance_date, identity_id, count(*) FROM {table} GROUP BY 1, 2").fetchall()
+            found = database.execute(
+                f"SELECT attendance_date, identity_id, count(*) FROM {table} GROUP BY 1, 2"
+            ).fetchall()
             truth = {
                 (row["attendance_date"], row["identity_id"])
                 for row in sandbox.company.rows(min(days), max(days), "detailed")
@@ -71,7 +94,12 @@ def test_each_kind_of_run_loads_its_own_days_once(tmp_path, metadata_database):
             assert {(day, person) for day, person, _ in found} == truth, table
             assert {count for *_, count in found} <= {1}, table
         # One run for one event or for both: Airflow decides. Either way the days are those that the events name.
-        by_event = {day for (day,) in database.execute("SELECT DISTINCT attendance_date FROM we360_asset").fetchall()}
+        by_event = {
+            day
+            for (day,) in database.execute(
+                "SELECT DISTINCT attendance_date FROM we360_asset"
+            ).fetchall()
+        }
         assert by_event
         assert by_event <= EXPECTED["we360_interval"]
     assert sum(sandbox.ledger.live_sessions().values()) >= 1

@@ -22,7 +22,14 @@ import httpx
 from airflow_provider_we360.client import reports
 
 REPORT = reports.get("dynamic_report")
-NAMES = (*REPORT.modes["detailed"].key, "punch_in", "online_duration", "active_percent", "key_presses", "employee_id")
+NAMES = (
+    *REPORT.modes["detailed"].key,
+    "punch_in",
+    "online_duration",
+    "active_percent",
+    "key_presses",
+    "employee_id",
+)
 DECODER = RowDecoder([REPORT.column(name) for name in NAMES], "Asia/Kolkata")
 STATUSES = (200, 200, 200, 200, 206, 302, 400, 401, 403, 404, 413, 429, 500, 504)
 
@@ -39,7 +46,12 @@ def one_input(data: bytes) -> None:
 
 
 def main() -> None:
-    row = {"attendance_date": "2026-04-01", "identity_id": "a", "punch_in": "2026-04-01 09:00:00", "online_duration": "8:05:09"}
+    row = {
+        "attendance_date": "2026-04-01",
+        "identity_id": "a",
+        "punch_in": "2026-04-01 09:00:00",
+        "online_duration": "8:05:09",
+    }
     seeds = [
         {"data": [row, row], "pagination": {"total_records": 2, "has_next": False}},
         {"data": [], "total": "0"},

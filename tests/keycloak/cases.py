@@ -12,7 +12,13 @@ from typing import Any, Literal, TypeAlias
 import httpx
 import jwt
 
-from airflow_provider_we360.errors import AccountRefused, ClientRefused, CredentialsRefused, RefreshRejected, We360Error
+from airflow_provider_we360.errors import (
+    AccountRefused,
+    ClientRefused,
+    CredentialsRefused,
+    RefreshRejected,
+    We360Error,
+)
 from keycloak.server import OTHER_CUSTOMER, ROBOT, WRONG, Server
 
 Call: TypeAlias = Literal["login", "refresh", "logout", "revoke"]
@@ -76,13 +82,17 @@ def case(
     return put
 
 
-def refused_login(situation: str, description: str = BAD, *, left: int | None = 0, **settings: Any) -> Callable[[Ask], Ask]:
+def refused_login(
+    situation: str, description: str = BAD, *, left: int | None = 0, **settings: Any
+) -> Callable[[Ask], Ask]:
     """A login that is refused with 400 ``invalid_grant``."""
     means = settings.get("means", CredentialsRefused)
     return case("login", situation, 400, "invalid_grant", description, left=left, means=means)
 
 
-def dead(situation: str, description: str, *, left: int | None = 0, means: Any = RefreshRejected) -> Callable[[Ask], Ask]:
+def dead(
+    situation: str, description: str, *, left: int | None = 0, means: Any = RefreshRejected
+) -> Callable[[Ask], Ask]:
     """A refresh that is refused with 400 ``invalid_grant``."""
     return case("refresh", situation, 400, "invalid_grant", description, left=left, means=means)
 
@@ -218,7 +228,11 @@ def _(server: Server) -> httpx.Response:
     return server.login(password=WRONG)
 
 
-@refused_login("the user must do something in a browser first", "Account is not fully set up", means=AccountRefused)
+@refused_login(
+    "the user must do something in a browser first",
+    "Account is not fully set up",
+    means=AccountRefused,
+)
 def _(server: Server) -> httpx.Response:
     server.require_action()
     return server.login()
@@ -249,7 +263,14 @@ def _(server: Server) -> httpx.Response:
     return server.login()
 
 
-@case("login", "the customer needs a secret", 401, "unauthorized_client", NO_CLIENT, means=ClientRefused)
+@case(
+    "login",
+    "the customer needs a secret",
+    401,
+    "unauthorized_client",
+    NO_CLIENT,
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     server.set_client(confidential=True)
     return server.login()
@@ -264,13 +285,27 @@ def _(server: Server) -> httpx.Response:
     return server.login()
 
 
-@case("login", "the customer needs consent", 400, "invalid_client", "Client requires user consent", means=ClientRefused)
+@case(
+    "login",
+    "the customer needs consent",
+    400,
+    "invalid_client",
+    "Client requires user consent",
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     server.set_client(consent_required=True)
     return server.login()
 
 
-@case("login", "the user may not have offline sessions", 400, "not_allowed", NO_OFFLINE, means=ClientRefused)
+@case(
+    "login",
+    "the user may not have offline sessions",
+    400,
+    "not_allowed",
+    NO_OFFLINE,
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     server.set_offline_allowed(False)
     return server.login()
@@ -282,12 +317,26 @@ def _(server: Server) -> httpx.Response:
     return server.login(password=WRONG)
 
 
-@case("login", "unknown scope", 400, "invalid_scope", "Invalid scopes: openid zebra", means=ClientRefused)
+@case(
+    "login",
+    "unknown scope",
+    400,
+    "invalid_scope",
+    "Invalid scopes: openid zebra",
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     return server.login(scope="openid zebra")
 
 
-@case("login", "unknown scope and no login", 400, "invalid_scope", "Invalid scopes: zebra", means=ClientRefused)
+@case(
+    "login",
+    "unknown scope and no login",
+    400,
+    "invalid_scope",
+    "Invalid scopes: zebra",
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     return server.login(scope="zebra", username=None)
 
@@ -307,12 +356,21 @@ def _(server: Server) -> httpx.Response:
 # login: the form
 
 
-@case("login", "no login", 401, "invalid_request", "Missing parameter: username", means=ClientRefused)
+@case(
+    "login", "no login", 401, "invalid_request", "Missing parameter: username", means=ClientRefused
+)
 def _(server: Server) -> httpx.Response:
     return server.login(username=None)
 
 
-@case("login", "no grant type", 400, "invalid_request", "Missing form parameter: grant_type", means=ClientRefused)
+@case(
+    "login",
+    "no grant type",
+    400,
+    "invalid_request",
+    "Missing form parameter: grant_type",
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     return server.login(grant_type=None)
 
@@ -325,12 +383,26 @@ def _(server: Server) -> httpx.Response:
     return server.login(grant_type=None, client_id="acme")
 
 
-@case("login", "empty grant type", 400, "unsupported_grant_type", "Unsupported grant_type", means=ClientRefused)
+@case(
+    "login",
+    "empty grant type",
+    400,
+    "unsupported_grant_type",
+    "Unsupported grant_type",
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     return server.login(grant_type="")
 
 
-@case("login", "unknown grant type", 400, "unsupported_grant_type", "Unsupported grant_type", means=ClientRefused)
+@case(
+    "login",
+    "unknown grant type",
+    400,
+    "unsupported_grant_type",
+    "Unsupported grant_type",
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     return server.login(grant_type="magic")
 
@@ -340,7 +412,14 @@ def _(server: Server) -> httpx.Response:
     return server.login(username=[server.user, server.user])
 
 
-@case("login", "a field twice, unknown customer", 401, "invalid_client", NO_CLIENT, means=ClientRefused)
+@case(
+    "login",
+    "a field twice, unknown customer",
+    401,
+    "invalid_client",
+    NO_CLIENT,
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     return server.login(username=[server.user, server.user], client_id="acme")
 
@@ -451,12 +530,21 @@ def _(server: Server) -> httpx.Response:
     return server.refresh(server.tokens()["access_token"])
 
 
-@case("refresh", "no refresh token", 400, "invalid_request", "No refresh token", means=ClientRefused)
+@case(
+    "refresh", "no refresh token", 400, "invalid_request", "No refresh token", means=ClientRefused
+)
 def _(server: Server) -> httpx.Response:
     return server.refresh(None)
 
 
-@case("refresh", "two refresh tokens", 400, "invalid_request", "duplicated parameter", means=ClientRefused)
+@case(
+    "refresh",
+    "two refresh tokens",
+    400,
+    "invalid_request",
+    "duplicated parameter",
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     return server.refresh(["x", "y"])
 
@@ -495,7 +583,15 @@ def _(server: Server) -> httpx.Response:
     return server.refresh(token)
 
 
-@case("refresh", "unknown scope", 400, "invalid_scope", "Invalid scopes: zebra", left=1, means=ClientRefused)
+@case(
+    "refresh",
+    "unknown scope",
+    400,
+    "invalid_scope",
+    "Invalid scopes: zebra",
+    left=1,
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     return server.refresh(server.tokens()["refresh_token"], scope="zebra")
 
@@ -708,7 +804,15 @@ def _(server: Server) -> httpx.Response:
     return server.refresh(token)
 
 
-@case("refresh", "the customer needs consent now", 400, "invalid_scope", NO_CONSENT, left=1, means=RefreshRejected)
+@case(
+    "refresh",
+    "the customer needs consent now",
+    400,
+    "invalid_scope",
+    NO_CONSENT,
+    left=1,
+    means=RefreshRejected,
+)
 def _(server: Server) -> httpx.Response:
     token = server.tokens()["refresh_token"]
     server.set_client(consent_required=True)
@@ -722,14 +826,30 @@ def _(server: Server) -> httpx.Response:
     return server.refresh(token)
 
 
-@case("refresh", "the customer needs a secret now", 401, "unauthorized_client", NO_CLIENT, left=1, means=ClientRefused)
+@case(
+    "refresh",
+    "the customer needs a secret now",
+    401,
+    "unauthorized_client",
+    NO_CLIENT,
+    left=1,
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     token = server.tokens()["refresh_token"]
     server.set_client(confidential=True)
     return server.refresh(token)
 
 
-@case("refresh", "disabled realm", 403, "access_denied", "Realm not enabled", left=1, means=ClientRefused)
+@case(
+    "refresh",
+    "disabled realm",
+    403,
+    "access_denied",
+    "Realm not enabled",
+    left=1,
+    means=ClientRefused,
+)
 def _(server: Server) -> httpx.Response:
     token = server.tokens()["refresh_token"]
     server.set_realm_enabled(False)
@@ -878,7 +998,14 @@ def _(server: Server) -> httpx.Response:
     return server.logout(server.tokens()["refresh_token"], client_id=OTHER_CUSTOMER)
 
 
-@case("logout", "the server has another address than at the login", 400, "invalid_grant", MOVED, left=1)
+@case(
+    "logout",
+    "the server has another address than at the login",
+    400,
+    "invalid_grant",
+    MOVED,
+    left=1,
+)
 def _(server: Server) -> httpx.Response:
     return server.logout(server.tokens()["refresh_token"], headers={"Host": "moved.example.com"})
 

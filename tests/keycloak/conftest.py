@@ -25,7 +25,10 @@ def running() -> Iterator[Running]:
 
 def absent(reason: str) -> None:
     """Skips, or fails where a test of the real server may not be left out."""
-    if any(os.environ.get(name, "").lower() not in {"", "0", "false"} for name in ("CI", "WE360_REQUIRE_KEYCLOAK")):
+    if any(
+        os.environ.get(name, "").lower() not in {"", "0", "false"}
+        for name in ("CI", "WE360_REQUIRE_KEYCLOAK")
+    ):
         pytest.fail(f"no real Keycloak: {reason}", pytrace=False)
     pytest.skip(f"no real Keycloak: {reason}")
 

@@ -65,12 +65,18 @@ def java(env: Mapping[str, str] = os.environ) -> str:
     said = ""
     if found:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            said = subprocess.run([found, "-version"], capture_output=True, text=True, check=True, timeout=60).stderr
+            said = subprocess.run(
+                [found, "-version"], capture_output=True, text=True, check=True, timeout=60
+            ).stderr
     if not found or not said:
-        raise NoKeycloak(f"no Java found; install Java {JAVA} or newer, such as default-jre-headless")
+        raise NoKeycloak(
+            f"no Java found; install Java {JAVA} or newer, such as default-jre-headless"
+        )
     version = re.search(r'version "(\d+)', said)
     if version is None or int(version[1]) < JAVA:
-        raise NoKeycloak(f"the Java found is older than {JAVA}; install Java {JAVA} or newer, or set JAVA_HOME to it")
+        raise NoKeycloak(
+            f"the Java found is older than {JAVA}; install Java {JAVA} or newer, or set JAVA_HOME to it"
+        )
     return found
 
 
@@ -105,9 +111,13 @@ def _fetch(url: str, into: Path, sha512: str) -> None:
                 digest.update(piece)
                 file.write(piece)
     except (httpx.HTTPError, OSError) as failed:
-        raise NoKeycloak(f"Keycloak {VERSION} cannot be fetched from Maven Central ({type(failed).__name__})") from None
+        raise NoKeycloak(
+            f"Keycloak {VERSION} cannot be fetched from Maven Central ({type(failed).__name__})"
+        ) from None
     if digest.hexdigest() != sha512:
-        raise KeycloakFailed(f"what was fetched as Keycloak {VERSION} has another SHA-512 than the one pinned in {__file__}")
+        raise KeycloakFailed(
+            f"what was fetched as Keycloak {VERSION} has another SHA-512 than the one pinned in {__file__}"
+        )
 
 
 @contextlib.contextmanager
@@ -122,8 +132,12 @@ def keycloak(cache: Path = CACHE, find_java: Callable[[], str] = java) -> Iterat
     log = cache / "server.log"
     with contextlib.ExitStack() as stack:
         with (cache / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two sessions of tests neither fetch nor fit the distribution at once
-            running = Running(f"http://127.0.0.1:{_free_port()}", log, "admin-of-tests", secrets.token_urlsafe(16))
+            fcntl.flock(
+                lock, fcntl.LOCK_EX
+            )  # two sessions of tests neither fetch nor fit the distribution at once
+            running = Running(
+                f"http://127.0.0.1:{_free_port()}", log, "admin-of-tests", secrets.token_urlsafe(16)
+            )
             process = stack.enter_context(_process(distribution(cache), running, command))
             _wait_until_it_answers(process, running)
         yield running
@@ -137,7 +151,11 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def _process(home: Path, running: Running, java_command: str) -> Iterator[subprocess.Popen[bytes]]:
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("KC_", "JAVA_", "QUARKUS_"))}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("KC_", "JAVA_", "QUARKUS_"))
+    }
     env |= {
         "JAVA": java_command,
         "JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx512m",
@@ -151,7 +169,12 @@ def _process(home: Path, running: Running, java_command: str) -> Iterator[subpro
     running.log.unlink(missing_ok=True)  # that of another session, which goes on writing to its own
     with running.log.open("wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
         )
     try:
         yield process
@@ -169,7 +192,11 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], running: Running) -
                 if http.get(f"{running.url}/realms/master").is_success:
                     return
             time.sleep(0.2)
-    ended = "ended by itself" if process.poll() is not None else f"did not answer within {START_S} seconds"
+    ended = (
+        "ended by itself"
+        if process.poll() is not None
+        else f"did not answer within {START_S} seconds"
+    )
     raise KeycloakFailed(f"Keycloak {VERSION} {ended}. The end of its log:\n{_end_of(running.log)}")
 
 

@@ -26,7 +26,14 @@ def answers() -> str:
     for call, heading in HEADINGS.items():
         rows = [_row(case) for case in CASES if case.call == call]
         reader = call in {"login", "refresh"}
-        header = ["situation", "status", "`error`", "`error_description`", "sessions left", *["the provider raises"] * reader]
+        header = [
+            "situation",
+            "status",
+            "`error`",
+            "`error_description`",
+            "sessions left",
+            *["the provider raises"] * reader,
+        ]
         lines = [header, ["---"] * len(header), *(row[: len(header)] for row in rows)]
         parts += [f"### {heading}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
     return "\n\n".join(parts)
@@ -35,7 +42,14 @@ def answers() -> str:
 def _row(case: Case) -> list[str]:
     left = "" if case.left is None else str(case.left)
     means = _code(case.means.__name__) if case.means else "nothing"
-    return [case.situation, str(case.status), _code(case.error), _code(case.description), left, means]
+    return [
+        case.situation,
+        str(case.status),
+        _code(case.error),
+        _code(case.description),
+        left,
+        means,
+    ]
 
 
 def _code(text: str | None) -> str:

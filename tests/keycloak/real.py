@@ -53,7 +53,12 @@ class Keycloak(Server):
         self._set_realm(revokeRefreshToken=True, refreshTokenMaxReuse=max_reuse)
 
     def set_brute_force(
-        self, *, failure_factor: int = 30, wait_s: int = 60, quick_ms: int = 0, permanent: bool = False
+        self,
+        *,
+        failure_factor: int = 30,
+        wait_s: int = 60,
+        quick_ms: int = 0,
+        permanent: bool = False,
     ) -> None:
         self._set_realm(
             bruteForceProtected=True,
@@ -63,10 +68,18 @@ class Keycloak(Server):
             permanentLockout=permanent,
         )
 
-    def set_lifespans(self, *, access_s: int | None = None, max_s: int | None = None, idle_s: int | None = None) -> None:
-        changes = {"accessTokenLifespan": access_s, "offlineSessionIdleTimeout": idle_s, "offlineSessionMaxLifespan": max_s}
+    def set_lifespans(
+        self, *, access_s: int | None = None, max_s: int | None = None, idle_s: int | None = None
+    ) -> None:
+        changes = {
+            "accessTokenLifespan": access_s,
+            "offlineSessionIdleTimeout": idle_s,
+            "offlineSessionMaxLifespan": max_s,
+        }
         limited = {"offlineSessionMaxLifespanEnabled": True} if max_s is not None else {}
-        self._set_realm(**{name: value for name, value in changes.items() if value is not None}, **limited)
+        self._set_realm(
+            **{name: value for name, value in changes.items() if value is not None}, **limited
+        )
 
     def set_offline(self, on: bool) -> None:
         kinds = ("optional-client-scopes", "default-client-scopes")
@@ -75,7 +88,11 @@ class Keycloak(Server):
         self._in_realm("PUT", at.format(kinds[on]))
 
     def set_client(self, **changes: bool) -> None:
-        names = {"direct_grants": "directAccessGrantsEnabled", "consent_required": "consentRequired", "enabled": "enabled"}
+        names = {
+            "direct_grants": "directAccessGrantsEnabled",
+            "consent_required": "consentRequired",
+            "enabled": "enabled",
+        }
         settings = realm.client(CUSTOMER)
         settings |= {names[name]: value for name, value in changes.items() if name in names}
         settings["publicClient"] = not changes.get("confidential", False)
@@ -114,7 +131,11 @@ class Keycloak(Server):
         self._in_realm("POST", f"users/{self._user()}/logout")
 
     def sessions(self) -> int:
-        online = [one for one in self._ask(f"users/{self._user()}/sessions") if self._ids[CUSTOMER] in one["clients"]]
+        online = [
+            one
+            for one in self._ask(f"users/{self._user()}/sessions")
+            if self._ids[CUSTOMER] in one["clients"]
+        ]
         return len(self._offline()) + len(online)
 
     def _offline(self) -> list[dict[str, Any]]:
@@ -145,7 +166,9 @@ class Keycloak(Server):
     # how it is said
 
     def _set_realm(self, **changes: Any) -> None:
-        self._settings = copy.deepcopy(realm.REALM_SETTINGS) if not changes else self._settings | changes
+        self._settings = (
+            copy.deepcopy(realm.REALM_SETTINGS) if not changes else self._settings | changes
+        )
         self._in_realm("PUT", "", self._settings)
 
     def _users(self) -> list[dict[str, Any]]:
@@ -166,7 +189,10 @@ class Keycloak(Server):
     def _admin(self, method: str, path: str, content: Any = None) -> httpx.Response:
         for _ in range(2):
             answer = self.http.request(
-                method, self.base_url + path, json=content, headers={"Authorization": f"Bearer {self._token}"}
+                method,
+                self.base_url + path,
+                json=content,
+                headers={"Authorization": f"Bearer {self._token}"},
             )
             if answer.status_code != httpx.codes.UNAUTHORIZED:
                 break
@@ -178,7 +204,9 @@ class Keycloak(Server):
         form = {"grant_type": "password", "client_id": "admin-cli"}
         form |= {"username": self._running.admin, "password": self._running.password}
         return str(
-            self.http.post(f"{self.base_url}/realms/master/protocol/openid-connect/token", data=form).json()["access_token"]
+            self.http.post(
+                f"{self.base_url}/realms/master/protocol/openid-connect/token", data=form
+            ).json()["access_token"]
         )
 
 

@@ -39,7 +39,9 @@ REALM_SETTINGS: dict[str, Any] = {
 OTP: dict[str, Any] = {
     "type": "otp",
     "secretData": json.dumps({"value": "canary-otp-secret-of-tests"}),
-    "credentialData": json.dumps({"subType": "totp", "digits": 6, "period": 30, "algorithm": "HmacSHA1"}),
+    "credentialData": json.dumps(
+        {"subType": "totp", "digits": 6, "period": 30, "algorithm": "HmacSHA1"}
+    ),
 }
 
 

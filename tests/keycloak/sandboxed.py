@@ -35,7 +35,10 @@ class Sandboxed(Server):
         self._passed_s = 0.0
         robot = Account(f"service-account-{ROBOT}", "", refused="service_account")
         config = SandboxConfig(
-            kc_version=VERSION, customer_id=CUSTOMER, more_customers=(OTHER_CUSTOMER,), more_accounts=(robot,)
+            kc_version=VERSION,
+            customer_id=CUSTOMER,
+            more_customers=(OTHER_CUSTOMER,),
+            more_accounts=(robot,),
         )
         self._server.sandbox = Sandbox(config, clock=self.now)
 
@@ -43,14 +46,25 @@ class Sandboxed(Server):
         self._identity.change_realm(rotation=True, max_reuse=max_reuse)
 
     def set_brute_force(
-        self, *, failure_factor: int = 30, wait_s: int = 60, quick_ms: int = 0, permanent: bool = False
+        self,
+        *,
+        failure_factor: int = 30,
+        wait_s: int = 60,
+        quick_ms: int = 0,
+        permanent: bool = False,
     ) -> None:
-        rules = BruteForce(failure_factor, wait_increment_s=wait_s, quick_ms=quick_ms, permanent=permanent)
+        rules = BruteForce(
+            failure_factor, wait_increment_s=wait_s, quick_ms=quick_ms, permanent=permanent
+        )
         self._identity.change_realm(brute_force=rules)
 
-    def set_lifespans(self, *, access_s: int | None = None, max_s: int | None = None, idle_s: int | None = None) -> None:
+    def set_lifespans(
+        self, *, access_s: int | None = None, max_s: int | None = None, idle_s: int | None = None
+    ) -> None:
         changes = {"access_lifetime_s": access_s, "session_max_s": max_s, "idle_s": idle_s}
-        self._identity.change_realm(**{name: value for name, value in changes.items() if value is not None})
+        self._identity.change_realm(
+            **{name: value for name, value in changes.items() if value is not None}
+        )
 
     def set_offline(self, on: bool) -> None:
         online: dict[str, Any] = {} if on else {"idle_s": 1800, "session_max_s": 36000}
@@ -60,7 +74,9 @@ class Sandboxed(Server):
         if not changes.pop("enabled", True):
             self._identity.change_realm(customer_id="a-customer-unknown-to-all")
         names = {"confidential": "confidential_client"}
-        self._identity.change_realm(**{names.get(name, name): value for name, value in changes.items()})
+        self._identity.change_realm(
+            **{names.get(name, name): value for name, value in changes.items()}
+        )
 
     def set_realm_enabled(self, on: bool) -> None:
         self._identity.change_realm(realm_enabled=on)
@@ -105,5 +121,8 @@ class Sandboxed(Server):
 @contextlib.contextmanager
 def served() -> Iterator[Sandboxed]:
     """The sandbox behind a socket, with an HTTP client of its own."""
-    with serve(Sandbox()) as server, httpx.Client(base_url=server.url, trust_env=False, timeout=30) as http:
+    with (
+        serve(Sandbox()) as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=30) as http,
+    ):
         yield Sandboxed(server, http)

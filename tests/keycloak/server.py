@@ -39,14 +39,20 @@ class Server(ABC):
     def post(self, call: str, headers: dict[str, str] | None = None, **form: Any) -> httpx.Response:
         fields = {"client_id": CUSTOMER, **form}
         return self.http.post(
-            self.url(call), data={name: value for name, value in fields.items() if value is not None}, headers=headers
+            self.url(call),
+            data={name: value for name, value in fields.items() if value is not None},
+            headers=headers,
         )
 
     def login(self, **form: Any) -> httpx.Response:
-        return self.post("token", **{"grant_type": "password", "username": LOGIN, "password": PASSWORD, **form})
+        return self.post(
+            "token", **{"grant_type": "password", "username": LOGIN, "password": PASSWORD, **form}
+        )
 
     def refresh(self, refresh_token: str | list[str] | None, **form: Any) -> httpx.Response:
-        return self.post("token", **{"grant_type": "refresh_token", "refresh_token": refresh_token, **form})
+        return self.post(
+            "token", **{"grant_type": "refresh_token", "refresh_token": refresh_token, **form}
+        )
 
     def logout(self, refresh_token: str | None, **form: Any) -> httpx.Response:
         return self.post("logout", refresh_token=refresh_token, **form)
@@ -74,12 +80,19 @@ class Server(ABC):
     def set_rotation(self, *, max_reuse: int = 0) -> None: ...
     @abstractmethod
     def set_brute_force(
-        self, *, failure_factor: int = 30, wait_s: int = 60, quick_ms: int = 0, permanent: bool = False
+        self,
+        *,
+        failure_factor: int = 30,
+        wait_s: int = 60,
+        quick_ms: int = 0,
+        permanent: bool = False,
     ) -> None:
         """On, with Keycloak's defaults for all else; they mind failures within ``quick_ms=1000`` of each other."""
 
     @abstractmethod
-    def set_lifespans(self, *, access_s: int | None = None, max_s: int | None = None, idle_s: int | None = None) -> None:
+    def set_lifespans(
+        self, *, access_s: int | None = None, max_s: int | None = None, idle_s: int | None = None
+    ) -> None:
         """Of access tokens; greatest age and idle time of sessions."""
 
     @abstractmethod

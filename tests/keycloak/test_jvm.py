@@ -21,7 +21,9 @@ import pytest
 from keycloak import jvm
 from keycloak.jvm import KeycloakFailed, NoKeycloak
 
-watches_processes = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+watches_processes = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="looks for processes in /proc"
+)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -54,24 +56,34 @@ def fake(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path)
 
 
-def test_the_distribution_is_fetched_once_and_unpacked(archive: tuple[str, Path], tmp_path: Path) -> None:
+def test_the_distribution_is_fetched_once_and_unpacked(
+    archive: tuple[str, Path], tmp_path: Path
+) -> None:
     url, served = archive
     digest = hashlib.sha512(served.read_bytes()).hexdigest()
     home = jvm.distribution(tmp_path, url, digest)
     assert (home / "bin" / "kc.sh").is_file()
     served.unlink()
     assert home == jvm.distribution(tmp_path, url, digest)
-    assert [home.name, "served"] == sorted(path.name for path in tmp_path.iterdir()), "nothing half fetched is left"
+    assert [home.name, "served"] == sorted(path.name for path in tmp_path.iterdir()), (
+        "nothing half fetched is left"
+    )
 
 
-def test_another_file_than_the_pinned_one_is_not_unpacked(archive: tuple[str, Path], tmp_path: Path) -> None:
+def test_another_file_than_the_pinned_one_is_not_unpacked(
+    archive: tuple[str, Path], tmp_path: Path
+) -> None:
     with pytest.raises(KeycloakFailed, match="another SHA-512"):
         jvm.distribution(tmp_path, archive[0], "0" * 128)
     assert ["served"] == [path.name for path in tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/keycloak.zip", "http://127.0.0.1:{port}/nothing.zip"])
-def test_without_a_network_there_is_no_keycloak(archive: tuple[str, Path], tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/keycloak.zip", "http://127.0.0.1:{port}/nothing.zip"]
+)
+def test_without_a_network_there_is_no_keycloak(
+    archive: tuple[str, Path], tmp_path: Path, url: str
+) -> None:
     port = archive[0].split(":")[2].split("/")[0]
     with pytest.raises(NoKeycloak, match="cannot be fetched from Maven Central"):
         jvm.distribution(tmp_path, url.format(port=port))
@@ -94,21 +106,48 @@ def test_an_old_java_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "outcome"), [({}, "1 skipped"), ({"WE360_REQUIRE_KEYCLOAK": "1"}, "1 error"), ({"CI": "true"}, "1 error")]
+    ("wanted", "outcome"),
+    [({}, "1 skipped"), ({"WE360_REQUIRE_KEYCLOAK": "1"}, "1 error"), ({"CI": "true"}, "1 error")],
 )
-def test_without_a_server_its_tests_are_skipped_or_fail_where_it_is_wanted(wanted: dict[str, str], outcome: str) -> None:
+def test_without_a_server_its_tests_are_skipped_or_fail_where_it_is_wanted(
+    wanted: dict[str, str], outcome: str
+) -> None:
     tests = Path(__file__).with_name("test_provider.py")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests), "-k", "real and disabled_account"]
-    env = {name: value for name, value in os.environ.items() if name not in {"CI", "WE360_REQUIRE_KEYCLOAK", "COLUMNS"}}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        str(tests),
+        "-k",
+        "real and disabled_account",
+    ]
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"CI", "WE360_REQUIRE_KEYCLOAK", "COLUMNS"}
+    }
     env |= {"JAVA_HOME": "/nowhere", "COLUMNS": "200"} | wanted
-    told = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd=tests.parents[2]).stdout
+    told = subprocess.run(
+        command, env=env, capture_output=True, text=True, check=False, cwd=tests.parents[2]
+    ).stdout
     assert outcome in told
-    assert "no real Keycloak: no Java found; install Java 17 or newer, such as default-jre-headless" in told
+    assert (
+        "no real Keycloak: no Java found; install Java 17 or newer, such as default-jre-headless"
+        in told
+    )
 
 
-def test_a_server_that_does_not_come_up_shows_the_end_of_its_log(fake: Path, tmp_path: Path) -> None:
+def test_a_server_that_does_not_come_up_shows_the_end_of_its_log(
+    fake: Path, tmp_path: Path
+) -> None:
     fake.write_text("seq 100; echo the port is taken; exit 1\n")
-    with pytest.raises(KeycloakFailed, match="ended by itself") as failed, jvm.keycloak(tmp_path, find_java=lambda: "java"):
+    with (
+        pytest.raises(KeycloakFailed, match="ended by itself") as failed,
+        jvm.keycloak(tmp_path, find_java=lambda: "java"),
+    ):
         pass
     assert str(failed.value).endswith("\n100\nthe port is taken")
     assert "\n50\n" not in str(failed.value)
@@ -133,7 +172,10 @@ def test_a_server_ends_with_the_tests_even_if_they_are_killed(fake: Path, tmp_pa
         f"with jvm._process(pathlib.Path({str(fake.parents[1])!r}), running, 'java'):\n"
         "    time.sleep(300)\n"
     )
-    tests = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    tests = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
     child = _written(tmp_path / "child")
     assert _lives(child)
     tests.kill()

@@ -14,7 +14,12 @@ from airflow_provider_we360.auth.grants import (
     refresh_request,
 )
 from airflow_provider_we360.connection import We360Settings
-from airflow_provider_we360.errors import AccountRefused, ClientRefused, CredentialsRefused, RefreshRejected
+from airflow_provider_we360.errors import (
+    AccountRefused,
+    ClientRefused,
+    CredentialsRefused,
+    RefreshRejected,
+)
 from keycloak.server import CUSTOMER, WRONG, Server
 
 SENT_AT = 1_800_000_000.0
@@ -48,15 +53,23 @@ def test_a_session_lives_from_login_to_logout(server: Server, rotates: bool | No
     assert 204 == server.http.send(logout_request(settings, str(second.refresh_token))).status_code
     assert 0 == server.sessions()
     with pytest.raises(RefreshRejected):
-        parse_refresh(server.http.send(refresh_request(settings, str(second.refresh_token))), sent_at=SENT_AT, previous=second)
+        parse_refresh(
+            server.http.send(refresh_request(settings, str(second.refresh_token))),
+            sent_at=SENT_AT,
+            previous=second,
+        )
 
 
 @pytest.mark.parametrize("rotates", [False, True])
-def test_a_refresh_token_that_may_be_used_up_still_ends_its_session(server: Server, rotates: bool) -> None:
+def test_a_refresh_token_that_may_be_used_up_still_ends_its_session(
+    server: Server, rotates: bool
+) -> None:
     if rotates:
         server.set_rotation()
     settings = settings_for(server)
-    token = str(parse_login(server.http.send(login_request(settings)), sent_at=SENT_AT).refresh_token)
+    token = str(
+        parse_login(server.http.send(login_request(settings)), sent_at=SENT_AT).refresh_token
+    )
     server.http.send(refresh_request(settings, token))
     assert 204 == server.http.send(logout_request(settings, token)).status_code
     assert 0 == server.sessions()
@@ -75,7 +88,9 @@ def test_a_wrong_field_of_the_connection_is_told_by_its_error(
     server: Server, changes: dict[str, str], raised: type[Exception]
 ) -> None:
     with pytest.raises(raised):
-        parse_login(server.http.send(login_request(settings_for(server, **changes))), sent_at=SENT_AT)
+        parse_login(
+            server.http.send(login_request(settings_for(server, **changes))), sent_at=SENT_AT
+        )
 
 
 def test_a_disabled_account_is_told_from_a_wrong_password(server: Server) -> None:
@@ -86,4 +101,6 @@ def test_a_disabled_account_is_told_from_a_wrong_password(server: Server) -> Non
 
 def test_a_logout_that_is_refused_for_its_token_counts_as_over(server: Server) -> None:
     assert is_over(server.http.send(logout_request(settings_for(server), "x")))
-    assert not is_over(server.http.send(logout_request(settings_for(server, customer_id="acme"), "x")))
+    assert not is_over(
+        server.http.send(logout_request(settings_for(server, customer_id="acme"), "x"))
+    )

@@ -23,7 +23,9 @@ def at_once(n: int, call: Callable[[], httpx.Response]) -> list[tuple[int, str |
 
     with ThreadPoolExecutor(n) as pool:
         answers = list(pool.map(one, range(n)))
-    return sorted((answer.status_code, answer.json().get("error_description")) for answer in answers)
+    return sorted(
+        (answer.status_code, answer.json().get("error_description")) for answer in answers
+    )
 
 
 # sessions
@@ -64,7 +66,9 @@ def test_a_reused_refresh_token_costs_the_session(server: Server) -> None:
     assert 0 == server.sessions()
 
 
-def test_logout_with_a_used_refresh_token_ends_the_session_for_the_newest_too(server: Server) -> None:
+def test_logout_with_a_used_refresh_token_ends_the_session_for_the_newest_too(
+    server: Server,
+) -> None:
     server.set_rotation()
     used = server.tokens()["refresh_token"]
     server.pass_time(1.1)
@@ -112,7 +116,9 @@ def test_without_brute_force_detection_nobody_is_locked(server: Server) -> None:
 # at the same time
 
 
-def test_with_brute_force_detection_a_login_while_another_is_in_flight_is_refused(server: Server) -> None:
+def test_with_brute_force_detection_a_login_while_another_is_in_flight_is_refused(
+    server: Server,
+) -> None:
     server.set_brute_force()
     server.slow_logins()
     assert [(200, None), (400, BAD), (400, BAD)] == at_once(3, server.login)
@@ -144,7 +150,9 @@ def test_a_refresh_and_a_logout_pass_while_a_login_is_in_flight(server: Server) 
         assert 200 == login.result().status_code
 
 
-def test_of_two_refreshes_at_once_under_rotation_one_wins_and_its_session_is_dead(server: Server) -> None:
+def test_of_two_refreshes_at_once_under_rotation_one_wins_and_its_session_is_dead(
+    server: Server,
+) -> None:
     for _ in range(3):
         server.clear()
         server.set_rotation()

@@ -30,17 +30,30 @@ def test_an_answer_has_these_fields_in_this_order(server: Server) -> None:
     names = "access_token expires_in refresh_expires_in refresh_token token_type not-before-policy session_state scope"
     assert names.split() == list(granted) == list(server.refreshed(granted["refresh_token"]))
     assert (36000, 0, "Bearer", 0) == tuple(
-        granted[name] for name in ("expires_in", "refresh_expires_in", "token_type", "not-before-policy")
+        granted[name]
+        for name in ("expires_in", "refresh_expires_in", "token_type", "not-before-policy")
     )
     assert {"email", "profile", "offline_access"} == set(granted["scope"].split())
 
 
-def test_the_token_endpoint_lets_nobody_keep_its_answers_and_the_others_say_less(server: Server) -> None:
+def test_the_token_endpoint_lets_nobody_keep_its_answers_and_the_others_say_less(
+    server: Server,
+) -> None:
     granted, refused = server.login(), server.login(password=WRONG)
-    assert ("no-store", "no-cache") == cached(granted) == cached(refused) == cached(server.refresh("x"))
+    assert (
+        ("no-store", "no-cache")
+        == cached(granted)
+        == cached(refused)
+        == cached(server.refresh("x"))
+    )
     assert "application/json" == granted.headers["content-type"] == refused.headers["content-type"]
     token = granted.json()["refresh_token"]
-    assert (None, None) == cached(server.logout("x")) == cached(server.revoke("x")) == cached(server.revoke(token))
+    assert (
+        (None, None)
+        == cached(server.logout("x"))
+        == cached(server.revoke("x"))
+        == cached(server.revoke(token))
+    )
     ended = server.logout(token)
     assert (204, b"", ("no-cache", None)) == (ended.status_code, ended.content, cached(ended))
     assert {"content-type", "content-length"} & ended.headers.keys() == set()
@@ -53,29 +66,54 @@ def test_tokens_carry_these_claims(server: Server) -> None:
     access, refresh = claims(granted["access_token"]), claims(granted["refresh_token"])
     assert ACCESS == access.keys()
     assert REFRESH == refresh.keys(), "no exp, no reuse_id"
-    assert ("Bearer", CUSTOMER, server.user) == (access["typ"], access["azp"], access["preferred_username"])
-    assert ("Offline", CUSTOMER, f"{server.base_url}/realms/ind-prod") == (refresh["typ"], refresh["azp"], refresh["iss"])
+    assert ("Bearer", CUSTOMER, server.user) == (
+        access["typ"],
+        access["azp"],
+        access["preferred_username"],
+    )
+    assert ("Offline", CUSTOMER, f"{server.base_url}/realms/ind-prod") == (
+        refresh["typ"],
+        refresh["azp"],
+        refresh["iss"],
+    )
     assert access["sid"] == refresh["sid"] == granted["session_state"]
     assert 36000 == access["exp"] - access["iat"]
     assert abs(access["iat"] - server.now()) < 5
-    assert set(granted["scope"].split()) == set(access["scope"].split()) <= set(refresh["scope"].split())
+    assert (
+        set(granted["scope"].split())
+        == set(access["scope"].split())
+        <= set(refresh["scope"].split())
+    )
 
 
 def test_a_refresh_brings_a_new_pair_of_the_same_session(server: Server) -> None:
     first = server.tokens()
     second = server.refreshed(first["refresh_token"])
     assert first["session_state"] == second["session_state"]
-    assert 4 == len({first["access_token"], second["access_token"], first["refresh_token"], second["refresh_token"]})
+    assert 4 == len(
+        {
+            first["access_token"],
+            second["access_token"],
+            first["refresh_token"],
+            second["refresh_token"],
+        }
+    )
     assert REFRESH == claims(second["refresh_token"]).keys()
 
 
-def test_rotation_shows_in_each_refresh_token_of_a_login_by_one_and_the_same_mark(server: Server) -> None:
+def test_rotation_shows_in_each_refresh_token_of_a_login_by_one_and_the_same_mark(
+    server: Server,
+) -> None:
     server.set_rotation()
     granted = server.tokens()
     first = claims(granted["refresh_token"])
     second = claims(server.refreshed(granted["refresh_token"])["refresh_token"])
     assert REFRESH | {"reuse_id"} == first.keys() == second.keys()
-    assert first["reuse_id"] == second["reuse_id"] != claims(server.tokens()["refresh_token"])["reuse_id"]
+    assert (
+        first["reuse_id"]
+        == second["reuse_id"]
+        != claims(server.tokens()["refresh_token"])["reuse_id"]
+    )
 
 
 def test_a_session_that_began_before_rotation_never_shows_it(server: Server) -> None:
@@ -98,7 +136,12 @@ def test_where_sessions_have_a_greatest_age_no_token_outlives_its_session(server
     server.begin_a_second()
     granted = server.tokens()
     refresh = claims(granted["refresh_token"])
-    assert 1000 == granted["expires_in"] == granted["refresh_expires_in"] == refresh["exp"] - refresh["iat"]
+    assert (
+        1000
+        == granted["expires_in"]
+        == granted["refresh_expires_in"]
+        == refresh["exp"] - refresh["iat"]
+    )
     server.pass_time(2)
     later = server.refreshed(granted["refresh_token"])
     assert later["expires_in"] == later["refresh_expires_in"] in {997, 998}
@@ -114,7 +157,11 @@ def test_an_online_session_has_limits_and_says_so(server: Server) -> None:
     server.set_offline(False)
     granted = server.tokens()
     refresh = claims(granted["refresh_token"])
-    assert ("Refresh", 1800, 1800) == (refresh["typ"], refresh["exp"] - refresh["iat"], granted["refresh_expires_in"])
+    assert ("Refresh", 1800, 1800) == (
+        refresh["typ"],
+        refresh["exp"] - refresh["iat"],
+        granted["refresh_expires_in"],
+    )
     assert {"email", "profile"} == set(granted["scope"].split())
     assert REFRESH | {"exp"} == refresh.keys()
 
@@ -148,11 +195,17 @@ def test_these_endpoints_want_post(server: Server, call: str) -> None:
 
 def test_a_form_in_json_is_none(server: Server) -> None:
     answer = server.http.post(server.url("token"), json={"grant_type": "password"})
-    assert (400, "Missing form parameter: grant_type") == (answer.status_code, answer.json()["error_description"])
+    assert (400, "Missing form parameter: grant_type") == (
+        answer.status_code,
+        answer.json()["error_description"],
+    )
 
 
 def test_logout_without_a_refresh_token_shows_a_page_and_ends_nothing(server: Server) -> None:
     server.tokens()
     for answer in (server.logout(None), server.http.get(server.url("logout"))):
-        assert (200, True) == (answer.status_code, answer.headers["content-type"].startswith("text/html"))
+        assert (200, True) == (
+            answer.status_code,
+            answer.headers["content-type"].startswith("text/html"),
+        )
     assert 1 == server.sessions()

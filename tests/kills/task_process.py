@@ -16,7 +16,9 @@ from typing import Any
 
 def run_task(told: dict[str, Any]) -> None:
     """One try of a task, with the real hook, the real wire and the real target."""
-    from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
+    from airflow_provider_we360.transfers.we360_to_object_storage import (
+        We360ToObjectStorageOperator,
+    )
     from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 
     os.environ.update(told["environment"])

@@ -53,19 +53,34 @@ def kills() -> Iterator[list[Kill]]:
     made: list[Kill] = []
     yield made
     print(f"\nKills (seed {SEED})")
-    print(f"{'target':<10}{'phase':<28}{'kills':>6}{'left old':>10}{'new':>6}{'some':>6}{'rows compared':>15}")
+    print(
+        f"{'target':<10}{'phase':<28}{'kills':>6}{'left old':>10}{'new':>6}{'some':>6}{'rows compared':>15}"
+    )
     for target, phase in dict.fromkeys((kill.target, kill.phase) for kill in made):
         those = [kill for kill in made if (kill.target, kill.phase) == (target, phase)]
         left = Counter(kill.left for kill in those)
         rows = sum(kill.rows for kill in those)
-        print(f"{target:<10}{phase:<28}{len(those):>6}{left['old']:>10}{left['new']:>6}{left['some days']:>6}{rows:>15}")
+        print(
+            f"{target:<10}{phase:<28}{len(those):>6}{left['old']:>10}{left['new']:>6}{left['some days']:>6}{rows:>15}"
+        )
 
 
 class Place:
     """A target, as a stranger sees it."""
 
-    def __init__(self, arguments: dict[str, Any], environment: dict[str, str], engine: Engine | None, folder: Path) -> None:
-        self.arguments, self.environment, self._engine, self._folder = arguments, environment, engine, folder
+    def __init__(
+        self,
+        arguments: dict[str, Any],
+        environment: dict[str, str],
+        engine: Engine | None,
+        folder: Path,
+    ) -> None:
+        self.arguments, self.environment, self._engine, self._folder = (
+            arguments,
+            environment,
+            engine,
+            folder,
+        )
         self.name = engine.conn_type if engine else "parquet"
 
     @property
@@ -80,19 +95,35 @@ class Place:
         if self._engine is None:
             # As readers take them: hidden files, such as parts of a killed task, are none of theirs.
             files = (self._folder / "files").rglob("*.parquet")
-            return trimmed([row for file in files for row in read(file.read_bytes(), "parquet", COLUMNS)])
+            return trimmed(
+                [row for file in files for row in read(file.read_bytes(), "parquet", COLUMNS)]
+            )
         return self._engine.rows("days", COLUMNS)
 
     def left_over(self) -> list[str]:
         """Staging tables, locks, sessions and temporary files."""
         if self._engine is None:
-            return [path.name for path in (self._folder / "files").rglob("*") if path.is_file() and path.suffix != ".parquet"]
+            return [
+                path.name
+                for path in (self._folder / "files").rglob("*")
+                if path.is_file() and path.suffix != ".parquet"
+            ]
         catalogue, name = ("information_schema.tables", "table_name")
         if self._engine.conn_type == "sqlite":
             catalogue, name = "sqlite_master", "name"
-        found = [one for (one,) in self._engine.execute(f"SELECT {name} FROM {catalogue} WHERE {name} LIKE '%we360_stg%'")]
+        found = [
+            one
+            for (one,) in self._engine.execute(
+                f"SELECT {name} FROM {catalogue} WHERE {name} LIKE '%we360_stg%'"
+            )
+        ]
         if self._engine.conn_type == "postgres":
-            found += [str(one) for one in self._engine.execute("SELECT * FROM pg_locks WHERE locktype = 'advisory'")]
+            found += [
+                str(one)
+                for one in self._engine.execute(
+                    "SELECT * FROM pg_locks WHERE locktype = 'advisory'"
+                )
+            ]
         return found
 
 
@@ -120,7 +151,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     else:
         engine = DuckDB(tmp_path) if request.param == "duckdb" else SQLite(tmp_path)
     name = f"AIRFLOW_CONN_{engine.conn_id.upper()}"
-    return Place({"sql_conn_id": engine.conn_id, "table": "days"}, {name: os.environ[name]}, engine, tmp_path)
+    return Place(
+        {"sql_conn_id": engine.conn_id, "table": "days"}, {name: os.environ[name]}, engine, tmp_path
+    )
 
 
 class Workers:
@@ -167,9 +200,23 @@ def workers(tmp_path: Path) -> Iterator[Workers]:
 
 
 def order(place: Place, server: ForeignServer, run_id: str) -> dict[str, Any]:
-    extra = {"customer_id": CUSTOMER_ID, "auth_url": server.url, "allow_http": True, "token_cache": "memory"}
-    account = {"conn_type": "we360", "host": server.url, "login": USERNAME, "password": PASSWORD, "extra": extra}
-    window = {"window_start": str(server.company.first_day), "window_end": str(server.company.last_day)}
+    extra = {
+        "customer_id": CUSTOMER_ID,
+        "auth_url": server.url,
+        "allow_http": True,
+        "token_cache": "memory",
+    }
+    account = {
+        "conn_type": "we360",
+        "host": server.url,
+        "login": USERNAME,
+        "password": PASSWORD,
+        "extra": extra,
+    }
+    window = {
+        "window_start": str(server.company.first_day),
+        "window_end": str(server.company.last_day),
+    }
     return {
         "environment": {"AIRFLOW_CONN_WE360_DEFAULT": json.dumps(account), **place.environment},
         "arguments": {**place.arguments, **window, "on_empty": "replace"},
@@ -240,12 +287,18 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_task_killed_at_any_moment_and_run_again_leaves_the_truth_and_nothing_else(
-    place: Place, workers: Workers, tmp_path: Path, request: pytest.FixtureRequest, kills: list[Kill]
+    place: Place,
+    workers: Workers,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    kills: list[Kill],
 ) -> None:
     dice = random.Random(f"{SEED}/{request.node.name}")
     with ForeignServer(seed=7, days=DAYS) as one, ForeignServer(seed=8, days=DAYS) as two:
         truths = {server: trimmed(server.truth()) for server in (one, two)}
-        assert workers.run(order(place, one, "first")) == 0, (tmp_path / "tasks.txt").read_text()[-3000:]
+        assert workers.run(order(place, one, "first")) == 0, (tmp_path / "tasks.txt").read_text()[
+            -3000:
+        ]
         with contextlib.closing(place.watch()) as seen:
             course = Course(seen, dice)
             for number in range(AGAIN):
@@ -262,24 +315,38 @@ def test_a_task_killed_at_any_moment_and_run_again_leaves_the_truth_and_nothing_
                 ended = workers.run(order(place, new, f"run-{number}"), aim)
                 assert ended in (0, -signal.SIGKILL), (tmp_path / "tasks.txt").read_text()[-3000:]
                 held = place.rows()
-                left = require_old_or_new(place, held, truths[old], truths[new], f"killed in: {course.hit} (seed {SEED})")
-                assert workers.run(order(place, new, f"run-{number}")) == 0, (tmp_path / "tasks.txt").read_text()[-3000:]
+                left = require_old_or_new(
+                    place, held, truths[old], truths[new], f"killed in: {course.hit} (seed {SEED})"
+                )
+                assert workers.run(order(place, new, f"run-{number}")) == 0, (
+                    tmp_path / "tasks.txt"
+                ).read_text()[-3000:]
                 assert place.rows() == truths[new] != truths[old]
                 assert not place.left_over()
-                assert not list((tmp_path / "tmp").iterdir()), "temporary files are left after the task has run again"
+                assert not list((tmp_path / "tmp").iterdir()), (
+                    "temporary files are left after the task has run again"
+                )
                 if ended:
-                    kills.append(Kill(place.name, course.hit or OUTSIDE, left, len(held) + len(truths[new])))
+                    kills.append(
+                        Kill(place.name, course.hit or OUTSIDE, left, len(held) + len(truths[new]))
+                    )
                     hits += course.hit in seen.commit
                 old, new = new, old
-    assert hits, f"none of the kills hit the exchange of rows (seed {SEED}); the phases last {course.told()}"
+    assert hits, (
+        f"none of the kills hit the exchange of rows (seed {SEED}); the phases last {course.told()}"
+    )
 
 
-def require_old_or_new(place: Place, held: list[Row], old: list[Row], new: list[Row], when: str) -> str:
+def require_old_or_new(
+    place: Place, held: list[Row], old: list[Row], new: list[Row], when: str
+) -> str:
     """Right after the kill: all as it was, or all as it is now; of files, each day so. Says which."""
     if held in (old, new):
         return "old" if held == old else "new"
     assert not place.is_one_unit, when
     for day in {row["attendance_date"] for row in [*old, *new]}:
-        of_day = [[row for row in rows if row["attendance_date"] == day] for rows in (held, old, new)]
+        of_day = [
+            [row for row in rows if row["attendance_date"] == day] for rows in (held, old, new)
+        ]
         assert of_day[0] in of_day[1:], f"{when}: {day}"
     return "some days"

@@ -31,7 +31,13 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        return self.trouble.splitlines()[-1] if self.trouble else "ok" if self.status == 0 else f"FAILED ({self.status})"
+        return (
+            self.trouble.splitlines()[-1]
+            if self.trouble
+            else "ok"
+            if self.status == 0
+            else f"FAILED ({self.status})"
+        )
 
 
 def play(cell: Cell, wheel: Path, workers: str, words: list[str]) -> Outcome:
@@ -41,11 +47,26 @@ def play(cell: Cell, wheel: Path, workers: str, words: list[str]) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="we360-matrix-") as folder:
             python = furnish(cell, wheel)
             outcome.python, outcome.airflow = versions(python)
-            print(f"\n===== {cell.name}: Airflow {outcome.airflow} on Python {outcome.python}", flush=True)
+            print(
+                f"\n===== {cell.name}: Airflow {outcome.airflow} on Python {outcome.python}",
+                flush=True,
+            )
             copy_tests(Path(folder))
             report = Path(folder, "report.xml")
-            pytest = [str(python), "-m", "pytest", "-q", "-n", workers, "--dist", "loadfile", f"--junitxml={report}"]
-            outcome.status = subprocess.run([*pytest, "tests/airflow", *words], cwd=folder, env=_env(), check=False).returncode
+            pytest = [
+                str(python),
+                "-m",
+                "pytest",
+                "-q",
+                "-n",
+                workers,
+                "--dist",
+                "loadfile",
+                f"--junitxml={report}",
+            ]
+            outcome.status = subprocess.run(
+                [*pytest, "tests/airflow", *words], cwd=folder, env=_env(), check=False
+            ).returncode
             outcome.counts = _counted(report)
     except NoRoom as error:
         outcome.trouble = str(error)
@@ -56,7 +77,9 @@ def play(cell: Cell, wheel: Path, workers: str, words: list[str]) -> Outcome:
 
 def told(outcomes: list[Outcome]) -> str:
     """The table."""
-    rows: list[tuple[str, ...]] = [("cell", "Python", "Airflow", "passed", "skipped", "failed", "minutes", "")]
+    rows: list[tuple[str, ...]] = [
+        ("cell", "Python", "Airflow", "passed", "skipped", "failed", "minutes", "")
+    ]
     rows += [
         (
             one.cell.name,
@@ -68,12 +91,18 @@ def told(outcomes: list[Outcome]) -> str:
         )
         for one in outcomes
     ]
-    return "\n".join("{:<15}{:<8}{:<9}{:>7}{:>9}{:>8}{:>9}  {}".format(*row).rstrip() for row in rows)
+    return "\n".join(
+        "{:<15}{:<8}{:<9}{:>7}{:>9}{:>8}{:>9}  {}".format(*row).rstrip() for row in rows
+    )
 
 
 def _env() -> dict[str, str]:
     """Nothing of this Airflow, this venv or this tree."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTHON", "VIRTUAL_ENV"))}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AIRFLOW_", "PYTHON", "VIRTUAL_ENV"))
+    }
 
 
 def _counted(report: Path) -> Counter[str]:
@@ -81,7 +110,13 @@ def _counted(report: Path) -> Counter[str]:
     if report.exists():
         for case in ET.parse(report).iter("testcase"):
             kinds = {child.tag for child in case}
-            counts["failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"] += 1
+            counts[
+                "failed"
+                if kinds & {"failure", "error"}
+                else "skipped"
+                if "skipped" in kinds
+                else "passed"
+            ] += 1
     return counts
 
 
@@ -89,8 +124,14 @@ def main() -> int:
     """Plays the cells; 0 where all of them passed."""
     names = [cell.name for cell in CELLS]
     parser = argparse.ArgumentParser(prog="make test-matrix", description=__doc__)
-    parser.add_argument("cells", nargs="*", metavar="CELL", help=f"of {', '.join(names)}; left out: all")
-    parser.add_argument("--wheel", type=Path, help="a wheel that is built already; left out: one is built of this tree")
+    parser.add_argument(
+        "cells", nargs="*", metavar="CELL", help=f"of {', '.join(names)}; left out: all"
+    )
+    parser.add_argument(
+        "--wheel",
+        type=Path,
+        help="a wheel that is built already; left out: one is built of this tree",
+    )
     parser.add_argument("--workers", default="2", help="tests at a time")
     parser.add_argument("-k", help="only tests whose name fits, as pytest takes it")
     parser.add_argument("--list", action="store_true", help="print the cells and end")

@@ -12,7 +12,15 @@ from matrix.cells import Cell
 
 ROOT = Path(__file__).resolve().parents[2]
 VENVS = ROOT / ".cache" / "matrix"
-COPIED = ("README.md", "docs", "example_dags", "pyproject.toml", "tests/airflow", "tests/conftest.py", "tests/support")
+COPIED = (
+    "README.md",
+    "docs",
+    "example_dags",
+    "pyproject.toml",
+    "tests/airflow",
+    "tests/conftest.py",
+    "tests/support",
+)
 """The tier, and what it stands on."""
 NOT_COPIED = ("__pycache__", "_build", "test_docs.py")
 """``test_docs.py`` runs what the pages show, which is written for the newest Airflow."""
@@ -31,7 +39,18 @@ class NoRoom(Exception):
 
 def build_wheel(folder: Path) -> Path:
     """The wheel of this tree."""
-    _run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)])
+    _run(
+        [
+            sys.executable,
+            "-m",
+            "build",
+            "--wheel",
+            "--no-isolation",
+            "--outdir",
+            str(folder),
+            str(ROOT),
+        ]
+    )
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -46,7 +65,17 @@ def furnish(cell: Cell, wheel: Path) -> Path:
     python = venv / "bin" / "python"
     _run([uv, "venv", "--quiet", "--clear", "--python", _python(uv, cell.python), str(venv)], env)
     constraints = str(ROOT / ".ci" / cell.constraints)
-    install = [uv, "pip", "install", "--quiet", "--python", str(python), "--constraints", constraints, str(wheel)]
+    install = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        str(python),
+        "--constraints",
+        constraints,
+        str(wheel),
+    ]
     _run([*install, "--group", f"{ROOT / 'pyproject.toml'}:test"], env)
     return python
 
@@ -72,7 +101,9 @@ def copy_tests(room: Path) -> None:
 
 
 def _uv() -> str:
-    found = shutil.which("uv", path=os.pathsep.join([str(ROOT / ".uv" / "bin"), os.environ.get("PATH", "")]))
+    found = shutil.which(
+        "uv", path=os.pathsep.join([str(ROOT / ".uv" / "bin"), os.environ.get("PATH", "")])
+    )
     if not found:
         raise NoRoom("no uv: make clean, and again: .ci/bootstrap fetches it")
     return found
@@ -81,7 +112,10 @@ def _uv() -> str:
 def _python(uv: str, version: str) -> str:
     """A Python of this minor version: one that uv knows, or one of pyenv's."""
     done = subprocess.run(
-        [uv, "python", "find", "--no-project", "--no-python-downloads", version], capture_output=True, text=True, check=False
+        [uv, "python", "find", "--no-project", "--no-python-downloads", version],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode == 0:
         return done.stdout.strip()
@@ -102,7 +136,9 @@ def _index() -> dict[str, str]:
 
 
 def _run(command: list[str], env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, env=os.environ | (env or {}), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=os.environ | (env or {}), cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise NoRoom((done.stderr or done.stdout).strip()[-2000:])
     return done.stdout

@@ -18,7 +18,14 @@ from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.transport import retry_after_s
 
 REPORT = reports.get("dynamic_report")
-NAMES = (*REPORT.modes["detailed"].key, "punch_in", "online_duration", "active_percent", "key_presses", "employee_id")
+NAMES = (
+    *REPORT.modes["detailed"].key,
+    "punch_in",
+    "online_duration",
+    "active_percent",
+    "key_presses",
+    "employee_id",
+)
 DECODER = RowDecoder([REPORT.column(name) for name in NAMES], "Asia/Kolkata")
 ROW = {
     "attendance_date": "2026-04-01",
@@ -29,7 +36,9 @@ ROW = {
     "key_presses": 17,
     "employee_id": "0007",
 }
-REAL = json.dumps({"data": [ROW] * 3, "pagination": {"total_records": 3, "has_next": False}}).encode()
+REAL = json.dumps(
+    {"data": [ROW] * 3, "pagination": {"total_records": 3, "has_next": False}}
+).encode()
 SPITE = [
     b"[" * 200_000,
     b'{"data":' + b"[" * 200_000,
@@ -64,15 +73,33 @@ SPITE = [
 ]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 field_names = st.sampled_from(
-    ["data", "status", "success", "ok", "code", "message", "error", "errors", "detail", "total", "has_next", "pagination", "x"]
+    [
+        "data",
+        "status",
+        "success",
+        "ok",
+        "code",
+        "message",
+        "error",
+        "errors",
+        "detail",
+        "total",
+        "has_next",
+        "pagination",
+        "x",
+    ]
 )
 rows = st.lists(st.dictionaries(st.sampled_from(NAMES), json_values, max_size=5), max_size=4)
 objects = st.builds(
-    lambda fields, data: {**fields, "data": data}, st.dictionaries(field_names, json_values), rows | json_values
+    lambda fields, data: {**fields, "data": data},
+    st.dictionaries(field_names, json_values),
+    rows | json_values,
 )
 
 
@@ -83,13 +110,28 @@ def damaged(draw: st.DrawFn) -> bytes:
     for _ in range(draw(st.integers(1, 6))):
         at, length = draw(st.integers(0, max(0, len(body) - 1))), draw(st.integers(0, 12))
         piece = draw(
-            st.sampled_from([b"", bytes(body[at : at + length]), b'"', b"{", b"]", b"\\u", b"\0", b"\xff", b"1e9", b","])
+            st.sampled_from(
+                [
+                    b"",
+                    bytes(body[at : at + length]),
+                    b'"',
+                    b"{",
+                    b"]",
+                    b"\\u",
+                    b"\0",
+                    b"\xff",
+                    b"1e9",
+                    b",",
+                ]
+            )
         )
         body[at : at + length] = piece
     return bytes(body)
 
 
-def parse(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Answer | We360Error:
+def parse(
+    body: bytes, status: int = 200, headers: dict[str, str] | None = None
+) -> Answer | We360Error:
     try:
         return parse_answer(httpx.Response(status, headers=headers or {}, content=body), DECODER)
     except We360Error as error:
@@ -97,7 +139,9 @@ def parse(body: bytes, status: int = 200, headers: dict[str, str] | None = None)
         return error
 
 
-@pytest.mark.parametrize("body", SPITE, ids=lambda body: body[:40].decode("latin-1").encode("unicode_escape").decode())
+@pytest.mark.parametrize(
+    "body", SPITE, ids=lambda body: body[:40].decode("latin-1").encode("unicode_escape").decode()
+)
 def test_spite_ends_as_rows_or_an_error_of_ours_soon_and_in_bounded_memory(body):
     tracemalloc.start()
     began = time.process_time()
@@ -109,7 +153,9 @@ def test_spite_ends_as_rows_or_an_error_of_ours_soon_and_in_bounded_memory(body)
 
 
 @settings(max_examples=400, deadline=None)
-@given(objects, st.sampled_from([200, 200, 200, 201, 206, 400, 401, 403, 404, 413, 429, 500, 503, 302]))
+@given(
+    objects, st.sampled_from([200, 200, 200, 201, 206, 400, 401, 403, 404, 413, 429, 500, 503, 302])
+)
 def test_any_json_ends_as_rows_or_an_error_of_ours(content, status):
     parse(json.dumps(content).encode(), status)
 

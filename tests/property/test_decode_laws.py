@@ -19,19 +19,57 @@ DECODER = RowDecoder(COLUMNS, "Asia/Kolkata")
 two = st.integers(0, 99).map(lambda number: f"{number:02d}")
 wire_texts = st.one_of(
     st.sampled_from(
-        ["-", "–", "—", "", "0", "8:05:09", "05:09", "12.5", "2026-06-01", "2026-06-01 11:55:39", "2026-06-01T11:55:39Z"]
+        [
+            "-",
+            "–",
+            "—",
+            "",
+            "0",
+            "8:05:09",
+            "05:09",
+            "12.5",
+            "2026-06-01",
+            "2026-06-01 11:55:39",
+            "2026-06-01T11:55:39Z",
+        ]
     ),
-    st.sampled_from(["0000-01-01", "0000-01-01 00:00:00", "2026-02-30", "2026-06-01 24:00:00", "2026-06-01 23:59:60"]),
+    st.sampled_from(
+        [
+            "0000-01-01",
+            "0000-01-01 00:00:00",
+            "2026-02-30",
+            "2026-06-01 24:00:00",
+            "2026-06-01 23:59:60",
+        ]
+    ),
     st.builds("{}:{}:{}".format, st.integers(0, 400), two, two),
     st.builds("{}:{}".format, two, two),
-    st.builds("{}-{}-{}{}{}:{}:{}".format, st.integers(0, 9999), two, two, st.sampled_from("T "), two, two, two),
+    st.builds(
+        "{}-{}-{}{}{}:{}:{}".format,
+        st.integers(0, 9999),
+        two,
+        two,
+        st.sampled_from("T "),
+        two,
+        two,
+        two,
+    ),
     st.builds("{:04d}-{}-{}".format, st.integers(0, 9999), two, two),
     st.integers().map(str),
     st.floats().map(str),
     st.text(max_size=12),
 )
-wire_values = st.one_of(st.none(), wire_texts, st.integers(), st.floats(), st.booleans(), st.lists(st.integers(), max_size=1))
-wire_rows = st.lists(st.fixed_dictionaries({}, optional={column.name: wire_values for column in COLUMNS}), max_size=4)
+wire_values = st.one_of(
+    st.none(),
+    wire_texts,
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.lists(st.integers(), max_size=1),
+)
+wire_rows = st.lists(
+    st.fixed_dictionaries({}, optional={column.name: wire_values for column in COLUMNS}), max_size=4
+)
 
 
 def patiently(rows):
@@ -52,7 +90,9 @@ def test_the_decoder_reads_what_the_rules_say_and_refuses_what_they_refuse(rows)
     assert DECODER.decode(text).to_pylist() == expected
 
 
-clock = st.builds("{}:{:02d}:{:02d}".format, st.integers(0, 99), st.integers(0, 59), st.integers(0, 59))
+clock = st.builds(
+    "{}:{:02d}:{:02d}".format, st.integers(0, 99), st.integers(0, 59), st.integers(0, 59)
+)
 nearly = st.builds(
     lambda text, place, other: text[: place % len(text)] + other + text[place % len(text) + 1 :],
     st.one_of(clock, clock.map(lambda text: text.zfill(8))),
@@ -67,7 +107,9 @@ nearly = st.builds(
     odd=st.none() | nearly,
     at=st.integers(0, 5),
 )
-def test_a_column_of_clock_texts_is_read_as_its_values_are_and_one_odd_one_is_never_guessed(values, odd, at):
+def test_a_column_of_clock_texts_is_read_as_its_values_are_and_one_odd_one_is_never_guessed(
+    values, odd, at
+):
     if odd is not None:
         values.insert(at, odd)
     rows = [{"c_duration": value} for value in values]
@@ -82,7 +124,10 @@ def test_a_column_of_clock_texts_is_read_as_its_values_are_and_one_odd_one_is_ne
 
 
 @settings(max_examples=200, deadline=None)
-@given(kinds=st.lists(st.sampled_from([c.kind for c in COLUMNS]), min_size=1, max_size=7), data=st.data())
+@given(
+    kinds=st.lists(st.sampled_from([c.kind for c in COLUMNS]), min_size=1, max_size=7),
+    data=st.data(),
+)
 def test_columns_of_one_kind_are_read_together_and_land_each_in_its_place(kinds, data):
     usual = {
         Kind.TEXT: st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
@@ -93,7 +138,11 @@ def test_columns_of_one_kind_are_read_together_and_land_each_in_its_place(kinds,
         Kind.DATE: st.sampled_from(["2026-06-01", "2026-06-02", "-"]),
     }
     columns = [Column(f"c{number}", kind) for number, kind in enumerate(kinds)]
-    rows = data.draw(st.lists(st.fixed_dictionaries({c.name: usual[c.kind] | st.none() for c in columns}), max_size=4))
+    rows = data.draw(
+        st.lists(
+            st.fixed_dictionaries({c.name: usual[c.kind] | st.none() for c in columns}), max_size=4
+        )
+    )
     read = {column.name: converter(column.kind, "Asia/Kolkata") for column in columns}
     decoder = RowDecoder(columns, "Asia/Kolkata")
     expected = [{name: convert(row[name]) for name, convert in read.items()} for row in rows]
@@ -105,9 +154,9 @@ def test_columns_of_one_kind_are_read_together_and_land_each_in_its_place(kinds,
 def test_a_duration_written_as_hours_minutes_seconds_comes_back_as_its_seconds(seconds):
     column = RowDecoder([Column("d", Kind.DURATION)], "Asia/Kolkata")
     text = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    assert column.decode(json.dumps([{"d": text}, {"d": seconds}, {"d": str(seconds)}]).encode()).to_pydict() == {
-        "d": [seconds] * 3
-    }
+    assert column.decode(
+        json.dumps([{"d": text}, {"d": seconds}, {"d": str(seconds)}]).encode()
+    ).to_pydict() == {"d": [seconds] * 3}
 
 
 @given(number=st.integers(1, 30))

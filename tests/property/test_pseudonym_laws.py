@@ -15,12 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_we360.errors import We360ConfigError
-from airflow_provider_we360.rows.pseudonyms import SHORTEST, PseudonymKey, pseudonymized, require_pseudonymizable
+from airflow_provider_we360.rows.pseudonyms import (
+    SHORTEST,
+    PseudonymKey,
+    pseudonymized,
+    require_pseudonymizable,
+)
 from airflow_provider_we360.rows.schema import Column, Kind
 from support import loads
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
-keys = st.builds(PseudonymKey, st.binary(min_size=32, max_size=64), st.from_regex(r"[A-Za-z0-9]{1,16}", fullmatch=True))
+keys = st.builds(
+    PseudonymKey,
+    st.binary(min_size=32, max_size=64),
+    st.from_regex(r"[A-Za-z0-9]{1,16}", fullmatch=True),
+)
 
 
 @given(texts, keys)
@@ -34,7 +43,9 @@ def test_it_is_the_version_and_the_hmac_of_the_plain_text(text, key):
 
 @given(st.emails(), keys, st.sampled_from(["{}", " {}\t", "\u00a0{}"]), st.booleans())
 def test_one_address_is_one_person_however_it_is_typed(email, key, around, loud):
-    typed = around.format(email.upper() if loud and email.upper().lower() == email.lower() else email)
+    typed = around.format(
+        email.upper() if loud and email.upper().lower() == email.lower() else email
+    )
     assert key.pseudonym(typed) == key.pseudonym(email)
 
 
@@ -61,7 +72,9 @@ def test_a_batch_has_them_in_place_and_nothing_stays_nothing(notes, key):
     rows = [loads.row(1, number, note=note) for number, note in enumerate(notes)]
     batch = loads.batch(rows)
     named = pseudonymized(batch, {"note": key})
-    assert named.to_arrow().column("note").to_pylist() == [None if note is None else key.pseudonym(note) for note in notes]
+    assert named.to_arrow().column("note").to_pylist() == [
+        None if note is None else key.pseudonym(note) for note in notes
+    ]
     assert named.to_arrow().schema.field("note").type == pa.string()
     others = [name for name in batch.to_arrow().schema.names if name != "note"]
     assert named.to_arrow().select(others).equals(batch.to_arrow().select(others))
@@ -74,7 +87,11 @@ def test_the_key_is_not_in_what_python_prints_of_it():
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("email", "not among the columns"), ("seconds", "holds duration, and only text has pseudonyms")]
+    ("name", "words"),
+    [
+        ("email", "not among the columns"),
+        ("seconds", "holds duration, and only text has pseudonyms"),
+    ],
 )
 def test_only_a_text_column_that_is_asked_for_can_have_them(name, words):
     columns = (Column("note"), Column("seconds", Kind.DURATION))

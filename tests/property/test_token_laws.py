@@ -18,8 +18,22 @@ from airflow_provider_we360.sandbox.app import BruteForce, SandboxConfig
 from support.fleet import KEY, Fleet, Trouble
 
 TURNED_AWAY = ("http_503", "html_502", "http_429", "reset")
-LOST = ("committed_then_500", "reset_after_commit", "html_200", "empty_200", "truncated_json", "no_access_token")
-ODD = ("no_expires_in", "no_refresh_expires_in", "extra_fields", "token_type_lower", "big_jwt", "no_refresh_token")
+LOST = (
+    "committed_then_500",
+    "reset_after_commit",
+    "html_200",
+    "empty_200",
+    "truncated_json",
+    "no_access_token",
+)
+ODD = (
+    "no_expires_in",
+    "no_refresh_expires_in",
+    "extra_fields",
+    "token_type_lower",
+    "big_jwt",
+    "no_refresh_token",
+)
 ENDS = ("sessions_end", "sessions_expire", "sessions_detach")
 """Faults of the sandbox's catalogue: F1 to F26 as a fleet meets them."""
 
@@ -69,7 +83,10 @@ class Deployment(RuleBasedStateMachine):
 
     def start(self, count, skew_s):
         starts = [self.fleet.time.now + self.fleet.dice.expovariate(2) for _ in range(count)]
-        return [self.fleet.start(at, skew_s=skew_s * (number % 2), password=self.password) for number, at in enumerate(starts)]
+        return [
+            self.fleet.start(at, skew_s=skew_s * (number % 2), password=self.password)
+            for number, at in enumerate(starts)
+        ]
 
     def run(self):
         granted = self.fleet.ledger.counts["logins_ok"]
@@ -84,7 +101,11 @@ class Deployment(RuleBasedStateMachine):
     def time_passes(self, hours):
         self.fleet.time.now += hours * 3600
 
-    @rule(fault=st.sampled_from(TURNED_AWAY), call=st.sampled_from(["login", "refresh"]), times=st.integers(1, 3))
+    @rule(
+        fault=st.sampled_from(TURNED_AWAY),
+        call=st.sampled_from(["login", "refresh"]),
+        times=st.integers(1, 3),
+    )
     def the_login_server_turns_us_away(self, fault, call, times):
         self.fleet.sandbox.faults.add(call, fault, times=times)
 
@@ -102,9 +123,16 @@ class Deployment(RuleBasedStateMachine):
     def the_session_ends_on_the_server(self, fault):
         self.fleet.sandbox.faults.add("refresh", fault, times=1)
 
-    @rule(trouble=st.sampled_from([Trouble(), Trouble(), Trouble(colliding=0.3), Trouble(failing_share=0.1)]))
+    @rule(
+        trouble=st.sampled_from(
+            [Trouble(), Trouble(), Trouble(colliding=0.3), Trouble(failing_share=0.1)]
+        )
+    )
     def the_database_is_as_it_is(self, trouble):
-        self.fleet.trouble.colliding, self.fleet.trouble.failing_share = trouble.colliding, trouble.failing_share
+        self.fleet.trouble.colliding, self.fleet.trouble.failing_share = (
+            trouble.colliding,
+            trouble.failing_share,
+        )
         self.writes_failed |= trouble.failing_share > 0
 
     @rule(account=st.sampled_from(["disabled", "not_set_up", None, None]))
@@ -130,7 +158,9 @@ class Deployment(RuleBasedStateMachine):
     def every_failure_says_what_to_do(self):
         if hasattr(self, "fleet"):
             for failure in self.fleet.failures:
-                assert isinstance(failure, CredentialsRefused | ClientRefused | AuthUnavailable), repr(failure)
+                assert isinstance(failure, CredentialsRefused | ClientRefused | AuthUnavailable), (
+                    repr(failure)
+                )
                 assert not any(secret in str(failure) for secret in ("canary", "eyJ", "wrong-"))
 
     @invariant()
@@ -142,7 +172,9 @@ class Deployment(RuleBasedStateMachine):
     def a_refused_login_is_asked_again_in_the_rhythm_that_locks_nobody_out(self):
         if hasattr(self, "fleet") and not self.killed and not self.login_answers_were_lost:
             times = self.fleet.ledger.failed_logins_at[self.since :]
-            for (sooner, later), least_s in zip(itertools.pairwise(times), (90, 3600, 43_200, 43_200), strict=False):
+            for (sooner, later), least_s in zip(
+                itertools.pairwise(times), (90, 3600, 43_200, 43_200), strict=False
+            ):
                 assert later - sooner >= least_s - 1
 
     @invariant()
@@ -186,6 +218,10 @@ class Deployment(RuleBasedStateMachine):
 
 
 Deployment.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=20, print_blob=True, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60,
+    stateful_step_count=20,
+    print_blob=True,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 test_the_laws_of_a_fleet = Deployment.TestCase

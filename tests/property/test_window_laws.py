@@ -41,7 +41,9 @@ ODD_NIGHTS = [
 ]
 """Zone and the local date of which a midnight is odd, or near to which clocks move."""
 
-ZONES = sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/"))
+ZONES = sorted(
+    name for name in available_timezones() if "/" in name and not name.startswith("Etc/")
+)
 
 
 @lru_cache(maxsize=64)
@@ -77,9 +79,15 @@ def cuts(draw: st.DrawFn, least: int = 2) -> tuple[str, dt.date, list[dt.datetim
     """A zone, a date, and instants in order within three days of it, many of them at the very turn of a day."""
     zone, date = draw(nights())
     noon = dt.datetime.combine(date, dt.time(12), dt.UTC)
-    turns = [turn for _, turn in calendar(zone, date - 4 * ONE_DAY, date + 4 * ONE_DAY) if abs(turn - noon) < 3 * ONE_DAY]
+    turns = [
+        turn
+        for _, turn in calendar(zone, date - 4 * ONE_DAY, date + 4 * ONE_DAY)
+        if abs(turn - noon) < 3 * ONE_DAY
+    ]
     anywhere = st.integers(-3 * 1440, 3 * 1440).map(lambda minutes: noon + minutes * MINUTE)
-    instants = draw(st.lists(st.sampled_from(turns) | anywhere, min_size=least, max_size=8, unique=True))
+    instants = draw(
+        st.lists(st.sampled_from(turns) | anywhere, min_size=least, max_size=8, unique=True)
+    )
     return zone, date, sorted(instants)
 
 
@@ -98,7 +106,9 @@ def local_days(zone: str, around: dt.date, window: Window | None) -> list[dt.dat
 
 @settings(deadline=None)
 @given(cuts())
-def test_an_interval_means_the_days_that_end_in_it(case: tuple[str, dt.date, list[dt.datetime]]) -> None:
+def test_an_interval_means_the_days_that_end_in_it(
+    case: tuple[str, dt.date, list[dt.datetime]],
+) -> None:
     zone, date, (start, *_, end) = case
     expected = ends_between(zone, date, start, end)
 
@@ -107,7 +117,9 @@ def test_an_interval_means_the_days_that_end_in_it(case: tuple[str, dt.date, lis
 
 @settings(deadline=None)
 @given(cuts(least=3))
-def test_intervals_one_after_the_other_bring_every_day_once(case: tuple[str, dt.date, list[dt.datetime]]) -> None:
+def test_intervals_one_after_the_other_bring_every_day_once(
+    case: tuple[str, dt.date, list[dt.datetime]],
+) -> None:
     zone, date, instants = case
     parts = [of_interval(zone, start, end) for start, end in pairwise(instants)]
 
@@ -122,7 +134,10 @@ def test_an_hourly_dag_loads_a_day_once(night: tuple[str, dt.date], minute: int)
     zone, date = night
     days = calendar(zone, date - 4 * ONE_DAY, date + 4 * ONE_DAY)
     (day, begin), (_, end) = next(pair for pair in pairwise(days) if pair[0][0] >= date)
-    ticks = [begin + minute * MINUTE + dt.timedelta(hours=hour) for hour in range((end - begin) // dt.timedelta(hours=1) + 1)]
+    ticks = [
+        begin + minute * MINUTE + dt.timedelta(hours=hour)
+        for hour in range((end - begin) // dt.timedelta(hours=1) + 1)
+    ]
     hours = [of_interval(zone, tick, tick + dt.timedelta(hours=1)) for tick in ticks if tick < end]
 
     assert [(day, day)] == [window for window in hours if window is not None]
@@ -146,11 +161,18 @@ def test_an_interval_means_the_same_as_arguments_as_text_and_as_a_data_interval(
 ) -> None:
     zone, _, (start, *_, end) = case
     local = [edge.astimezone(ZoneInfo(zone)) for edge in (start, end)]
-    pairs = [(start, end), (start.isoformat(), str(end)), local, [edge.replace(tzinfo=None) for edge in local]]
+    pairs = [
+        (start, end),
+        (start.isoformat(), str(end)),
+        local,
+        [edge.replace(tzinfo=None) for edge in local],
+    ]
     windows: list[Window | None] = []
     for first, last in pairs:
         try:
-            windows.append(resolve_window(RunFacts(), window_start=first, window_end=last, timezone=zone))
+            windows.append(
+                resolve_window(RunFacts(), window_start=first, window_end=last, timezone=zone)
+            )
         except NoDayInInterval:
             windows.append(None)
 
@@ -159,7 +181,9 @@ def test_an_interval_means_the_same_as_arguments_as_text_and_as_a_data_interval(
 
 @settings(deadline=None)
 @given(nights(), st.integers(1, 22))  # around midnight a zone can skip the tick itself
-def test_daily_ticks_bring_every_day_once_where_the_run_only_knows_its_time(night: tuple[str, dt.date], hour: int) -> None:
+def test_daily_ticks_bring_every_day_once_where_the_run_only_knows_its_time(
+    night: tuple[str, dt.date], hour: int
+) -> None:
     zone, date = night
     days = calendar(zone, date - 4 * ONE_DAY, date + 4 * ONE_DAY)
     ticks = [dt.datetime.combine(day, dt.time(hour, 30), ZoneInfo(zone)) for day, _ in days]
@@ -174,10 +198,14 @@ def test_daily_ticks_bring_every_day_once_where_the_run_only_knows_its_time(nigh
     st.integers(0, 4000),
     st.sampled_from(ZONES),
 )
-def test_lookback_moves_the_first_day_alone(one: dt.date, other: dt.date, lookback: int, zone: str) -> None:
+def test_lookback_moves_the_first_day_alone(
+    one: dt.date, other: dt.date, lookback: int, zone: str
+) -> None:
     first, last = sorted((one, other))
     try:
-        window = resolve_window(RunFacts(), window_start=first, window_end=last, timezone=zone, lookback_days=lookback)
+        window = resolve_window(
+            RunFacts(), window_start=first, window_end=last, timezone=zone, lookback_days=lookback
+        )
     except We360Error:
         assert (first - dt.date.min).days < lookback
     else:
@@ -186,7 +214,9 @@ def test_lookback_moves_the_first_day_alone(one: dt.date, other: dt.date, lookba
 
 @settings(deadline=None)
 @given(nights(), st.integers(-2000, 2000))
-def test_a_window_runs_exactly_until_its_last_day_ends(night: tuple[str, dt.date], minutes: int) -> None:
+def test_a_window_runs_exactly_until_its_last_day_ends(
+    night: tuple[str, dt.date], minutes: int
+) -> None:
     zone, date = night
     days = calendar(zone, date - 4 * ONE_DAY, date + 4 * ONE_DAY)
     (day, begin), (_, end) = next(pair for pair in pairwise(days) if pair[0][0] >= date)
@@ -195,9 +225,19 @@ def test_a_window_runs_exactly_until_its_last_day_ends(night: tuple[str, dt.date
         assert (now < end) == is_running((day, day), now=now, timezone=zone)
 
 
-EDGES = st.text(max_size=30) | st.dates() | st.datetimes() | st.datetimes(timezones=st.timezones()) | st.integers() | st.none()
+EDGES = (
+    st.text(max_size=30)
+    | st.dates()
+    | st.datetimes()
+    | st.datetimes(timezones=st.timezones())
+    | st.integers()
+    | st.none()
+)
 TEXTS = (
-    EDGES | st.dates().map(str) | st.datetimes(timezones=st.timezones()).map(str) | st.datetimes().map(dt.datetime.isoformat)
+    EDGES
+    | st.dates().map(str)
+    | st.datetimes(timezones=st.timezones()).map(str)
+    | st.datetimes().map(dt.datetime.isoformat)
 )
 
 
@@ -209,7 +249,9 @@ def test_whatever_comes_in_a_window_goes_out_or_an_error_of_ours(
     facts = RunFacts(event_windows=events, started_at=dt.datetime(2026, 4, 2, tzinfo=dt.UTC))
     for days_back in (0, lookback):
         try:
-            first, last = resolve_window(facts, window_start=start, window_end=end, timezone=zone, lookback_days=days_back)
+            first, last = resolve_window(
+                facts, window_start=start, window_end=end, timezone=zone, lookback_days=days_back
+            )
         except We360Error:
             continue
         assert {dt.date} == {type(first), type(last)}

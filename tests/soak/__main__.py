@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from cryptography.fernet import Fernet
 
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="we360-soak-home-")
-os.environ.update(AIRFLOW__CORE__FERNET_KEY=Fernet.generate_key().decode(), AIRFLOW__CORE__LOAD_EXAMPLES="False")
+os.environ.update(
+    AIRFLOW__CORE__FERNET_KEY=Fernet.generate_key().decode(), AIRFLOW__CORE__LOAD_EXAMPLES="False"
+)
 
 
 @contextlib.contextmanager
@@ -56,7 +58,9 @@ def main() -> int:
                 print(wrong, file=sys.stderr, flush=True)
             if count.mixes % 25 == 0:
                 print(count.told(), flush=True)
-    print(f"{count.told()}\nby target: {dict(count.kinds)}; drift: {dict(count.drifts)}; failures: {falls}")
+    print(
+        f"{count.told()}\nby target: {dict(count.kinds)}; drift: {dict(count.drifts)}; failures: {falls}"
+    )
     return min(falls, 1)
 
 

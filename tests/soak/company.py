@@ -22,7 +22,12 @@ class DriftingCompany(Company):
         self.restated: dict[Key, int] = {}
 
     def entries(
-        self, first_day: dt.date, last_day: dt.date, mode: str = "detailed", *, as_of: dt.date | None = None
+        self,
+        first_day: dt.date,
+        last_day: dt.date,
+        mode: str = "detailed",
+        *,
+        as_of: dt.date | None = None,
     ) -> Iterator[Entry]:
         for entry in super().entries(first_day, last_day, mode, as_of=as_of):
             key = (entry.row["attendance_date"], entry.person.identity_id)
@@ -30,15 +35,23 @@ class DriftingCompany(Company):
                 continue
             more = self.restated.get(key)
             yield (
-                entry if more is None else replace(entry, row={**entry.row, "active_duration": more, "group_name": f"g{more}"})
+                entry
+                if more is None
+                else replace(
+                    entry, row={**entry.row, "active_duration": more, "group_name": f"g{more}"}
+                )
             )
 
     def drift(self, dice: Random, first: dt.date, last: dt.date) -> str:
         """Changes something of these days; what, in a word."""
         self.withheld, kept = set(), set(self.withheld)
-        everything = [(row["attendance_date"], row["identity_id"]) for row in self.rows(first, last)]
+        everything = [
+            (row["attendance_date"], row["identity_id"]) for row in self.rows(first, last)
+        ]
         self.withheld = kept
-        what = dice.choice(("removed", "late", "restated", "restated", "emptied", "shrunken", "nothing"))
+        what = dice.choice(
+            ("removed", "late", "restated", "restated", "emptied", "shrunken", "nothing")
+        )
         if not everything:
             return "nothing"
         some = dice.sample(everything, dice.randint(1, max(1, len(everything) // 6)))
@@ -47,7 +60,9 @@ class DriftingCompany(Company):
         if what == "removed":
             self.withheld.update(some)
         elif what == "late":
-            self.withheld.difference_update(dice.sample(sorted(self.withheld), len(self.withheld) * 2 // 3))
+            self.withheld.difference_update(
+                dice.sample(sorted(self.withheld), len(self.withheld) * 2 // 3)
+            )
         elif what == "restated":
             self.restated.update((key, dice.randrange(90_000)) for key in some)
         elif what == "emptied":

@@ -21,13 +21,60 @@ from support.proof import COLUMNS, Stage, trimmed
 TODAY = dt.date(2026, 5, 20)
 KINDS = ("sqlite", "duckdb", "parquet")
 REPORT_FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
-    *((f"http_{code}", {}) for code in (400, 401, 403, 404, 408, 413, 422, 429, 500, 501, 502, 503, 504)),
+    *(
+        (f"http_{code}", {})
+        for code in (400, 401, 403, 404, 408, 413, 422, 429, 500, 501, 502, 503, 504)
+    ),
     *((f"html_{code}", {}) for code in (500, 502, 503, 504)),
-    *((name, {}) for name in ("redirect", "html_200", "empty_200", "truncated_json", "gzip_junk", "gzip_cut", "other_json")),
-    *((name, {}) for name in ("wrong_content_type", "not_utf8", "reset", "reset_after_commit", "close_after_commit")),
-    *((name, {}) for name in ("cut_off", "not_http", "refusal", "no_rows", "total_wrong", "total_as_text", "total_missing")),
-    *((name, {}) for name in ("zero_limit_refused", "past_end_clamped", "unstable_order", "duplicate_rows")),
-    *((name, {}) for name in ("differing_duplicates", "null_keys", "column_new", "not_a_number", "type_flip", "total_drifts")),
+    *(
+        (name, {})
+        for name in (
+            "redirect",
+            "html_200",
+            "empty_200",
+            "truncated_json",
+            "gzip_junk",
+            "gzip_cut",
+            "other_json",
+        )
+    ),
+    *(
+        (name, {})
+        for name in (
+            "wrong_content_type",
+            "not_utf8",
+            "reset",
+            "reset_after_commit",
+            "close_after_commit",
+        )
+    ),
+    *(
+        (name, {})
+        for name in (
+            "cut_off",
+            "not_http",
+            "refusal",
+            "no_rows",
+            "total_wrong",
+            "total_as_text",
+            "total_missing",
+        )
+    ),
+    *(
+        (name, {})
+        for name in ("zero_limit_refused", "past_end_clamped", "unstable_order", "duplicate_rows")
+    ),
+    *(
+        (name, {})
+        for name in (
+            "differing_duplicates",
+            "null_keys",
+            "column_new",
+            "not_a_number",
+            "type_flip",
+            "total_drifts",
+        )
+    ),
     ("http_429", {"retry_after": "7"}),
     ("http_429", {"retry_after": "86400"}),
     ("http_503", {"retry_after_date_s": 20}),
@@ -37,7 +84,17 @@ REPORT_FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("rows_deleted", {"page": 2}),
 )
 """What may strike at any time without hiding a row for good; the others stand in tests/unit/client/test_every_fault.py."""
-TOKEN_FAULTS = ("http_500", "http_502", "http_503", "http_504", "http_429", "html_200", "empty_200", "reset", "truncated_json")
+TOKEN_FAULTS = (
+    "http_500",
+    "http_502",
+    "http_503",
+    "http_504",
+    "http_429",
+    "html_200",
+    "empty_200",
+    "reset",
+    "truncated_json",
+)
 SERVERS: tuple[dict[str, Any], ...] = (
     {},
     {"pagination": "has_next"},
@@ -89,7 +146,9 @@ class Wrong(AssertionError):
     """The table is not what it must be."""
 
 
-def play(seed: int, count: Count, *, kinds: tuple[str, ...] = KINDS, postgres: str | None = None) -> None:
+def play(
+    seed: int, count: Count, *, kinds: tuple[str, ...] = KINDS, postgres: str | None = None
+) -> None:
     """One mix.
 
     :raises Wrong: names the seed and how to repeat it.
@@ -102,18 +161,24 @@ def play(seed: int, count: Count, *, kinds: tuple[str, ...] = KINDS, postgres: s
         count.mixes += 1
     except Exception as error:
         repeat = f"make soak ARGS='--seed {seed} --runs 1 --targets {','.join(kinds)}'"
-        raise Wrong(f"seed {seed} ({mix.kind}, {mix.server}): {error}\nrepeat: {repeat}\n{mix.story()}") from error
+        raise Wrong(
+            f"seed {seed} ({mix.kind}, {mix.server}): {error}\nrepeat: {repeat}\n{mix.story()}"
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Mix:
-    def __init__(self, seed: int, count: Count, kinds: tuple[str, ...], folder: Path, postgres: str | None) -> None:
+    def __init__(
+        self, seed: int, count: Count, kinds: tuple[str, ...], folder: Path, postgres: str | None
+    ) -> None:
         self.dice = dice = random.Random(seed)
         random.seed(seed)  # the jitter of the waits
         self.count = count
         self.kind, self.server = dice.choice(kinds), dice.choice(SERVERS)
-        config = SandboxConfig(employees=dice.choice((3, 12, 26)), seed=seed, today=TODAY, **self.server)
+        config = SandboxConfig(
+            employees=dice.choice((3, 12, 26)), seed=seed, today=TODAY, **self.server
+        )
         self.company = DriftingCompany(seed=seed, employees=config.employees, today=self._today)
         self.stage: Stage = Stage(config, company=self.company)
         self.stage.connect()
@@ -147,7 +212,9 @@ class _Mix:
         drift = self.company.drift(dice, *order.window)
         if dice.random() < 0.3:
             self.stage.sandbox.fixed_today = self.stage.sandbox.today + dt.timedelta(days=1)
-        if not self.target.exists():  # the load that makes the table decides; one that was aborted may have made it, or not
+        if (
+            not self.target.exists()
+        ):  # the load that makes the table decides; one that was aborted may have made it, or not
             self.model.unique = order.write_mode != "append"
         before, must_refuse = self.model.held, ""
         try:
@@ -156,7 +223,9 @@ class _Mix:
             after, must_refuse = before, type(refusal).__name__
         faults = self._plan_faults()
         kill_at = dice.randint(0, 25) if dice.random() < 0.15 else None
-        self._told.append(f"{number}: {order} drift={drift} faults={faults} kill_at={kill_at} must_refuse={must_refuse!r}")
+        self._told.append(
+            f"{number}: {order} drift={drift} faults={faults} kill_at={kill_at} must_refuse={must_refuse!r}"
+        )
         failure = self._run(order, kill_at)
         self._told.append(f"   -> {failure!r}")
         self.count.drifts[drift] += 1
@@ -210,14 +279,18 @@ class _Mix:
             self.stage.time.sleep(120)
         return None
 
-    def _judge(self, failure: BaseException | None, must_refuse: str, *, faults: bool, kill: bool) -> None:
+    def _judge(
+        self, failure: BaseException | None, must_refuse: str, *, faults: bool, kill: bool
+    ) -> None:
         if failure is None:
             assert not must_refuse, f"the load landed, though it must be refused: {must_refuse}"
             self.count.landed += 1
         elif isinstance(failure, Aborted):
             assert kill
             self.count.aborted += 1
-        elif must_refuse and (isinstance(failure, EmptyDayRefused) or must_refuse != Empties.__name__):
+        elif must_refuse and (
+            isinstance(failure, EmptyDayRefused) or must_refuse != Empties.__name__
+        ):
             self.count.refused += 1
         else:
             assert isinstance(failure, We360Error), f"no error of ours: {failure!r}"
@@ -232,12 +305,18 @@ class _Mix:
         assert {row["run"] for row in held} <= runs, "rows of a load that failed"
         found = sorted(({name: row[name] for name in columns} for row in held), key=repr)
         wanted = sorted(
-            ({**{name: row[name] for name in columns}, "run": f"dag|{row['run']}|load"} for row in expected), key=repr
+            (
+                {**{name: row[name] for name in columns}, "run": f"dag|{row['run']}|load"}
+                for row in expected
+            ),
+            key=repr,
         )
         if found != wanted:
             lost = [row for row in wanted if row not in found]
             strange = [row for row in found if row not in wanted]
-            raise AssertionError(f"{len(lost)} rows missing or other, {len(strange)} too many or other of {len(wanted)}")
+            raise AssertionError(
+                f"{len(lost)} rows missing or other, {len(strange)} too many or other of {len(wanted)}"
+            )
         assert not self.target.left_over(), self.target.left_over()
         self.count.rows += len(wanted)
         self.count.kinds[self.kind] += len(wanted)

@@ -50,7 +50,11 @@ class Model:
 
         :raises Refuses: it must fail.
         """
-        coming = [{**row, "run": order.run_id} for row in told if not order.people or row["identity_id"] in order.people]
+        coming = [
+            {**row, "run": order.run_id}
+            for row in told
+            if not order.people or row["identity_id"] in order.people
+        ]
         if order.write_mode == "append":
             left = [row for row in self.held if row["run"] != order.run_id] + coming
         elif order.write_mode == "merge":
@@ -67,15 +71,22 @@ class Model:
         in_scope = [
             row
             for row in self.held
-            if first <= row["attendance_date"] <= last and (not order.people or row["identity_id"] in order.people)
+            if first <= row["attendance_date"] <= last
+            and (not order.people or row["identity_id"] in order.people)
         ]
         had, has = (Counter(row["attendance_date"] for row in rows) for rows in (in_scope, coming))
-        suspect = {day for day, count in had.items() if has[day] == 0 or (count >= 20 and has[day] * 2 < count)}
+        suspect = {
+            day
+            for day, count in had.items()
+            if has[day] == 0 or (count >= 20 and has[day] * 2 < count)
+        }
         if suspect and order.on_empty == "fail":
             raise Empties
         kept = suspect if order.on_empty == "keep" else set()
         goes = {id(row) for row in in_scope if row["attendance_date"] not in kept}
-        return [row for row in self.held if id(row) not in goes] + [row for row in coming if row["attendance_date"] not in kept]
+        return [row for row in self.held if id(row) not in goes] + [
+            row for row in coming if row["attendance_date"] not in kept
+        ]
 
 
 def _key(row: Row) -> tuple[object, object]:

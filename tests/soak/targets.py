@@ -46,14 +46,21 @@ class Table:
         if not self.exists():
             return []
         found = self._engine.rows(self._name, COLUMNS, extra=(RUN,))
-        return [{"run" if name == RUN else name: value for name, value in row.items()} for row in found]
+        return [
+            {"run" if name == RUN else name: value for name, value in row.items()} for row in found
+        ]
 
     def left_over(self) -> list[str]:
         """Staging tables that a load left behind."""
         catalogue, name = ("information_schema.tables", "table_name")
         if self._engine.conn_type == "sqlite":
             catalogue, name = "sqlite_master", "name"
-        return [one for (one,) in self._engine.execute(f"SELECT {name} FROM {catalogue} WHERE {name} LIKE '%we360_stg%'")]
+        return [
+            one
+            for (one,) in self._engine.execute(
+                f"SELECT {name} FROM {catalogue} WHERE {name} LIKE '%we360_stg%'"
+            )
+        ]
 
 
 class Files:
@@ -67,7 +74,10 @@ class Files:
         self._path = folder / "files"
 
     def operator(self, before: Callable[[str], None] | None, **arguments: Any) -> We360Transfer:
-        return to_files(str(self._path), **{name: value for name, value in arguments.items() if name != "write_mode"})
+        return to_files(
+            str(self._path),
+            **{name: value for name, value in arguments.items() if name != "write_mode"},
+        )
 
     def exists(self) -> bool:
         return self._path.exists()
@@ -76,10 +86,16 @@ class Files:
         if not self.exists():
             return []
         found = self._store.rows((*COLUMNS, Column(RUN)))
-        return [{"run" if name == RUN else name: value for name, value in row.items()} for row in found]
+        return [
+            {"run" if name == RUN else name: value for name, value in row.items()} for row in found
+        ]
 
     def left_over(self) -> list[str]:
-        return [name for name in self._store.files() if not name.endswith(".parquet")] if self._path.exists() else []
+        return (
+            [name for name in self._store.files() if not name.endswith(".parquet")]
+            if self._path.exists()
+            else []
+        )
 
 
 def make(kind: str, folder: Path, postgres: str | None = None) -> Target:

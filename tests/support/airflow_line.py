@@ -11,7 +11,9 @@ import pytest
 AIRFLOW = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
 
 
-_AIRFLOW_AT_DEBUG = re.compile(r"^.*\[debug +\].*\b(?:MaskSecret|ConnectionResult)\(.*$", re.MULTILINE)
+_AIRFLOW_AT_DEBUG = re.compile(
+    r"^.*\[debug +\].*\b(?:MaskSecret|ConnectionResult)\(.*$", re.MULTILINE
+)
 
 
 def without_debug_of_3_0(text: str) -> str:
@@ -24,12 +26,16 @@ def without_debug_of_3_0(text: str) -> str:
 
 def since(version: tuple[int, int], reason: str) -> pytest.MarkDecorator:
     """Skips below this Airflow; the reason says what is not there."""
-    return pytest.mark.skipif(AIRFLOW < version, reason=f"Airflow {'.'.join(map(str, version))} and later: {reason}")
+    return pytest.mark.skipif(
+        AIRFLOW < version, reason=f"Airflow {'.'.join(map(str, version))} and later: {reason}"
+    )
 
 
 def before(version: tuple[int, int], reason: str) -> pytest.MarkDecorator:
     """Skips from this Airflow on; the reason says what is otherwise there."""
-    return pytest.mark.skipif(AIRFLOW >= version, reason=f"before Airflow {'.'.join(map(str, version))}: {reason}")
+    return pytest.mark.skipif(
+        AIRFLOW >= version, reason=f"before Airflow {'.'.join(map(str, version))}: {reason}"
+    )
 
 
 def xcom_model() -> Any:

@@ -25,7 +25,15 @@ class BigQueryEngine(Engine):
     def __init__(self, url: str) -> None:
         self.url = url
         default = {"query": {"defaultDataset": {"projectId": PROJECT, "datasetId": DATASET}}}
-        super().__init__({"extra": {"project": PROJECT, "use_legacy_sql": False, "api_resource_configs": default}})
+        super().__init__(
+            {
+                "extra": {
+                    "project": PROJECT,
+                    "use_legacy_sql": False,
+                    "api_resource_configs": default,
+                }
+            }
+        )
 
     def hook(self) -> Any:
         return self.hook_with(lambda sql: None)
@@ -59,7 +67,9 @@ class BigQueryEngine(Engine):
             statement = sqlglot.transpile(statement, read="duckdb", write="bigquery")[0].replace(
                 "information_schema", "INFORMATION_SCHEMA"
             )
-        config = bigquery.QueryJobConfig(use_legacy_sql=False, default_dataset=f"{PROJECT}.{DATASET}")
+        config = bigquery.QueryJobConfig(
+            use_legacy_sql=False, default_dataset=f"{PROJECT}.{DATASET}"
+        )
         with closing(self.hook().get_client(project_id=PROJECT)) as client:
             return client.query(statement, job_config=config, job_retry=None).result(job_retry=None)
 
@@ -91,5 +101,9 @@ def _watched(client: Any, before: Callable[[str], None]) -> Any:
         before("LOAD")
         return load(*args, **kwargs)
 
-    client.query, client.create_table, client.load_table_from_file = told_query, told_create, told_load
+    client.query, client.create_table, client.load_table_from_file = (
+        told_query,
+        told_create,
+        told_load,
+    )
     return client

@@ -30,7 +30,14 @@ TYPES = {
     "TIMESTAMP": "DATETIME",
 }
 TYPES |= {"TIMESTAMP WITH TIME ZONE": "TIMESTAMP", "BOOLEAN": "BOOLEAN"}
-STORED = {"INT64": "BIGINT", "INTEGER": "BIGINT", "FLOAT64": "DOUBLE", "FLOAT": "DOUBLE", "STRING": "VARCHAR", "DATE": "DATE"}
+STORED = {
+    "INT64": "BIGINT",
+    "INTEGER": "BIGINT",
+    "FLOAT64": "DOUBLE",
+    "FLOAT": "DOUBLE",
+    "STRING": "VARCHAR",
+    "DATE": "DATE",
+}
 STORED |= {"DATETIME": "TIMESTAMP", "TIMESTAMP": "TIMESTAMPTZ"}
 ABORTED = "Transaction is aborted due to concurrent update against table {}. Transaction ID: 1"
 
@@ -94,9 +101,21 @@ class BigQuery:
             for c in resource["schema"]["fields"]
         ]
         self.database.execute(f'CREATE TABLE "{dataset}"."{name}" ({", ".join(columns)})')
-        texts = {c["name"].lower(): c["description"] for c in resource["schema"]["fields"] if c.get("description")}
-        kept = ("description", "expirationTime", "timePartitioning", "clustering", "tableConstraints")
-        self.about[f"{dataset}.{name}".lower()] = {k: resource[k] for k in kept if k in resource} | {"texts": texts}
+        texts = {
+            c["name"].lower(): c["description"]
+            for c in resource["schema"]["fields"]
+            if c.get("description")
+        }
+        kept = (
+            "description",
+            "expirationTime",
+            "timePartitioning",
+            "clustering",
+            "tableConstraints",
+        )
+        self.about[f"{dataset}.{name}".lower()] = {
+            k: resource[k] for k in kept if k in resource
+        } | {"texts": texts}
         return self.table(project, dataset, name)
 
     def table(self, project: str, dataset: str, name: str) -> Json:
@@ -111,7 +130,11 @@ class BigQuery:
             " WHERE schema_name = ? AND lower(table_name) = lower(?) ORDER BY column_index",
             [dataset, name],
         ):
-            one = {"name": column, "type": TYPES[kind], "mode": "NULLABLE" if nullable else "REQUIRED"}
+            one = {
+                "name": column,
+                "type": TYPES[kind],
+                "mode": "NULLABLE" if nullable else "REQUIRED",
+            }
             one |= {"description": texts[column.lower()]} if column.lower() in texts else {}
             one |= {"defaultValueExpression": default} if default else {}
             fields.append(one)
@@ -125,7 +148,10 @@ class BigQuery:
 
     def _is_there(self, dataset: str, name: str) -> bool:
         return bool(
-            self._all("SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND lower(table_name) = lower(?)", [dataset, name])
+            self._all(
+                "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND lower(table_name) = lower(?)",
+                [dataset, name],
+            )
         )
 
     def _all(self, sql: str, parameters: list[object]) -> list[tuple[Any, ...]]:
@@ -136,7 +162,12 @@ class BigQuery:
     def job(self, project: str, job: Json, content: bytes = b"") -> Json:
         """Do it at once; how it went stands in the job, as with the real one."""
         reference = {"location": LOCATION, **job["jobReference"], "projectId": project}
-        answer: Json = {"jobReference": reference, "configuration": job["configuration"], "statistics": {}, "status": {}}
+        answer: Json = {
+            "jobReference": reference,
+            "configuration": job["configuration"],
+            "statistics": {},
+            "status": {},
+        }
         try:
             self._refuse_as_told(job["configuration"])
             if "load" in job["configuration"]:
@@ -163,16 +194,25 @@ class BigQuery:
 
         assert (load["sourceFormat"], load["createDisposition"]) == ("PARQUET", "CREATE_NEVER")
         to = load["destinationTable"]
-        there = {c["name"]: c for c in self.table(to["projectId"], to["datasetId"], to["tableId"])["schema"]["fields"]}
+        there = {
+            c["name"]: c
+            for c in self.table(to["projectId"], to["datasetId"], to["tableId"])["schema"]["fields"]
+        }
         rows = parquet.read_table(io.BytesIO(content))
         for column in rows.schema:
             if str(column.type) not in ARROW[there[column.name]["type"]]:
-                raise Refused(400, "invalid", f"Error while reading data: field {column.name} is {column.type}")
+                raise Refused(
+                    400,
+                    "invalid",
+                    f"Error while reading data: field {column.name} is {column.type}",
+                )
         assert isinstance(rows, pa.Table)
         cursor = self.database.cursor()
         cursor.register("coming", rows)
         names = ", ".join(f'"{name}"' for name in rows.column_names)
-        cursor.execute(f'INSERT INTO "{to["datasetId"]}"."{to["tableId"]}" ({names}) SELECT {names} FROM coming')
+        cursor.execute(
+            f'INSERT INTO "{to["datasetId"]}"."{to["tableId"]}" ({names}) SELECT {names} FROM coming'
+        )
 
     def _query(self, query: Json, answer: Json) -> None:
         assert query.get("useLegacySql") is False
@@ -191,7 +231,14 @@ class BigQuery:
             Statement(self, session, query).run(statistics, answer)
 
     def _session(self, query: Json, answer: Json) -> Session:
-        key = next((one["value"] for one in query.get("connectionProperties", ()) if one["key"] == "session_id"), None)
+        key = next(
+            (
+                one["value"]
+                for one in query.get("connectionProperties", ())
+                if one["key"] == "session_id"
+            ),
+            None,
+        )
         if query.get("createSession"):
             key = uuid.uuid4().hex
             self.sessions[key] = Session(self.database.cursor())
@@ -207,7 +254,9 @@ class BigQuery:
             if session.snapshot is not None:
                 raise Refused(400, "invalidQuery", "Transactions cannot be nested")
             session.connection.execute("BEGIN")
-            session.connection.execute("SELECT count(*) FROM duckdb_tables()").fetchall()  # takes the snapshot
+            session.connection.execute(
+                "SELECT count(*) FROM duckdb_tables()"
+            ).fetchall()  # takes the snapshot
             session.snapshot = self.commits
             return
         if session.snapshot is None:
@@ -308,7 +357,11 @@ class Statement:
             answer["rows"] = found
 
     def _note_options(self, name: str) -> None:
-        options = {one.name: one.args["value"] for one in self.tree.find_all(self.exp.Property) if "value" in one.args}
+        options = {
+            one.name: one.args["value"]
+            for one in self.tree.find_all(self.exp.Property)
+            if "value" in one.args
+        }
         about = self.owner.about.setdefault(name, {})
         if "description" in options:
             about["description"] = options["description"].name
@@ -354,7 +407,13 @@ def _cells(rows: Any) -> Json:
     import pyarrow as pa
 
     fields, columns = [], []
-    names = {"int64": "INTEGER", "int32": "INTEGER", "double": "FLOAT", "date32[day]": "DATE", "timestamp[us]": "DATETIME"}
+    names = {
+        "int64": "INTEGER",
+        "int32": "INTEGER",
+        "double": "FLOAT",
+        "date32[day]": "DATE",
+        "timestamp[us]": "DATETIME",
+    }
     for column in rows.schema:
         kind = names.get(str(column.type), "STRING")
         values = rows.column(column.name)
@@ -362,7 +421,12 @@ def _cells(rows: Any) -> Json:
             kind, values = "TIMESTAMP", values.cast(pa.int64())
         fields.append({"name": column.name, "type": kind, "mode": "NULLABLE"})
         plain = values.to_pylist()
-        columns.append([None if v is None else v.isoformat() if kind in ("DATE", "DATETIME") else str(v) for v in plain])
+        columns.append(
+            [
+                None if v is None else v.isoformat() if kind in ("DATE", "DATETIME") else str(v)
+                for v in plain
+            ]
+        )
     told = [{"f": [{"v": value} for value in row]} for row in zip(*columns, strict=True)]
     return {"schema": {"fields": fields}, "rows": told, "totalRows": str(rows.num_rows)}
 
@@ -394,7 +458,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._upload(url.path, parse_qs(url.query), content)
             else:
                 with self.owner.lock:
-                    body = self._route(url.path, parse_qs(url.query), json.loads(content) if content else {})
+                    body = self._route(
+                        url.path, parse_qs(url.query), json.loads(content) if content else {}
+                    )
                 self._answer(200, body)
         except Refused as refused:
             told = {"code": refused.status, "message": refused.message, "errors": [refused.told]}
@@ -414,7 +480,11 @@ class _Handler(BaseHTTPRequestHandler):
             case "DELETE", [project, "datasets", dataset, "tables", table]:
                 return self.owner.drop_table(project, dataset, table)
             case "POST", [project, "jobs"]:
-                return {key: value for key, value in self.owner.job(project, body).items() if key != "rows"}
+                return {
+                    key: value
+                    for key, value in self.owner.job(project, body).items()
+                    if key != "rows"
+                }
             case "GET", [_, "jobs", job]:
                 return {key: value for key, value in self.owner.jobs[job].items() if key != "rows"}
             case "GET", [_, "queries", job]:
@@ -436,7 +506,11 @@ class _Handler(BaseHTTPRequestHandler):
             (project,) = re.findall(r"/projects/([^/]+)/jobs", path)
             key = uuid.uuid4().hex
             self.uploads[key] = (project, json.loads(content), bytearray())
-            self._answer(200, {}, Location=f"http://{self.headers['Host']}{path}?uploadType=resumable&upload_id={key}")
+            self._answer(
+                200,
+                {},
+                Location=f"http://{self.headers['Host']}{path}?uploadType=resumable&upload_id={key}",
+            )
             return
         project, job, received = self.uploads[query["upload_id"][0]]
         received += content
@@ -453,7 +527,9 @@ def bigquery_server() -> Iterator[tuple[BigQuery, str]]:
     owner = BigQuery()
     handler = type("Handler", (_Handler,), {"owner": owner, "uploads": {}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+    )
     thread.start()
     try:
         yield owner, f"http://127.0.0.1:{server.server_address[1]}"

@@ -26,7 +26,9 @@ from support.stores import Store
 
 AZURITE = "azurite@3.35.0"
 CACHE = Path(__file__).parents[2] / ".cache" / "azurite"
-AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+AZURE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
 """Known to all the world: the one that the emulators of Azure take."""
 
 
@@ -56,13 +58,17 @@ class Cloud:
     def store(self, folder: str | None = None, conn_id: str | None = None) -> Store:
         """A folder that is absent yet, for Parquet."""
         folder = folder or f"{uuid.uuid4().hex}/days"
-        return Store(f"{self.scheme}://{self.bucket}/{folder}", conn_id=conn_id or self.connection())
+        return Store(
+            f"{self.scheme}://{self.bucket}/{folder}", conn_id=conn_id or self.connection()
+        )
 
     @classmethod
     def opened(cls, *given: Any) -> Cloud:
         cloud = cls(*given)
         with suppress(FileExistsError):  # two servers of moto in one process have one memory
-            Store(f"{cloud.scheme}://{cloud.bucket}", conn_id=cloud.connection()).place.fs.mkdir(cloud.bucket)
+            Store(f"{cloud.scheme}://{cloud.bucket}", conn_id=cloud.connection()).place.fs.mkdir(
+                cloud.bucket
+            )
         return cloud
 
 
@@ -82,7 +88,9 @@ def _require(*modules: str) -> None:
 def s3() -> Iterator[Cloud]:
     """Moto's S3. It looks at no signature."""
     _require("moto", "s3fs")
-    server = importlib.import_module("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = importlib.import_module("moto.server").ThreadedMotoServer(
+        ip_address="127.0.0.1", port=0, verbose=False
+    )
     server.start()
     _, port = server.get_host_and_port()
 
@@ -90,7 +98,10 @@ def s3() -> Iterator[Cloud]:
         extra = {"endpoint_url": endpoint, "region_name": "us-east-1"}
         return {"conn_type": "aws", "login": "key", "password": "not-for-the-log", "extra": extra}
 
-    denial = "application/xml", "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+    denial = (
+        "application/xml",
+        "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+    )
     yield Cloud.opened("s3", f"http://127.0.0.1:{port}", connect, denial)
     server.stop()
 
@@ -101,7 +112,9 @@ def gcs() -> Iterator[Cloud]:
     _require("gcp_storage_emulator", "gcsfs")
     # To learn whether a bucket is of the zonal kind gcsfs asks over gRPC, which the emulator does not speak.
     os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
-    server = importlib.import_module("gcp_storage_emulator.server").create_server("127.0.0.1", 0, in_memory=True)
+    server = importlib.import_module("gcp_storage_emulator.server").create_server(
+        "127.0.0.1", 0, in_memory=True
+    )
     server.start()
     port = server._api._httpd.socket.getsockname()[1]
 
@@ -109,7 +122,10 @@ def gcs() -> Iterator[Cloud]:
         extra = {"is_anonymous": True, "project": "we360", "gcs.endpoint": endpoint}
         return {"conn_type": "google_cloud_platform", "extra": extra}
 
-    denial = "application/json", json.dumps({"error": {"code": 403, "message": "no access to we360"}})
+    denial = (
+        "application/json",
+        json.dumps({"error": {"code": 403, "message": "no access to we360"}}),
+    )
     yield Cloud.opened("gs", f"http://127.0.0.1:{port}", connect, denial)
     server.stop()
 
@@ -122,7 +138,17 @@ def azure() -> Iterator[Cloud]:
         refuse("no node and npm, on which Azurite runs")
     memory = ["--inMemoryPersistence", "--disableTelemetry"]
     # The Python clients are ahead of it by some version of the protocol.
-    command = ["node", _azurite(), "--blobHost", "127.0.0.1", "--blobPort", "0", *memory, "--silent", "--skipApiVersionCheck"]
+    command = [
+        "node",
+        _azurite(),
+        "--blobHost",
+        "127.0.0.1",
+        "--blobPort",
+        "0",
+        *memory,
+        "--silent",
+        "--skipApiVersionCheck",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             port = _listening(server)
@@ -150,7 +176,16 @@ def _azurite() -> str:
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not script.exists():
-            install = ["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(CACHE), AZURITE]
+            install = [
+                "npm",
+                "install",
+                "--no-audit",
+                "--no-fund",
+                "--silent",
+                "--prefix",
+                str(CACHE),
+                AZURITE,
+            ]
             done = subprocess.run(install, capture_output=True, text=True, check=False)
             if done.returncode:
                 refuse(f"no Azurite: npm says {done.stderr.strip()[-200:]}")
@@ -245,9 +280,16 @@ class Proxy:
             def _sent(self, body: bytes, size: int) -> HTTPConnection:
                 """The request, on its way to the store; so many bytes are announced."""
                 upstream = HTTPConnection(urlsplit(proxy._cloud.endpoint).netloc, timeout=60)
-                upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                upstream.putrequest(
+                    self.command, self.path, skip_host=True, skip_accept_encoding=True
+                )
                 for name, value in self.headers.items():
-                    if name.lower() not in ("content-length", "transfer-encoding", "expect", "connection"):
+                    if name.lower() not in (
+                        "content-length",
+                        "transfer-encoding",
+                        "expect",
+                        "connection",
+                    ):
                         upstream.putheader(name, value)
                 if size or self.command in ("PUT", "POST"):
                     upstream.putheader("Content-Length", str(size))
@@ -267,8 +309,14 @@ class Proxy:
                     content = answer.read()
                     self.send_response_only(answer.status)
                     for name, value in answer.getheaders():
-                        if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                            self.send_header(name, value.replace(proxy._cloud.endpoint, proxy.endpoint))
+                        if name.lower() not in (
+                            "content-length",
+                            "transfer-encoding",
+                            "connection",
+                        ):
+                            self.send_header(
+                                name, value.replace(proxy._cloud.endpoint, proxy.endpoint)
+                            )
                     length = answer.getheader("Content-Length") if self.command == "HEAD" else None
                     self.send_header("Content-Length", length or str(len(content)))
                     self.end_headers()

@@ -49,7 +49,10 @@ def answer(words: list[str]) -> tuple[int, str]:
             from airflow_provider_we360.sandbox.__main__ import make_parser
 
             return _printed(lambda: _read(make_parser(), asked))
-    return 127, f"{shlex.join(words)}: no test knows this command; teach it to tests/support/commands.py\n"
+    return (
+        127,
+        f"{shlex.join(words)}: no test knows this command; teach it to tests/support/commands.py\n",
+    )
 
 
 def airflow(words: list[str]) -> tuple[int, str]:
@@ -63,7 +66,9 @@ def is_known(command: str) -> tuple[int, str]:
     match words:
         case ["airflow", *asked]:
             only_named = len(asked) <= 2
-            return _printed(lambda: _read(_airflow_parser(), [*asked, "--help"] if only_named else asked))
+            return _printed(
+                lambda: _read(_airflow_parser(), [*asked, "--help"] if only_named else asked)
+            )
         case ["make" | "pip", *_] | ["python", "-m", "airflow_provider_we360.sandbox", *_]:
             return answer(words)
         case ["python", "-m", "airflow_provider_we360", *asked]:
@@ -98,7 +103,11 @@ def _printed(call: Callable[[], Any]) -> tuple[int, str]:
         with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
             code = call()
     except SystemExit as end:
-        return (end.code, told.getvalue()) if isinstance(end.code, int) else (1, f"{told.getvalue()}{end.code or ''}\n")
+        return (
+            (end.code, told.getvalue())
+            if isinstance(end.code, int)
+            else (1, f"{told.getvalue()}{end.code or ''}\n")
+        )
     return code or 0, told.getvalue()
 
 
@@ -111,7 +120,10 @@ def _may_be_installed(requirements: list[str]) -> tuple[int, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     ours: str = project["name"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
-    named = {Requirement(one).name for one in [*project["dependencies"], *(one for extra in extras.values() for one in extra)]}
+    named = {
+        Requirement(one).name
+        for one in [*project["dependencies"], *(one for extra in extras.values() for one in extra)]
+    }
     for requirement in map(Requirement, requirements):
         if requirement.name not in {ours, *named}:
             return 1, f"{requirement.name}: neither this project nor one that it asks for\n"

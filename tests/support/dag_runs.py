@@ -60,7 +60,10 @@ def woken_by(events: Sequence[int]) -> Iterator[None]:
     from sqlalchemy import event
 
     def link(mapper: Any, connection: Any, run: Any) -> None:
-        connection.execute(association_table.insert(), [{"dag_run_id": run.id, "event_id": number} for number in events])
+        connection.execute(
+            association_table.insert(),
+            [{"dag_run_id": run.id, "event_id": number} for number in events],
+        )
 
     event.listen(DagRun, "after_insert", link)
     try:

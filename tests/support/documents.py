@@ -68,12 +68,20 @@ def name(page: Path) -> str:
 
 def blocks(*languages: str, of: Iterable[Path] = ()) -> list[Block]:
     """The blocks of these languages (of all, where none is named) that are run, in order."""
-    return [block for block in all_blocks(of) if not block.reason and (not languages or block.language in languages)]
+    return [
+        block
+        for block in all_blocks(of)
+        if not block.reason and (not languages or block.language in languages)
+    ]
 
 
 def all_blocks(of: Iterable[Path] = ()) -> list[Block]:
     """Every block, also those that are not run."""
-    return [block for page in of or pages() for block in _blocks(name(page), page.read_text().splitlines())]
+    return [
+        block
+        for page in of or pages()
+        for block in _blocks(name(page), page.read_text().splitlines())
+    ]
 
 
 def _blocks(page: str, lines: list[str], above: int = 0) -> Iterator[Block]:
@@ -90,7 +98,13 @@ def _blocks(page: str, lines: list[str], above: int = 0) -> Iterator[Block]:
             number += 1
         number += 1
         reason = _REASON.fullmatch(before)
-        yield Block(page, above + begin, fence["language"], "\n".join(inside) + "\n", reason[1] if reason else "")
+        yield Block(
+            page,
+            above + begin,
+            fence["language"],
+            "\n".join(inside) + "\n",
+            reason[1] if reason else "",
+        )
         if fence["language"].startswith("{"):
             yield from _blocks(page, inside, above + begin)
         before = ""

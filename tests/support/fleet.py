@@ -78,7 +78,9 @@ class FleetTime:
 
     def freeze(self, worker: greenlet.greenlet, seconds: float) -> None:
         """As a machine that is suspended: what it waits for comes later."""
-        frozen = [(at + seconds if one is worker else at, order, one) for at, order, one in self._waiting]
+        frozen = [
+            (at + seconds if one is worker else at, order, one) for at, order, one in self._waiting
+        ]
         heapq.heapify(frozen)
         self._waiting = frozen
 
@@ -114,7 +116,9 @@ class Trouble:
 class SlowVariables:
     """Variables behind a network: each call takes 20 to 120 ms, and takes effect somewhere in between."""
 
-    def __init__(self, shared: FakeVariables, time: FleetTime, dice: random.Random, trouble: Trouble) -> None:
+    def __init__(
+        self, shared: FakeVariables, time: FleetTime, dice: random.Random, trouble: Trouble
+    ) -> None:
         self._shared = shared
         self._time = time
         self._dice = dice
@@ -126,7 +130,9 @@ class SlowVariables:
             value = self._shared.get(name)
         if self._trouble.stale_s and name in self._shared.history:
             then = self._time.now - self._dice.uniform(0, self._trouble.stale_s)
-            value = next((old for at, old in reversed(self._shared.history[name]) if at <= then), None)
+            value = next(
+                (old for at, old in reversed(self._shared.history[name]) if at <= then), None
+            )
         return value
 
     def set(self, name: str, value: str, description: str) -> None:
@@ -147,7 +153,11 @@ class SlowVariables:
     def _call(self) -> _Latency:
         self.calls += 1
         slow = self._dice.random() < self._trouble.slow_share
-        return _Latency(self._time, self._dice.uniform(0.5, 3) if slow else self._dice.uniform(0.02, 0.12), self._dice.random())
+        return _Latency(
+            self._time,
+            self._dice.uniform(0.5, 3) if slow else self._dice.uniform(0.02, 0.12),
+            self._dice.random(),
+        )
 
 
 @dataclass
@@ -198,7 +208,9 @@ class Fleet:
         """
         return Worker(self, settings_for(self.sandbox, **changes), skew_s)
 
-    def start(self, at: float, work: Callable[[Worker], object] | None = None, **how: Any) -> greenlet.greenlet:
+    def start(
+        self, at: float, work: Callable[[Worker], object] | None = None, **how: Any
+    ) -> greenlet.greenlet:
         """A task: by default it asks for a token once. Its failure is kept, not raised."""
 
         def task() -> None:
@@ -269,7 +281,12 @@ def month(
     **config: Any,
 ) -> Fleet:
     """Tasks that start together, every hour, for a month; the login guard and rotation are on unless told otherwise."""
-    told = {"rotation": True, "login_guard": True, "login_takes_s": 0.4, "refresh_takes_s": 0.2} | config
+    told = {
+        "rotation": True,
+        "login_guard": True,
+        "login_takes_s": 0.4,
+        "refresh_takes_s": 0.2,
+    } | config
     fleet = Fleet(SandboxConfig(**told), seed=seed, trouble=trouble or Trouble())
     for tick in range(int(days * 86_400 / every_s)):
         for number in range(tasks):

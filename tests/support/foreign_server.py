@@ -27,7 +27,17 @@ from typing import Any, Literal, Self
 
 CUSTOMER_ID, USERNAME, PASSWORD = "blue-heron-mills", "etl@blueheron.example", "pa ss+w&rd=%20ü"
 REALM, REPORT = "/realms/ind-prod/protocol/openid-connect", "/query/external/reports/dynamic_report"
-FIELDS = {"start_date", "end_date", "mode", "columns", "page", "limit", "group_id", "user_id", "shift"}
+FIELDS = {
+    "start_date",
+    "end_date",
+    "mode",
+    "columns",
+    "page",
+    "limit",
+    "group_id",
+    "user_id",
+    "shift",
+}
 SPENT = ("punch", "online", "active", "idle", "break", "productive", "unproductive", "neutral")
 COUNTS = ("online_in_sec", "key_presses", "mouse_clicks")
 NAMES = (
@@ -44,13 +54,17 @@ class Variant:
     to it: ``503``, ``429``, ``slow``, ``dead_token``, ``truncated`` (yet whole by its length), ``cut_off`` (not so).
     """
 
-    pagination: Literal["full", "renamed", "has_next", "total_pages", "top_level", "absent"] = "full"
+    pagination: Literal["full", "renamed", "has_next", "total_pages", "top_level", "absent"] = (
+        "full"
+    )
     totals_as_text: bool = False
     totals_count_duplicates: bool = False
     zero: Literal["all", "refuse_400", "refuse_200", "fifty"] = "all"
     cap: int | None = None
     past_end: Literal["empty", "last_page", "404"] = "empty"
-    order: Literal["by_person", "shuffled", "unstable"] = "by_person"  # shuffled: anew with each page 1; unstable: ties, always
+    order: Literal["by_person", "shuffled", "unstable"] = (
+        "by_person"  # shuffled: anew with each page 1; unstable: ties, always
+    )
     duplicate_every: int = 0
     durations: Literal["h_mm_ss", "mm_ss", "seconds", "seconds_text", "mixed"] = "h_mm_ss"
     nothing: Literal["-", "\u2013", "\u2014", "", "null", "absent", "mixed"] = "-"
@@ -83,13 +97,33 @@ VARIANTS: Mapping[str, Variant] = {
         punches="t",
         expires_in="text",
     ),
-    "no_metadata": Variant("absent", durations="seconds", nothing="absent", punches="offset", jwt=False, expires_in="absent"),
-    "no_metadata_capped": Variant("absent", cap=17, past_end="last_page", durations="seconds_text", nothing="null"),
+    "no_metadata": Variant(
+        "absent",
+        durations="seconds",
+        nothing="absent",
+        punches="offset",
+        jwt=False,
+        expires_in="absent",
+    ),
+    "no_metadata_capped": Variant(
+        "absent", cap=17, past_end="last_page", durations="seconds_text", nothing="null"
+    ),
     "refuses_zero": Variant(
-        "top_level", zero="refuse_400", past_end="404", errors="html", durations="mm_ss", nothing="\u2014", punches="utc"
+        "top_level",
+        zero="refuse_400",
+        past_end="404",
+        errors="html",
+        durations="mm_ss",
+        nothing="\u2014",
+        punches="utc",
     ),
     "rotating": Variant(
-        rotating=True, access_lifetime=60, refresh_lifetime=60, bad_login_status=401, nothing="", errors="json"
+        rotating=True,
+        access_lifetime=60,
+        refresh_lifetime=60,
+        bad_login_status=401,
+        nothing="",
+        errors="json",
     ),
     "rough": Variant(
         "has_next",
@@ -109,50 +143,110 @@ class Company:
     """23 people over some days, the same for the same seed: nobody works on a Sunday, just 17 on a Saturday."""
 
     def __init__(self, seed: int, first_day: dt.date, days: int) -> None:
-        self.seed, self.first_day, self.last_day = seed, first_day, first_day + dt.timedelta(days=days - 1)
+        self.seed, self.first_day, self.last_day = (
+            seed,
+            first_day,
+            first_day + dt.timedelta(days=days - 1),
+        )
         self._ids = random.Random(seed)
-        self.groups, self.shifts = [self._uuid() for _ in range(3)], [self._uuid() for _ in range(2)]
-        self.people = [self._person(number, *name.partition(" ")[::2]) for number, name in enumerate(NAMES.split("|"))]
+        self.groups, self.shifts = (
+            [self._uuid() for _ in range(3)],
+            [self._uuid() for _ in range(2)],
+        )
+        self.people = [
+            self._person(number, *name.partition(" ")[::2])
+            for number, name in enumerate(NAMES.split("|"))
+        ]
 
     def _uuid(self) -> str:
         return str(uuid.UUID(int=self._ids.getrandbits(128), version=4))
 
     def _person(self, number: int, first: str, last: str) -> Row:
-        names = {"first_name": first, "last_name": last or None, "manager": "Zoë" if number else None, "keka_department": None}
+        names = {
+            "first_name": first,
+            "last_name": last or None,
+            "manager": "Zoë" if number else None,
+            "keka_department": None,
+        }
         contact = {
             "phone_number": f"+91 98{number:08}",
             "email": None if number in (4, 11) else f"p{number}@blueheron.example",
             "gender": None,
         }
-        company = {"employee_id": f"{number:04}", "group_name": ("Weberei Süd", "कताई", "Ops — night")[number % 3]}
-        other = {"secondary_email": None, "designation": 'Weaver, "B"', "created_date": "2024-02-29"}
-        ids = {"identity_id": self._uuid(), "_group": self.groups[number % 3], "_shift": self.shifts[number % 3 == 2]}
+        company = {
+            "employee_id": f"{number:04}",
+            "group_name": ("Weberei Süd", "कताई", "Ops — night")[number % 3],
+        }
+        other = {
+            "secondary_email": None,
+            "designation": 'Weaver, "B"',
+            "created_date": "2024-02-29",
+        }
+        ids = {
+            "identity_id": self._uuid(),
+            "_group": self.groups[number % 3],
+            "_shift": self.shifts[number % 3 == 2],
+        }
         return {**ids, **names, **contact, **company, **other, "c_cost_centre": f"00{number % 4}"}
 
     def detailed(self, first: dt.date, last: dt.date) -> list[Row]:
         """Typed rows of the days, by day and person."""
         first, last = max(first, self.first_day), min(last, self.last_day)
         days = [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]
-        rows = [row for day in days for number in range(len(self.people)) if (row := self._day(day, number))]
+        rows = [
+            row
+            for day in days
+            for number in range(len(self.people))
+            if (row := self._day(day, number))
+        ]
         return sorted(rows, key=lambda row: (row["attendance_date"], row["identity_id"]))
 
     def _day(self, day: dt.date, number: int) -> Row | None:
-        rng, saturday, night = random.Random(f"{self.seed}/{day}/{number}"), day.weekday() == 5, number % 3 == 2
+        rng, saturday, night = (
+            random.Random(f"{self.seed}/{day}/{number}"),
+            day.weekday() == 5,
+            number % 3 == 2,
+        )
         chance = rng.random()
         if day.weekday() == 6 or (saturday and number >= 17) or (not saturday and chance < 0.05):
             return None
         parts = [rng.randrange(12_000), rng.choice((0, 59, 3_599, 3_600)), rng.randrange(4_000)]
         idle, pause = rng.randrange(5_000), rng.choice((0, 61, 1_800))
-        online, start = sum(parts) + idle, dt.datetime.combine(day, dt.time(22 if night else 9, rng.randrange(60), 7))
-        spent = dict(zip(SPENT, (online + pause, online, sum(parts), idle, pause, *parts), strict=True))
-        row = {**_durations(spent), **_percents(spent), **dict(zip(COUNTS, (online, parts[0] * 3, parts[2]), strict=True))}
-        row |= {"top_application_duration": parts[0], "top_url_duration": parts[2], "punch_in_location": "Unit 4, Surat"}
-        row |= {"punch_date": day, "punch_in": start, "punch_out": start + dt.timedelta(seconds=online + pause)}
-        row |= {"top_application_used": "Учёт 🧵", "top_url_used": "https://example.com/?a=1&b=%F0", "punch_out_location": None}
+        online, start = (
+            sum(parts) + idle,
+            dt.datetime.combine(day, dt.time(22 if night else 9, rng.randrange(60), 7)),
+        )
+        spent = dict(
+            zip(SPENT, (online + pause, online, sum(parts), idle, pause, *parts), strict=True)
+        )
+        row = {
+            **_durations(spent),
+            **_percents(spent),
+            **dict(zip(COUNTS, (online, parts[0] * 3, parts[2]), strict=True)),
+        }
+        row |= {
+            "top_application_duration": parts[0],
+            "top_url_duration": parts[2],
+            "punch_in_location": "Unit 4, Surat",
+        }
+        row |= {
+            "punch_date": day,
+            "punch_in": start,
+            "punch_out": start + dt.timedelta(seconds=online + pause),
+        }
+        row |= {
+            "top_application_used": "Учёт 🧵",
+            "top_url_used": "https://example.com/?a=1&b=%F0",
+            "punch_out_location": None,
+        }
         row["active_percent"] = 101.3 if number == 3 else row["active_percent"]
         if 0.05 <= chance < 0.1:  # on leave: a row that holds nothing
             row = dict.fromkeys(row)
-        shift = {"shift_name": ("Day", "Night")[night], "shift_start_dt": f"{day} 09:00:00", "shift_end_dt": None}
+        shift = {
+            "shift_name": ("Day", "Night")[night],
+            "shift_start_dt": f"{day} 09:00:00",
+            "shift_end_dt": None,
+        }
         return {**self.people[number], **shift, "attendance_date": day, **row}
 
     def summary(self, first: dt.date, last: dt.date) -> list[Row]:
@@ -161,9 +255,19 @@ class Company:
         for person in sorted(self.people, key=lambda person: str(person["identity_id"])):
             if own := [row for row in every if row["identity_id"] == person["identity_id"]]:
                 spent = {name: sum(row[f"{name}_duration"] or 0 for row in own) for name in SPENT}
-                average = {name.replace("uctive", ""): spent[name] // len(own) for name in SPENT[1:]}
+                average = {
+                    name.replace("uctive", ""): spent[name] // len(own) for name in SPENT[1:]
+                }
                 counts = {name: sum(row[name] or 0 for row in own) for name in COUNTS}
-                rows.append({**person, **_durations(spent), **_durations(average, "avg_"), **counts, **_percents(spent)})
+                rows.append(
+                    {
+                        **person,
+                        **_durations(spent),
+                        **_durations(average, "avg_"),
+                        **counts,
+                        **_percents(spent),
+                    }
+                )
         return rows
 
 
@@ -173,7 +277,10 @@ def _durations(spent: Mapping[str, int], prefix: str = "") -> Row:
 
 def _percents(spent: Mapping[str, int]) -> Row:
     pairs = {"active": "online", "idle": "online", "productive": "active"}
-    return {f"{a}_percent": round(100 * spent[a] / spent[b], 1) if spent[b] else None for a, b in pairs.items()}
+    return {
+        f"{a}_percent": round(100 * spent[a] / spent[b], 1) if spent[b] else None
+        for a, b in pairs.items()
+    }
 
 
 def _hours(seconds: int) -> str:
@@ -185,7 +292,12 @@ def _number(value: float) -> float:
 
 
 FORMS: Mapping[str, Mapping[str, Callable[[Any], object]]] = {
-    "durations": {"h_mm_ss": _hours, "mm_ss": lambda s: _hours(s).removeprefix("0:"), "seconds": int, "seconds_text": str},
+    "durations": {
+        "h_mm_ss": _hours,
+        "mm_ss": lambda s: _hours(s).removeprefix("0:"),
+        "seconds": int,
+        "seconds_text": str,
+    },
     "punches": {
         "blank": str,
         "t": lambda moment: moment.isoformat(),
@@ -263,7 +375,10 @@ class Identity:
     @property
     def live_sessions(self) -> int:
         """Sessions that can still be refreshed."""
-        return sum(each.state == "live" and self._refresh[each.newest][1] > self._clock() for each in self._sessions)
+        return sum(
+            each.state == "live" and self._refresh[each.newest][1] > self._clock()
+            for each in self._sessions
+        )
 
     def _holds(self, access_token: str) -> bool:
         session, until = self._access.get(access_token, (Session(), 0.0))
@@ -290,7 +405,9 @@ class Identity:
             if "username" not in form:
                 raise Refused(401, "Missing parameter: username")
             if (form["username"], form.get("password")) != (USERNAME, PASSWORD):
-                raise Refused(self.variant.bad_login_status, "Invalid user credentials", "invalid_grant")
+                raise Refused(
+                    self.variant.bad_login_status, "Invalid user credentials", "invalid_grant"
+                )
             self._sessions.append(session := Session())
             self.logins += 1
         else:
@@ -309,7 +426,10 @@ class Identity:
         if until <= self._clock():
             raise Refused(400, "Token is not active", "invalid_grant")
         if session.state != "live":
-            why = {"logged_out": "Offline user session not found", "detached": "Session doesn't have required client"}
+            why = {
+                "logged_out": "Offline user session not found",
+                "detached": "Session doesn't have required client",
+            }
             raise Refused(400, why[session.state], "invalid_grant")
         if self.variant.rotating and form["refresh_token"] != session.newest:
             session.state = "detached"
@@ -325,22 +445,54 @@ class Identity:
 
     def _issue(self, session: Session) -> Row:
         now, life, rest = self._clock(), self.variant.access_lifetime, self.variant.refresh_lifetime
-        access = self._token(session, typ="Bearer", exp=int(now) + life, preferred_username=USERNAME)
+        access = self._token(
+            session, typ="Bearer", exp=int(now) + life, preferred_username=USERNAME
+        )
         reuse = {"reuse_id": str(uuid.uuid4())} if self.variant.rotating else {}
-        session.newest = self._token(session, typ="Offline", **({"exp": int(now) + rest} if rest else {}), **reuse)
-        self._access[access], self._refresh[session.newest] = (session, now + life), (session, now + (rest or math.inf))
+        session.newest = self._token(
+            session, typ="Offline", **({"exp": int(now) + rest} if rest else {}), **reuse
+        )
+        self._access[access], self._refresh[session.newest] = (
+            (session, now + life),
+            (session, now + (rest or math.inf)),
+        )
         lifetimes = {"expires_in": life, "refresh_expires_in": rest}
-        tell: Mapping[str, Callable[[int], object]] = {"number": int, "text": str, "zero": lambda _: 0}
+        tell: Mapping[str, Callable[[int], object]] = {
+            "number": int,
+            "text": str,
+            "zero": lambda _: 0,
+        }
         form = self.variant.expires_in
-        told = {name: tell[form](value) for name, value in lifetimes.items()} if form in tell else {}
-        pair = {"access_token": access, "refresh_token": session.newest, "token_type": "Bearer", "not-before-policy": 0}
-        return {**pair, **told, "session_state": session.key, "scope": "email profile offline_access"}
+        told = (
+            {name: tell[form](value) for name, value in lifetimes.items()} if form in tell else {}
+        )
+        pair = {
+            "access_token": access,
+            "refresh_token": session.newest,
+            "token_type": "Bearer",
+            "not-before-policy": 0,
+        }
+        return {
+            **pair,
+            **told,
+            "session_state": session.key,
+            "scope": "email profile offline_access",
+        }
 
     def _token(self, session: Session, **claims: object) -> str:
         if not self.variant.jwt:
             return secrets.token_urlsafe(40)
-        claims |= {"iat": int(self._clock()), "jti": str(uuid.uuid4()), "azp": CUSTOMER_ID, "sid": session.key}
-        parts = (json.dumps({"alg": "HS256", "typ": "JWT"}).encode(), json.dumps(claims).encode(), secrets.token_bytes(32))
+        claims |= {
+            "iat": int(self._clock()),
+            "jti": str(uuid.uuid4()),
+            "azp": CUSTOMER_ID,
+            "sid": session.key,
+        }
+        parts = (
+            json.dumps({"alg": "HS256", "typ": "JWT"}).encode(),
+            json.dumps(claims).encode(),
+            secrets.token_bytes(32),
+        )
         return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
 
@@ -371,11 +523,18 @@ class ForeignServer(Identity):
         self.company, self.data_requests = Company(seed, first_day, days), 0
         self.requests: list[Row] = []
         week = Company(0, first_day, 7)
-        rows = {"detailed": week.detailed(first_day, week.last_day)[0], "summary": week.summary(first_day, week.last_day)[0]}
-        self._valid = {mode: {name for name in row if not name.startswith("_")} for mode, row in rows.items()}
+        rows = {
+            "detailed": week.detailed(first_day, week.last_day)[0],
+            "summary": week.summary(first_day, week.last_day)[0],
+        }
+        self._valid = {
+            mode: {name for name in row if not name.startswith("_")} for mode, row in rows.items()
+        }
         self._orders: dict[str, float] = {}
         self._lock, self._random = threading.Lock(), random.Random(seed)
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), type("BoundHandler", (_Handler,), {"foreign": self}))
+        self._http = ThreadingHTTPServer(
+            ("127.0.0.1", port), type("BoundHandler", (_Handler,), {"foreign": self})
+        )
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
@@ -388,10 +547,14 @@ class ForeignServer(Identity):
         self._http.server_close()
         self._thread.join()
 
-    def truth(self, first: dt.date | None = None, last: dt.date | None = None, mode: str = "detailed") -> list[Row]:
+    def truth(
+        self, first: dt.date | None = None, last: dt.date | None = None, mode: str = "detailed"
+    ) -> list[Row]:
         """The rows that this account may see, typed, with every column of the mode, by day and person; no duplicates."""
         rows = self._rows(mode, first or self.company.first_day, last or self.company.last_day)
-        return [{name: value for name, value in row.items() if not name.startswith("_")} for row in rows]
+        return [
+            {name: value for name, value in row.items() if not name.startswith("_")} for row in rows
+        ]
 
     def _rows(self, mode: str, first: dt.date, last: dt.date) -> list[Row]:
         ask = self.company.summary if mode == "summary" else self.company.detailed
@@ -399,17 +562,32 @@ class ForeignServer(Identity):
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """The answer to one request; who asked what goes into ``requests``, without secrets."""
-        seen: Row = {"method": method, "path": path, "headers": sorted(name.lower() for name in headers)}
+        seen: Row = {
+            "method": method,
+            "path": path,
+            "headers": sorted(name.lower() for name in headers),
+        }
         kind = headers.get("Content-Type", "").partition(";")[0].lower()
         if path == REPORT and method == "POST":
             reply = self._report(seen, headers, body if kind == "application/json" else b"")
         elif path in (f"{REALM}/token", f"{REALM}/logout") and method == "POST":
-            pairs = urllib.parse.parse_qsl(body.decode() if kind == "application/x-www-form-urlencoded" else "", True)
+            pairs = urllib.parse.parse_qsl(
+                body.decode() if kind == "application/x-www-form-urlencoded" else "", True
+            )
             seen["grant_type"] = dict(pairs).get("grant_type")
             with self._lock:
                 reply = self._identity_answer(path, pairs)
         else:
-            reply = Reply(404, json.dumps({"error": "Realm does not exist" if path.startswith("/realms/") else "not found"}))
+            reply = Reply(
+                404,
+                json.dumps(
+                    {
+                        "error": "Realm does not exist"
+                        if path.startswith("/realms/")
+                        else "not found"
+                    }
+                ),
+            )
         with self._lock:
             self.requests.append({**seen, "status": reply.status})
         return reply
@@ -423,7 +601,9 @@ class ForeignServer(Identity):
                 self._access.pop(token, None)
             allowed = self._holds(token)
         if fault == "503":
-            return Reply(503, "<html><h1>503 Service Temporarily Unavailable</h1></html>", "text/html")
+            return Reply(
+                503, "<html><h1>503 Service Temporarily Unavailable</h1></html>", "text/html"
+            )
         if fault == "429":
             return Reply(429, "slow down", "text/plain", {"Retry-After": "1"})
         time.sleep(self.variant.slow_seconds if fault == "slow" else 0)
@@ -440,7 +620,9 @@ class ForeignServer(Identity):
         return Reply(200, content, sent=0.5 if fault == "cut_off" else 1.0)
 
     def _page(self, seen: Row, question: Row) -> Row:
-        seen |= {name: question.get(name) for name in ("mode", "start_date", "end_date", "page", "limit")}
+        seen |= {
+            name: question.get(name) for name in ("mode", "start_date", "end_date", "page", "limit")
+        }
         page, limit, zero = question.get("page", 1), question.get("limit", 50), self.variant.zero
         if type(page) is not int or type(limit) is not int or page < 1 or limit < 0:
             raise Refused(400, "page from 1, limit from 0, whole numbers")
@@ -453,7 +635,10 @@ class ForeignServer(Identity):
         if page > pages and self.variant.past_end == "404":
             raise Refused(404, "page: past the last")
         page = min(page, pages) if self.variant.past_end == "last_page" else page
-        return {**self._metadata(page, size, total, pages), "data": rows[(page - 1) * size : page * size]}
+        return {
+            **self._metadata(page, size, total, pages),
+            "data": rows[(page - 1) * size : page * size],
+        }
 
     def _metadata(self, page: int, size: int, total: int, pages: int) -> Row:
         shape = self.variant.pagination
@@ -464,16 +649,31 @@ class ForeignServer(Identity):
         if shape in ("absent", "top_level"):
             return full if shape == "top_level" else {}
         if shape == "renamed":
-            full = dict(zip(("current_page", "per_page", "total", "last_page"), counts.values(), strict=True))
+            full = dict(
+                zip(
+                    ("current_page", "per_page", "total", "last_page"), counts.values(), strict=True
+                )
+            )
         return {"pagination": {shape: full[shape]} if shape in full else full}
 
     def _found(self, question: Row) -> tuple[list[Row], int]:
         """All rows of a question, on the wire and in the order of this moment, and how many the server says they are."""
-        mode, columns, shift = question.get("mode"), question.get("columns"), question.get("shift", [])
-        first, last = self._day(question.get("start_date"), "T00:00:00"), self._day(question.get("end_date"), "T23:59:59")
+        mode, columns, shift = (
+            question.get("mode"),
+            question.get("columns"),
+            question.get("shift", []),
+        )
+        first, last = (
+            self._day(question.get("start_date"), "T00:00:00"),
+            self._day(question.get("end_date"), "T23:59:59"),
+        )
         if mode not in ("summary", "detailed"):
             raise Refused(400, "mode: summary or detailed")
-        if not isinstance(columns, list) or not columns or not all(name in self._valid[mode] for name in map(str, columns)):
+        if (
+            not isinstance(columns, list)
+            or not columns
+            or not all(name in self._valid[mode] for name in map(str, columns))
+        ):
             raise Refused(400, f"columns: empty, or one is not valid in mode {mode}")
         filters = {
             "_group": _ids("group_id", str(question.get("group_id", "")).split(",")),
@@ -481,14 +681,23 @@ class ForeignServer(Identity):
             "_shift": _ids("shift", shift if isinstance(shift, list) else ["no list"]),
         }
         wanted = {name: ids for name, ids in filters.items() if ids}
-        rows = [row for row in self._rows(mode, first, last) if all(row[name] in ids for name, ids in wanted.items())]
-        ordered = self._ordered(rows, f"{mode}{first}{last}{filters}", fresh=question.get("page", 1) == 1)
+        rows = [
+            row
+            for row in self._rows(mode, first, last)
+            if all(row[name] in ids for name, ids in wanted.items())
+        ]
+        ordered = self._ordered(
+            rows, f"{mode}{first}{last}{filters}", fresh=question.get("page", 1) == 1
+        )
         wire = [_on_the_wire(self.variant, row, columns) for row in ordered]
         repeated = wire[:: self.variant.duplicate_every] if self.variant.duplicate_every else []
         return wire + repeated, len(wire) + len(repeated) * self.variant.totals_count_duplicates
 
     def _day(self, text: object, tail: str) -> dt.date:
-        match = re.fullmatch(rf"(\d{{4}}-\d\d-\d\d)({tail})" + ("" if self.variant.require_long_dates else "?"), str(text))
+        match = re.fullmatch(
+            rf"(\d{{4}}-\d\d-\d\d)({tail})" + ("" if self.variant.require_long_dates else "?"),
+            str(text),
+        )
         if not match:
             raise Refused(400, f"start_date, end_date: expected YYYY-MM-DD{tail}")
         return dt.date.fromisoformat(match[1])
@@ -500,7 +709,11 @@ class ForeignServer(Identity):
             if fresh or question not in self._orders or self.variant.order == "unstable":
                 self._orders[question] = self._random.random()
             shuffled = random.Random(self._orders[question]).sample(rows, len(rows))
-        return shuffled if self.variant.order == "shuffled" else sorted(shuffled, key=lambda row: str(row["group_name"]))
+        return (
+            shuffled
+            if self.variant.order == "shuffled"
+            else sorted(shuffled, key=lambda row: str(row["group_name"]))
+        )
 
 
 def _ids(field_name: str, texts: Iterable[str]) -> list[str]:
@@ -522,9 +735,15 @@ def _question(body: bytes) -> Row:
 
 def _error_page(form: str, no: Refused) -> Reply:
     if no.status == 200 or (form == "status_false" and no.status != 401):
-        return Reply(200, json.dumps({"status": False, "message": no.text, "error_code": "REFUSED"}))
+        return Reply(
+            200, json.dumps({"status": False, "message": no.text, "error_code": "REFUSED"})
+        )
     if form == "html":
-        return Reply(no.status, f"<!doctype html><title>Error</title><p>{no.text}</p>", "text/html; charset=utf-8")
+        return Reply(
+            no.status,
+            f"<!doctype html><title>Error</title><p>{no.text}</p>",
+            "text/html; charset=utf-8",
+        )
     if form == "json":
         return Reply(no.status, json.dumps({"errors": [{"detail": no.text}]}))
     return Reply(no.status, no.text, "text/plain")
@@ -539,7 +758,11 @@ class _Handler(BaseHTTPRequestHandler):
         reply = self.foreign.answer(self.command, self.path, dict(self.headers.items()), sent)
         body = reply.body.encode()
         self.send_response(reply.status)
-        told = {"Content-Type": reply.content_type, "Content-Length": str(len(body))} if reply.status != 204 else {}
+        told = (
+            {"Content-Type": reply.content_type, "Content-Length": str(len(body))}
+            if reply.status != 204
+            else {}
+        )
         for name, value in {**told, **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()

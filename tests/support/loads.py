@@ -88,7 +88,9 @@ def rows(number: int, people: int, **values: Any) -> list[Row]:
     return [row(number, f"p{person}", **values) for person in range(people)]
 
 
-def batch(content: Iterable[Row], columns: tuple[Column, ...] = COLUMNS, number: int = 1) -> RowBatch:
+def batch(
+    content: Iterable[Row], columns: tuple[Column, ...] = COLUMNS, number: int = 1
+) -> RowBatch:
     complete = [{column.name: one.get(column.name) for column in columns} for one in content]
     arrow = pa.RecordBatch.from_pylist(complete, schema=arrow_schema(columns))
     return RowBatch(columns, (day(number), day(number)), arrow)

@@ -13,12 +13,21 @@ from airflow_provider_we360.client.exchange import TimedOut
 from airflow_provider_we360.client.report import Query
 
 DAY = dt.date(2026, 4, 1)
-SCHEMA = pa.schema([("attendance_date", pa.date32()), ("identity_id", pa.string()), ("online_duration", pa.int64())])
+SCHEMA = pa.schema(
+    [
+        ("attendance_date", pa.date32()),
+        ("identity_id", pa.string()),
+        ("online_duration", pa.int64()),
+    ]
+)
 
 
 def rows_of(*people: int, seconds: int = 60) -> list[dict[str, object]]:
     """One row a person."""
-    return [{"attendance_date": DAY, "identity_id": f"person-{one:03d}", "online_duration": seconds} for one in people]
+    return [
+        {"attendance_date": DAY, "identity_id": f"person-{one:03d}", "online_duration": seconds}
+        for one in people
+    ]
 
 
 @dataclass

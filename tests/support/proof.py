@@ -30,7 +30,10 @@ from support.mini_api import FakeTime
 TODAY = dt.date(2026, 5, 27)
 REPORT = reports.get("dynamic_report")
 COLUMNS: tuple[Column, ...] = tuple(
-    REPORT.column(name) for name in dict.fromkeys((*REPORT.modes["detailed"].key, *REPORT.modes["detailed"].default_columns))
+    REPORT.column(name)
+    for name in dict.fromkeys(
+        (*REPORT.modes["detailed"].key, *REPORT.modes["detailed"].default_columns)
+    )
 )
 Row = dict[str, Any]
 
@@ -43,7 +46,9 @@ def trimmed(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> list[Ro
 class ToEngine(We360ToSqlOperator):
     """The operator, into a database that watches its statements."""
 
-    def __init__(self, *, engine: Engine, before: Callable[[str], None] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, engine: Engine, before: Callable[[str], None] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(sql_conn_id=engine.conn_id, **kwargs)
         self._engine, self._before = engine, before
 
@@ -65,7 +70,9 @@ class Stage:
     store: TokenStore = field(default_factory=lambda: TokenStore(is_shared=True))
 
     def __post_init__(self) -> None:
-        self.sandbox = Sandbox(self.config, clock=self.time.clock, sleep=self.time.sleep, company=self.company)
+        self.sandbox = Sandbox(
+            self.config, clock=self.time.clock, sleep=self.time.sleep, company=self.company
+        )
 
     def connect(self, url: str = "http://127.0.0.1", **extra: object) -> str:
         """The Connection to this server, made known to this process."""
@@ -74,12 +81,19 @@ class Stage:
             "host": url,
             "login": self.config.login,
             "password": self.config.password,
-            "extra": {"customer_id": self.config.customer_id, "auth_url": url, "allow_http": True, **extra},
+            "extra": {
+                "customer_id": self.config.customer_id,
+                "auth_url": url,
+                "allow_http": True,
+                **extra,
+            },
         }
         os.environ["AIRFLOW_CONN_WE360_PROOF"] = json.dumps(account)
         return "we360_proof"
 
-    def run(self, operator: We360Transfer, run_id: str = "run", *, on_a_socket: bool = False) -> LoadResult:
+    def run(
+        self, operator: We360Transfer, run_id: str = "run", *, on_a_socket: bool = False
+    ) -> LoadResult:
         """What ``execute`` does, with this stage's clock and wire."""
         transport = None if on_a_socket else httpx.WSGITransport(self.sandbox)  # type: ignore[arg-type]
         hook = We360Hook(
@@ -91,7 +105,9 @@ class Stage:
         )
         moment = dt.datetime(2026, 5, 27, 6, 30, tzinfo=dt.UTC)
         context: Any = {
-            "ti": SimpleNamespace(dag_id="dag", task_id=operator.task_id, run_id=run_id, map_index=-1),
+            "ti": SimpleNamespace(
+                dag_id="dag", task_id=operator.task_id, run_id=run_id, map_index=-1
+            ),
             "dag_run": SimpleNamespace(run_after=moment, start_date=moment),
         }
         try:
@@ -111,9 +127,20 @@ def _forget_masks() -> None:
 
 def to_files(path: str, **arguments: Any) -> We360ToObjectStorageOperator:
     """The operator that writes Parquet."""
-    return We360ToObjectStorageOperator(task_id="load", we360_conn_id="we360_proof", path=path, **arguments)
+    return We360ToObjectStorageOperator(
+        task_id="load", we360_conn_id="we360_proof", path=path, **arguments
+    )
 
 
-def to_engine(engine: Engine, table: str, before: Callable[[str], None] | None = None, **arguments: Any) -> ToEngine:
+def to_engine(
+    engine: Engine, table: str, before: Callable[[str], None] | None = None, **arguments: Any
+) -> ToEngine:
     """The operator that loads a table of this database."""
-    return ToEngine(engine=engine, before=before, task_id="load", we360_conn_id="we360_proof", table=table, **arguments)
+    return ToEngine(
+        engine=engine,
+        before=before,
+        task_id="load",
+        we360_conn_id="we360_proof",
+        table=table,
+        **arguments,
+    )

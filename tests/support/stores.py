@@ -12,7 +12,15 @@ from typing import Any
 
 from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.sinks import formats
-from airflow_provider_we360.sinks.base import LOADED_AT, RUN_ID, TENANT, WINDOW_END, WINDOW_START, Load, LoadResult
+from airflow_provider_we360.sinks.base import (
+    LOADED_AT,
+    RUN_ID,
+    TENANT,
+    WINDOW_END,
+    WINDOW_START,
+    Load,
+    LoadResult,
+)
 from airflow_provider_we360.sinks.files import FileSink
 from airflow_provider_we360.sinks.storage import Storage, storage_for
 from support import loads
@@ -36,7 +44,9 @@ class Store:
         return storage_for(self.path, self.conn_id)
 
     def sink(self, storage: Storage | None = None) -> FileSink:
-        return FileSink(storage or self.storage, formats.get(self.file_format), self.file_format.value)
+        return FileSink(
+            storage or self.storage, formats.get(self.file_format), self.file_format.value
+        )
 
     def load(self, load: Load, content: Iterable[loads.Row]) -> LoadResult:
         return self.sink().load(load, loads.batches(content, load.columns))
@@ -60,11 +70,19 @@ class Store:
             file.parent.mkdir(parents=True, exist_ok=True)
         file.fs.pipe_file(file.path, content)
 
-    def rows(self, columns: Sequence[Column] = loads.COLUMNS, extra: Iterable[str] = ()) -> list[loads.Row]:
+    def rows(
+        self, columns: Sequence[Column] = loads.COLUMNS, extra: Iterable[str] = ()
+    ) -> list[loads.Row]:
         """What all files hold, as typed values, sorted."""
         wanted = [*columns, *(OURS[name] for name in extra)]
-        found = [one for content in self.files().values() for one in read(content, self.file_format, wanted)]
-        return sorted(({column.name: one[column.name] for column in wanted} for one in found), key=repr)
+        found = [
+            one
+            for content in self.files().values()
+            for one in read(content, self.file_format, wanted)
+        ]
+        return sorted(
+            ({column.name: one[column.name] for column in wanted} for one in found), key=repr
+        )
 
 
 def read(content: bytes, file_format: str, columns: Sequence[Column]) -> list[loads.Row]:
@@ -77,7 +95,9 @@ def read(content: bytes, file_format: str, columns: Sequence[Column]) -> list[lo
     kinds = {column.name: column.kind for column in columns}
     if file_format == "jsonl":
         lines = [json.loads(line) for line in content.decode().removesuffix("\n").split("\n")]
-        return [{name: _typed(value, kinds.get(name)) for name, value in line.items()} for line in lines]
+        return [
+            {name: _typed(value, kinds.get(name)) for name, value in line.items()} for line in lines
+        ]
     return _read_csv(content, kinds)
 
 
@@ -96,7 +116,10 @@ def _read_csv(content: bytes, kinds: dict[str, Kind]) -> list[loads.Row]:
     parsing = pyarrow.csv.ParseOptions(newlines_in_values=True)
     reading = pyarrow.csv.ReadOptions(block_size=1 << 24)
     table = pyarrow.csv.read_csv(io.BytesIO(content), reading, parsing, options)
-    return [{name: _typed(value, kinds.get(name)) for name, value in one.items()} for one in table.to_pylist()]
+    return [
+        {name: _typed(value, kinds.get(name)) for name, value in one.items()}
+        for one in table.to_pylist()
+    ]
 
 
 def _typed(value: Any, kind: Kind | None) -> Any:

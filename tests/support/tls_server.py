@@ -25,11 +25,15 @@ def https_server(folder: Path) -> Iterator[tuple[str, Path]]:
     :param folder: where key and certificates are written.
     """
     files = _authority_and_certificate(folder)
-    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)  # answers 501 to whatever it is asked
+    server = HTTPServer(
+        ("127.0.0.1", 0), BaseHTTPRequestHandler
+    )  # answers 501 to whatever it is asked
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files["certificate"], files["key"])
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     yield f"https://127.0.0.1:{server.server_port}", files["authority"]
     server.shutdown()
@@ -38,15 +42,29 @@ def https_server(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _authority_and_certificate(folder: Path) -> dict[str, Path]:
     now = dt.datetime.now(dt.UTC)
-    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority_key, key = (
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
     authority = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Acme Inspection")])
 
-    def signed(name: x509.Name, public_key: Any, *extensions: x509.ExtensionType) -> x509.Certificate:
-        made = x509.CertificateBuilder().subject_name(name).issuer_name(authority).public_key(public_key)
+    def signed(
+        name: x509.Name, public_key: Any, *extensions: x509.ExtensionType
+    ) -> x509.Certificate:
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(authority)
+            .public_key(public_key)
+        )
         made = made.serial_number(x509.random_serial_number())
-        made = made.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=3))
+        made = made.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(
+            now + dt.timedelta(days=3)
+        )
         for extension in extensions:
-            made = made.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+            made = made.add_extension(
+                extension, critical=isinstance(extension, x509.BasicConstraints)
+            )
         return made.sign(authority_key, hashes.SHA256())
 
     of_authority = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
@@ -69,6 +87,10 @@ def _authority_and_certificate(folder: Path) -> dict[str, Path]:
     files = {name: folder / f"{name}.pem" for name in ("authority", "certificate", "key")}
     files["authority"].write_bytes(root.public_bytes(serialization.Encoding.PEM))
     files["certificate"].write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
-    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    plain = (
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
     files["key"].write_bytes(key.private_bytes(*plain))
     return files

@@ -46,7 +46,12 @@ class Line:
                 threading.Thread(target=self._carry, args=(client,), daemon=True).start()
 
     def _carry(self, client: socket.socket) -> None:
-        with client, self._upstream() as server, selectors.DefaultSelector() as ready, suppress(OSError):
+        with (
+            client,
+            self._upstream() as server,
+            selectors.DefaultSelector() as ready,
+            suppress(OSError),
+        ):
             ready.register(client, selectors.EVENT_READ, server)
             ready.register(server, selectors.EVENT_READ, client)
             sent = 0

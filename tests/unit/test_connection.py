@@ -30,7 +30,10 @@ def connection(**changes):
 def test_three_fields_are_enough():
     settings = parse_connection(connection())
     assert str(settings.api_url) == "https://api.in.we360.ai/"
-    assert str(settings.token_url) == "https://auth.in.we360.ai/realms/ind-prod/protocol/openid-connect/token"
+    assert (
+        str(settings.token_url)
+        == "https://auth.in.we360.ai/realms/ind-prod/protocol/openid-connect/token"
+    )
     assert settings.token_cache is TokenCache.VARIABLE
     assert settings.timezone == "Asia/Kolkata"
 
@@ -94,7 +97,9 @@ def test_false_as_text_is_false(false):
         parse_connection(connection(host="http://localhost:8360", extra={"allow_http": false}))
 
 
-@pytest.mark.parametrize("host", ["http://localhost", "http://127.0.0.1:8360", "http://127.8.9.1", "http://[::1]:8360"])
+@pytest.mark.parametrize(
+    "host", ["http://localhost", "http://127.0.0.1:8360", "http://127.8.9.1", "http://[::1]:8360"]
+)
 @pytest.mark.parametrize("true", [True, "true", "1"])
 def test_plain_http_is_for_this_machine_only_and_knows_no_proxy(host, true):
     settings = parse_connection(connection(host=host, extra={"allow_http": true, "auth_url": host}))
@@ -117,17 +122,30 @@ def test_a_bare_host_means_https_and_a_port_is_kept(host, port, url):
 
 
 def test_values_from_a_uri_arrive_as_text_and_are_read():
-    settings = parse_connection(connection(extra={"timeout_s": "90", "timezone": "Asia/Dubai", "token_cache": "memory"}))
-    assert (settings.timeout_s, settings.timezone, settings.token_cache) == (90.0, "Asia/Dubai", TokenCache.MEMORY)
+    settings = parse_connection(
+        connection(extra={"timeout_s": "90", "timezone": "Asia/Dubai", "token_cache": "memory"})
+    )
+    assert (settings.timeout_s, settings.timezone, settings.token_cache) == (
+        90.0,
+        "Asia/Dubai",
+        TokenCache.MEMORY,
+    )
 
 
 def test_connections_of_one_account_share_a_fingerprint_whatever_the_case_of_the_login():
     one = parse_connection(connection())
-    other = parse_connection(connection(conn_id="second", login="OPS@acme.example", password="other"))
+    other = parse_connection(
+        connection(conn_id="second", login="OPS@acme.example", password="other")
+    )
     assert one.account_fingerprint == other.account_fingerprint
-    assert one.account_fingerprint != parse_connection(connection(extra={"customer_id": "other"})).account_fingerprint
+    assert (
+        one.account_fingerprint
+        != parse_connection(connection(extra={"customer_id": "other"})).account_fingerprint
+    )
 
 
 def test_settings_show_no_secret():
-    text = repr(parse_connection(connection(extra={"proxy": "http://user:pw@proxy.example.com:3128"})))
+    text = repr(
+        parse_connection(connection(extra={"proxy": "http://user:pw@proxy.example.com:3128"}))
+    )
     assert not any(secret in text for secret in (PASSWORD, "ops@acme.example", "user:pw"))

@@ -8,7 +8,11 @@ import pytest
 
 from airflow_provider_we360 import errors
 
-ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.We360Error)]
+ALL = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, errors.We360Error)
+]
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -13,7 +13,9 @@ from airflow_provider_we360.rows.schema import Column, Kind
 
 _COLUMNS = (
     Column("date", Kind.DATE, "The local business day"),
-    Column("email", description="E-mail, the only thing that tells people apart here", personal=True),
+    Column(
+        "email", description="E-mail, the only thing that tells people apart here", personal=True
+    ),
     Column("name", description="Name", personal=True),
     Column("shift", description="Shift"),
     Column("arrival_status", description="early, on_time or late"),

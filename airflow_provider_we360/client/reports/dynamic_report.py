@@ -28,7 +28,11 @@ _COLUMNS = (
     Column("attendance_date", Kind.DATE, "The local business day"),
     Column("punch_date", Kind.DATE, "Local day of the punch"),
     Column("punch_in", Kind.TIMESTAMP, "First punch, local time of the company, without zone"),
-    Column("punch_out", Kind.TIMESTAMP, "Last punch, local time of the company, without zone; may be automatic"),
+    Column(
+        "punch_out",
+        Kind.TIMESTAMP,
+        "Last punch, local time of the company, without zone; may be automatic",
+    ),
     Column("punch_in_location", description="Place of the first punch", personal=True),
     Column("punch_out_location", description="Place of the last punch", personal=True),
     Column("shift_name", description="Shift"),
@@ -39,7 +43,9 @@ _COLUMNS = (
     Column("online_duration", Kind.DURATION, "Online, seconds"),
     Column("online_in_sec", Kind.BIGINT, "Online, seconds, as the server counts them"),
     Column("active_duration", Kind.DURATION, "With keyboard or mouse input, seconds"),
-    Column("idle_duration", Kind.DURATION, "Online without input, seconds; never counts as productive"),
+    Column(
+        "idle_duration", Kind.DURATION, "Online without input, seconds; never counts as productive"
+    ),
     Column("break_duration", Kind.DURATION, "On a break, seconds"),
     Column("productive_duration", Kind.DURATION, "Active in productive applications, seconds"),
     Column("unproductive_duration", Kind.DURATION, "Active in unproductive applications, seconds"),

@@ -10,7 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
-from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError, We360Error, foreign_text
+from airflow_provider_we360.errors import (
+    SinkBusy,
+    SinkError,
+    We360ConfigError,
+    We360Error,
+    foreign_text,
+)
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import refusals
@@ -65,9 +71,13 @@ class DuckDBWarehouse(Warehouse):
         if database.startswith(":memory:"):
             raise refusals.in_memory("DuckDB", target)
         if database.startswith(("md:", "motherduck:")):
-            raise We360ConfigError(f"sql_conn_id: {target.conn_id!r} is MotherDuck; this provider loads into DuckDB files only")
+            raise We360ConfigError(
+                f"sql_conn_id: {target.conn_id!r} is MotherDuck; this provider loads into DuckDB files only"
+            )
         if target.hook.read_only:
-            raise We360ConfigError(f"sql_conn_id: the extra of {target.conn_id!r} says read_only; take that out")
+            raise We360ConfigError(
+                f"sql_conn_id: the extra of {target.conn_id!r} says read_only; take that out"
+            )
 
     @property
     def driver_error(self) -> type[Exception]:
@@ -113,7 +123,9 @@ class DuckDBWarehouse(Warehouse):
     @property
     def table(self) -> str:
         name = self.target.table
-        return ".".join(self.quote(part) for part in (self._database, name.schema or self._schema, name.table))
+        return ".".join(
+            self.quote(part) for part in (self._database, name.schema or self._schema, name.table)
+        )
 
     def namespace(self) -> str:
         return f"duckdb://{os.path.realpath(self._file)}"
@@ -121,7 +133,11 @@ class DuckDBWarehouse(Warehouse):
     def adapt(self, value: object) -> object:
         import datetime as dt
 
-        return value.astimezone(dt.UTC).replace(tzinfo=None) if isinstance(value, dt.datetime) else value
+        return (
+            value.astimezone(dt.UTC).replace(tzinfo=None)
+            if isinstance(value, dt.datetime)
+            else value
+        )
 
     def stored_table(self) -> StoredTable | None:
         found = self.query(
@@ -142,10 +158,18 @@ class DuckDBWarehouse(Warehouse):
         if kind == "Transaction" and re.search("o space|write|flush", text):
             kind = "IO"  # the disk was full at COMMIT
         if kind == "Transaction":
-            return SinkBusy(f"table: another connection of this process changed {self.target} meanwhile; run the task again")
+            return SinkBusy(
+                f"table: another connection of this process changed {self.target} meanwhile; run the task again"
+            )
         if kind == "Catalog" and "chema" in text:
-            return SinkError(f"table: the schema of {self.target} does not exist in {self._file}; CREATE SCHEMA first")
-        told = foreign_text(text.splitlines()[0]) if kind in _VALUE_FREE else "its text may hold values and is not shown"
+            return SinkError(
+                f"table: the schema of {self.target} does not exist in {self._file}; CREATE SCHEMA first"
+            )
+        told = (
+            foreign_text(text.splitlines()[0])
+            if kind in _VALUE_FREE
+            else "its text may hold values and is not shown"
+        )
         advice = {
             "IO": "check that the path exists, is writable, and that the disk has room",
             "Connection": "another connection of this process has the file open with other settings; close it",
@@ -188,7 +212,9 @@ class DuckDBWarehouse(Warehouse):
         try:
             yield
         except OSError as error:
-            os.ftruncate(self._spool.fileno(), 0)  # what is buffered yet shall find room when the file is closed
+            os.ftruncate(
+                self._spool.fileno(), 0
+            )  # what is buffered yet shall find room when the file is closed
             raise refusals.no_room(error) from None
 
     @contextmanager

@@ -34,9 +34,13 @@ STAGING_HOURS = 6
 GROUP_BYTES = 64 * 2**20
 """So much Arrow goes into one row group: memory is bounded."""
 
-_CONFLICT = re.compile(r"Transaction is aborted due to concurrent update|Could not serialize access to table", re.IGNORECASE)
+_CONFLICT = re.compile(
+    r"Transaction is aborted due to concurrent update|Could not serialize access to table",
+    re.IGNORECASE,
+)
 _NO_VALUE = re.compile(
-    r"Required field (?:\w+\.)*(\w+) cannot be null|NULL value for (?:non-nullable )?column (\w+)", re.IGNORECASE
+    r"Required field (?:\w+\.)*(\w+) cannot be null|NULL value for (?:non-nullable )?column (\w+)",
+    re.IGNORECASE,
 )
 _BILLING = re.compile(r"billing has not been enabled|free tier|sandbox", re.IGNORECASE)
 
@@ -122,7 +126,9 @@ class BigQueryWarehouse(Warehouse):
         from google.cloud import bigquery
 
         config = bigquery.QueryJobConfig(create_session=True, use_legacy_sql=False)
-        job = self._client.query("SELECT 1", job_config=config, location=self._location, job_retry=None)
+        job = self._client.query(
+            "SELECT 1", job_config=config, location=self._location, job_retry=None
+        )
         job.result(job_retry=None)
         self._session = job.session_info.session_id
 
@@ -140,7 +146,9 @@ class BigQueryWarehouse(Warehouse):
     def stage(self, batches: Iterable[RowBatch]) -> None:
         from google.cloud import bigquery
 
-        with tempfile.TemporaryFile() as file:  # has no name: it goes with the process, however that ends
+        with (
+            tempfile.TemporaryFile() as file
+        ):  # has no name: it goes with the process, however that ends
             rows = self._write(batches, file)
             self._create_staging()
             if rows:
@@ -157,7 +165,9 @@ class BigQueryWarehouse(Warehouse):
 
     def _create_staging(self) -> None:
         """In SQL, where its end is counted by BigQuery's own clock."""
-        columns = ", ".join(f"{self.quote(c.name)} {self.type_names[c.kind]}" for c in self.load.columns)
+        columns = ", ".join(
+            f"{self.quote(c.name)} {self.type_names[c.kind]}" for c in self.load.columns
+        )
         self.run(
             f"CREATE TABLE {self.staging} ({columns}) OPTIONS (description = 'Rows of a We360 load on their way', "
             f"expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {STAGING_HOURS} HOUR))"
@@ -185,7 +195,9 @@ class BigQueryWarehouse(Warehouse):
         self.run("BEGIN TRANSACTION")  # BEGIN alone may be read as the start of a block
 
     def lock(self) -> None:
-        self.run(f"UPDATE {self._named(self._lock_name)} SET held_at = CURRENT_TIMESTAMP() WHERE TRUE")
+        self.run(
+            f"UPDATE {self._named(self._lock_name)} SET held_at = CURRENT_TIMESTAMP() WHERE TRUE"
+        )
 
     def _require_lock_table(self) -> None:
         """With its row in it from the start: a table without rows would keep nobody apart."""
@@ -207,7 +219,9 @@ class BigQueryWarehouse(Warehouse):
         return f"`{name}`"
 
     def literal(self, text: str) -> str:
-        escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\r", "\\r").replace("\n", "\\n")
+        escaped = (
+            text.replace("\\", "\\\\").replace("'", "\\'").replace("\r", "\\r").replace("\n", "\\n")
+        )
         return f"'{escaped}'"
 
     @property
@@ -230,7 +244,10 @@ class BigQueryWarehouse(Warehouse):
         config = bigquery.QueryJobConfig(
             use_legacy_sql=False,
             use_query_cache=False,
-            query_parameters=[bigquery.ScalarQueryParameter(None, _parameter_type(value), value) for value in parameters],
+            query_parameters=[
+                bigquery.ScalarQueryParameter(None, _parameter_type(value), value)
+                for value in parameters
+            ],
             connection_properties=[bigquery.ConnectionProperty("session_id", self._session)],
         )
         # No job is tried again by the client: where its failure has ended the transaction, the next would commit itself.
@@ -238,14 +255,21 @@ class BigQueryWarehouse(Warehouse):
         return job, job.result(job_retry=None)
 
     def delete_staged_keys(self, condition: Condition) -> int:
-        return self.run(f"DELETE FROM {self.table} AS held WHERE {condition.sql} AND {self.was_staged()}", condition.parameters)
+        return self.run(
+            f"DELETE FROM {self.table} AS held WHERE {condition.sql} AND {self.was_staged()}",
+            condition.parameters,
+        )
 
     def promises_key(self) -> bool:
-        constraints = self._client.get_table(self._place.table(self.target.table.table)).table_constraints
+        constraints = self._client.get_table(
+            self._place.table(self.target.table.table)
+        ).table_constraints
         return constraints is not None and constraints.primary_key is not None
 
     def was_staged(self) -> str:
-        alike = " AND ".join(f"coming.{name} = held.{name}" for name in map(self.quote, self.load.key))
+        alike = " AND ".join(
+            f"coming.{name} = held.{name}" for name in map(self.quote, self.load.key)
+        )
         return f"EXISTS (SELECT 1 FROM {self.staging} AS coming WHERE {alike})"
 
     # Table and columns
@@ -259,7 +283,10 @@ class BigQueryWarehouse(Warehouse):
             return None
         columns = {
             field.name.lower(): StoredColumn(
-                field.name, field.field_type, field.mode == "REQUIRED", field.default_value_expression is not None
+                field.name,
+                field.field_type,
+                field.mode == "REQUIRED",
+                field.default_value_expression is not None,
             )
             for field in found.schema
         }
@@ -284,8 +311,14 @@ class BigQueryWarehouse(Warehouse):
     def add_columns(self, columns: Iterable[Column]) -> None:
         added = []
         for column in columns:
-            about = f" OPTIONS (description = {self.literal(column.description)})" if column.description else ""
-            added.append(f"ADD COLUMN IF NOT EXISTS {self.quote(column.name)} {self.type_names[column.kind]}{about}")
+            about = (
+                f" OPTIONS (description = {self.literal(column.description)})"
+                if column.description
+                else ""
+            )
+            added.append(
+                f"ADD COLUMN IF NOT EXISTS {self.quote(column.name)} {self.type_names[column.kind]}{about}"
+            )
         self.run(f"ALTER TABLE {self.table} {', '.join(added)}")
 
     def _fields(self, columns: Iterable[Column], required: Sequence[str]) -> list[Any]:
@@ -321,7 +354,9 @@ class BigQueryWarehouse(Warehouse):
                 "account of this machine, and its impersonation chain"
             )
         if self.is_conflict(error):
-            return SinkBusy(f"table: another job changed {self.target} meanwhile; nothing was changed. Run the task again")
+            return SinkBusy(
+                f"table: another job changed {self.target} meanwhile; nothing was changed. Run the task again"
+            )
         if _BILLING.search(text) or reason == "billingNotEnabled":
             return We360ConfigError(
                 "sql_conn_id: the project has no billing account, and without one (the sandbox) BigQuery takes no DML; enable "
@@ -329,12 +364,19 @@ class BigQueryWarehouse(Warehouse):
             )
         if match := _NO_VALUE.search(text):
             return refusals.no_value(self.target, match[1] or match[2])
-        if reason in ("quotaExceeded", "rateLimitExceeded", "resourcesExceeded", "responseTooLarge"):
+        if reason in (
+            "quotaExceeded",
+            "rateLimitExceeded",
+            "resourcesExceeded",
+            "responseTooLarge",
+        ):
             return SinkBusy(
                 f"BigQuery's quota is used up ({reason}); nothing was changed. Run the task again later, or raise it"
             )
         if reason == "stopped":
-            return SinkError(f"a job of the load into {self.target} was cancelled; nothing was changed. Run the task again")
+            return SinkError(
+                f"a job of the load into {self.target} was cancelled; nothing was changed. Run the task again"
+            )
         if code in (401, 403):
             return self._forbidden()
         if code == 404 and self._place is None:

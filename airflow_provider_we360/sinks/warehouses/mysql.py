@@ -11,7 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Self
 
-from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError, We360Error, foreign_text
+from airflow_provider_we360.errors import (
+    SinkBusy,
+    SinkError,
+    We360ConfigError,
+    We360Error,
+    foreign_text,
+)
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import OWN_PREFIX, Column, Kind
 from airflow_provider_we360.sinks import refusals
@@ -29,7 +35,9 @@ LOCK_WAIT_S = 1
 
 _INTEGERS = frozenset({"bigint", "int", "mediumint", "smallint"})
 # -1: the driver got something else than an answer, such as the end of the session.
-_LOST = frozenset({-1, 1053, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
+_LOST = frozenset(
+    {-1, 1053, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2002, 2003, 2006, 2013, 2055, 4031}
+)
 _BUSY = frozenset({1205, 1213, 3572})  # lock wait time-out, deadlock
 _FORBIDDEN = frozenset({1044, 1142, 1143, 1227})
 _CONSTRAINTS = frozenset({1216, 1217, 1451, 1452, 3819, 4025})
@@ -56,7 +64,9 @@ _ADVICE = {
 """Errors whose text is about names and the server, and what helps. All others may quote a row, or a trigger's words."""
 
 
-_INSERT = Form((("\\", "\\\\"), ("'", "''")), "'", ",", "),(", "NULL", 2**18)  # below what the smallest server takes at once
+_INSERT = Form(
+    (("\\", "\\\\"), ("'", "''")), "'", ",", "),(", "NULL", 2**18
+)  # below what the smallest server takes at once
 _FILE = Form((("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n")), "", "\t", "\n", "\\N", 2**23)
 
 
@@ -96,7 +106,9 @@ class MySqlWarehouse(Warehouse):
     @classmethod
     def require_usable(cls, target: Target) -> None:
         if target.table.database:
-            raise We360ConfigError(f"table: {target} has three parts, and MySQL knows database.table only; write that")
+            raise We360ConfigError(
+                f"table: {target} has three parts, and MySQL knows database.table only; write that"
+            )
 
     @property
     def driver_error(self) -> tuple[type[Exception], ...]:
@@ -119,8 +131,13 @@ class MySqlWarehouse(Warehouse):
     def stage(self, batches: Iterable[RowBatch]) -> None:
         # Some servers take no table without a primary key, be it temporary.
         number = self.quote(f"{OWN_PREFIX}row")
-        columns = [f"{number} bigint AUTO_INCREMENT PRIMARY KEY", *(self._declared(column) for column in self.load.columns)]
-        if self.load.write_mode is WriteMode.MERGE:  # against a table of the user's own keys the join needs one here
+        columns = [
+            f"{number} bigint AUTO_INCREMENT PRIMARY KEY",
+            *(self._declared(column) for column in self.load.columns),
+        ]
+        if (
+            self.load.write_mode is WriteMode.MERGE
+        ):  # against a table of the user's own keys the join needs one here
             columns.append(f"KEY ({', '.join(map(self.quote, self.load.key))})")
         self.run(f"CREATE TEMPORARY TABLE {self.staging} ({', '.join(columns)}) ENGINE = InnoDB")
         names = ", ".join(self.quote(column.name) for column in self.load.columns)
@@ -131,7 +148,9 @@ class MySqlWarehouse(Warehouse):
             self.run(f"INSERT INTO {self.staging} ({names}) VALUES ({rows})")
 
     def _send_files(self, batches: Iterable[RowBatch], names: str) -> None:
-        with tempfile.TemporaryFile(prefix="we360-") as file:  # has no name; the driver opens it by its number
+        with tempfile.TemporaryFile(
+            prefix="we360-"
+        ) as file:  # has no name; the driver opens it by its number
             for rows in spelled(batches, _FILE):
                 file.seek(0)
                 file.truncate()
@@ -169,7 +188,11 @@ class MySqlWarehouse(Warehouse):
         return f"{self.quote(self._database)}.{self.quote(self._name)}"
 
     def adapt(self, value: object) -> object:
-        return value.astimezone(dt.UTC).replace(tzinfo=None) if isinstance(value, dt.datetime) else value
+        return (
+            value.astimezone(dt.UTC).replace(tzinfo=None)
+            if isinstance(value, dt.datetime)
+            else value
+        )
 
     def typed_placeholder(self, kind: Kind) -> str:  # noqa: ARG002 - a constant takes the type of the column it goes to
         return self.placeholder
@@ -181,11 +204,15 @@ class MySqlWarehouse(Warehouse):
         parts = [self._declared(column, is_ours=True) for column in self.load.all_columns]
         if self.load.write_mode is not WriteMode.APPEND:
             parts.append(f"PRIMARY KEY ({', '.join(map(self.quote, self.load.table_key))})")
-        self.run(f"CREATE TABLE {self.table} ({', '.join(parts)}) ENGINE = InnoDB COMMENT = {_literal(self.load.about)}")
+        self.run(
+            f"CREATE TABLE {self.table} ({', '.join(parts)}) ENGINE = InnoDB COMMENT = {_literal(self.load.about)}"
+        )
 
     def add_columns(self, columns: Iterable[Column]) -> None:
         """All in one statement, which commits by itself: a sibling finds either none of them or all."""
-        added = ", ".join(f"ADD COLUMN {self._declared(column, takes_null=True)}" for column in columns)
+        added = ", ".join(
+            f"ADD COLUMN {self._declared(column, takes_null=True)}" for column in columns
+        )
         self.run(f"ALTER TABLE {self.table} {added}")
 
     def delete_staged_keys(self, condition: Condition) -> int:
@@ -215,7 +242,9 @@ class MySqlWarehouse(Warehouse):
             return None
         if self._name not in engines:
             if len(engines) > 1:
-                raise We360ConfigError(f"table: {self.target} may be {' or '.join(sorted(engines))}; write it as it is")
+                raise We360ConfigError(
+                    f"table: {self.target} may be {' or '.join(sorted(engines))}; write it as it is"
+                )
             (self._name,) = engines
         if engines[self._name] != "YES":
             raise We360ConfigError(
@@ -227,7 +256,9 @@ class MySqlWarehouse(Warehouse):
             " WHERE table_schema = %s AND table_name = %s",
             [self._database, self._name],
         )
-        return StoredTable(str(self.target), {_text(column[0]).lower(): _stored(*column) for column in found})
+        return StoredTable(
+            str(self.target), {_text(column[0]).lower(): _stored(*column) for column in found}
+        )
 
     def is_already_there(self, error: Exception) -> bool:
         return _number(error) in _ALREADY_THERE
@@ -282,7 +313,9 @@ class MySqlWarehouse(Warehouse):
 
         :param is_ours: True in a table that we make: its keys take no NULL.
         """
-        texts = sum(c.kind is Kind.TEXT for c in self.load.all_columns if c.name in self.load.table_key)
+        texts = sum(
+            c.kind is Kind.TEXT for c in self.load.all_columns if c.name in self.load.table_key
+        )
         is_key, kind = column.name in self.load.table_key, self.type_names[column.kind]
         if column.kind is Kind.TEXT and (is_key or column.name.startswith(OWN_PREFIX)):
             # A key has a bounded length; two that differ by case, or by a blank at the end, are two.
@@ -290,7 +323,11 @@ class MySqlWarehouse(Warehouse):
             kind = f"varchar({min(255, room // (4 * texts))})" if is_key else "longtext"
             kind += f" CHARACTER SET utf8mb4 COLLATE {self._exact}"
         required = " NOT NULL" if is_ours and is_key and not takes_null else " NULL"
-        comment = f" COMMENT {_literal(column.description[:LONGEST_COMMENT])}" if column.description else ""
+        comment = (
+            f" COMMENT {_literal(column.description[:LONGEST_COMMENT])}"
+            if column.description
+            else ""
+        )
         return f"{self.quote(column.name)} {kind}{required}{comment}"
 
     def _connect(self) -> Any:
@@ -298,7 +335,11 @@ class MySqlWarehouse(Warehouse):
 
         hook = self.target.hook
         # A server can ask a client that sends files for any of them: only where the Connection says so.
-        wanted = str(hook.connection.extra_dejson.get("local_infile", "")).lower() in ("true", "1", "yes")
+        wanted = str(hook.connection.extra_dejson.get("local_infile", "")).lower() in (
+            "true",
+            "1",
+            "yes",
+        )
         hook.local_infile = hook.local_infile or wanted
         try:
             return hook.get_conn()
@@ -324,30 +365,44 @@ class MySqlWarehouse(Warehouse):
 
     def _settle_in(self) -> None:
         """A session of known manners: nothing is cut or rounded silently, UTC, no gaps locked, no wait without end."""
-        self.run("SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'")
-        self.run(f"SET SESSION lock_wait_timeout = least(@@lock_wait_timeout, {int(self.target.patience_s)})")
+        self.run(
+            "SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'"
+        )
+        self.run(
+            f"SET SESSION lock_wait_timeout = least(@@lock_wait_timeout, {int(self.target.patience_s)})"
+        )
         self.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         database, user, taken, exact = self.query(
             "SELECT database(), current_user(), @@local_infile, (SELECT min(collation_name) FROM information_schema.collations"
             " WHERE collation_name IN ('utf8mb4_0900_bin', 'utf8mb4_nopad_bin'))"
         )[0]
         # The other driver sends no file that has no name, and one with a name would outlive a killed task.
-        self._may_send_files = bool(self.target.hook.local_infile and taken) and self._is_mysqlclient
+        self._may_send_files = (
+            bool(self.target.hook.local_infile and taken) and self._is_mysqlclient
+        )
         self._user, self._exact = _text(user), _text(exact or "utf8mb4_bin")
         self._opened = _text(database or "")
         self._settle_on_table()
         self.staging = f"{self.quote(self._database)}.{self.staging}"
 
     def _settle_on_table(self) -> None:
-        self._database, self._name = self.target.table.schema or self._opened, self.target.table.table
+        self._database, self._name = (
+            self.target.table.schema or self._opened,
+            self.target.table.table,
+        )
         if not self._database:
             raise We360ConfigError(
                 f"table: Connection {self.target.conn_id!r} opens no database; set its Schema, or write database.{self.target}"
             )
 
 
-def _stored(name: object, kind: object, nullable: object, defaulted: object, extra: object) -> StoredColumn:
-    filled = bool(defaulted) or re.search("auto_increment|generated", _text(extra), re.IGNORECASE) is not None
+def _stored(
+    name: object, kind: object, nullable: object, defaulted: object, extra: object
+) -> StoredColumn:
+    filled = (
+        bool(defaulted)
+        or re.search("auto_increment|generated", _text(extra), re.IGNORECASE) is not None
+    )
     return StoredColumn(_text(name), _text(kind), _text(nullable) == "NO", filled)
 
 

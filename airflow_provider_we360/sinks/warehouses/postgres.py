@@ -38,7 +38,9 @@ _ADVICE = {
     "57014": "the statement was cancelled, perhaps by statement_timeout of the role; raise it",
 }
 _DRIVERS = ("psycopg", "psycopg2", "adbc_driver_manager")
-_MISUSE = frozenset({2, 5, 7})  # ADBC: not implemented, invalid argument, invalid data, and not from the server
+_MISUSE = frozenset(
+    {2, 5, 7}
+)  # ADBC: not implemented, invalid argument, invalid data, and not from the server
 _BUSY = frozenset({"40001", "40P01", "55P03"})  # could not serialise, deadlock, lock not available
 
 
@@ -165,10 +167,16 @@ class PostgresWarehouse(Warehouse):
             " WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped",
             [self.table],
         )
-        return StoredTable(str(self.target), {column[0]: StoredColumn(*column) for column in found}) if found else None
+        return (
+            StoredTable(str(self.target), {column[0]: StoredColumn(*column) for column in found})
+            if found
+            else None
+        )
 
     def is_already_there(self, error: Exception) -> bool:
-        if _sqlstate(error) == "23505":  # two who create one table at once meet in the catalogue's own index
+        if (
+            _sqlstate(error) == "23505"
+        ):  # two who create one table at once meet in the catalogue's own index
             return str(getattr(_diagnosis(error), "schema_name", "")) == "pg_catalog"
         return _sqlstate(error) in _ALREADY_THERE
 
@@ -180,7 +188,9 @@ class PostgresWarehouse(Warehouse):
                 "check Host, Port, Schema (the database), Login and Password"
             )
         if not state and getattr(error, "status_code", None) in _MISUSE:
-            return SinkError(f"ADBC's driver cannot load into {self.target}; nothing was changed. Uninstall it: COPY will do")
+            return SinkError(
+                f"ADBC's driver cannot load into {self.target}; nothing was changed. Uninstall it: COPY will do"
+            )
         if not state or state.startswith(("08", "57P")):
             return refusals.lost(self.target, "PostgreSQL", at_commit=self.is_committing)
         if state in _BUSY:
@@ -196,10 +206,19 @@ class PostgresWarehouse(Warehouse):
                 f"table: a value does not fit the type of its column in {self.target} (SQLSTATE {state}); nothing was changed. "
                 "Widen the column, or leave it out of columns"
             )
-        told = getattr(_diagnosis(error), "message_primary", None) if state.startswith(_VALUE_FREE) else None
-        advice = next((advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)), "nothing was changed")
+        told = (
+            getattr(_diagnosis(error), "message_primary", None)
+            if state.startswith(_VALUE_FREE)
+            else None
+        )
+        advice = next(
+            (advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)),
+            "nothing was changed",
+        )
         text = f": {foreign_text(told)}" if told else ""
-        return SinkError(f"PostgreSQL refused the load into {self.target} (SQLSTATE {state}{text}): {advice}")
+        return SinkError(
+            f"PostgreSQL refused the load into {self.target} (SQLSTATE {state}{text}): {advice}"
+        )
 
     def _forbidden(self) -> SinkError:
         role = self.quote(self._user) if self._user.islower() else f'"{self._user}"'

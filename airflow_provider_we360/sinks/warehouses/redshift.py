@@ -17,7 +17,13 @@ from functools import cached_property
 from logging import getLogger
 from typing import Any, ClassVar, Self
 
-from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError, We360Error, foreign_text
+from airflow_provider_we360.errors import (
+    SinkBusy,
+    SinkError,
+    We360ConfigError,
+    We360Error,
+    foreign_text,
+)
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import refusals
@@ -40,7 +46,9 @@ _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*()=-]+)*/?",
 _ROLE = re.compile(r"default|arn:[a-z-]+:iam::\d{12}:role/[\w+=,.@:/-]+", re.ASCII)
 _INTEGERS = frozenset({"bigint", "integer", "smallint", "numeric"})
 
-_ALREADY_THERE = frozenset({"42P07", "42701", "42710", "23505"})  # the last: of the catalogue, no other key is enforced
+_ALREADY_THERE = frozenset(
+    {"42P07", "42701", "42710", "23505"}
+)  # the last: of the catalogue, no other key is enforced
 _VALUE_FREE = ("0A", "25", "3D", "3F", "40", "42", "53", "54", "55", "57")
 """Classes of SQLSTATE whose text is about names and the server. All others may quote a row."""
 _ADVICE = {
@@ -51,7 +59,9 @@ _ADVICE = {
     "57P": "the cluster is going down, resuming or starting; run the task again",
 }
 _BUSY = frozenset({"40001", "40P01", "55P03"})
-_CONFLICT = re.compile(r"\b(1018|1020|1023)\b|[Ss]erializable isolation violation|conflict with concurrent transaction")
+_CONFLICT = re.compile(
+    r"\b(1018|1020|1023)\b|[Ss]erializable isolation violation|conflict with concurrent transaction"
+)
 
 
 class _Staging:
@@ -84,7 +94,9 @@ class _Staging:
             from airflow_provider_we360._compat import paths_cannot_open
 
             if reason := paths_cannot_open(error):
-                raise We360ConfigError(f"sql_conn_id: Redshift takes its rows from S3, and {reason}") from None
+                raise We360ConfigError(
+                    f"sql_conn_id: Redshift takes its rows from S3, and {reason}"
+                ) from None
             raise SinkError(
                 f"sql_conn_id: cannot write to {self.root} ({type(error).__name__}); nothing was changed. Check that the "
                 f"bucket exists and that AWS Connection {self.aws_conn_id!r} may list, write and delete there"
@@ -95,7 +107,11 @@ class _Staging:
         try:
             self._remove(self.url)
         except Exception as error:  # noqa: BLE001 - each file system has its own
-            log.warning("Could not remove %s (%s); a load of a later day tries again", self.url, type(error).__name__)
+            log.warning(
+                "Could not remove %s (%s); a load of a later day tries again",
+                self.url,
+                type(error).__name__,
+            )
 
     def sweep(self) -> None:
         """Take away what killed loads have left."""
@@ -104,7 +120,9 @@ class _Staging:
                 name = str(found).rstrip("/").rpartition("/")[2]
                 if dt.date.fromisoformat(name) < self.day - dt.timedelta(days=STALE_DAYS):
                     self._remove(f"{self.root}/{FOLDER}/{name}/")
-                    log.info("Removed %s/%s/%s, left by loads that were killed", self.root, FOLDER, name)
+                    log.info(
+                        "Removed %s/%s/%s, left by loads that were killed", self.root, FOLDER, name
+                    )
 
     def _remove(self, url: str) -> None:
         with suppress(FileNotFoundError):
@@ -175,7 +193,9 @@ class RedshiftWarehouse(Warehouse):
             if files:
                 self._copies = True
                 role = "default" if staging.role == "default" else literal(staging.role)
-                self.run(f"COPY {self.staging} FROM {literal(staging.url)} IAM_ROLE {role} FORMAT AS PARQUET")
+                self.run(
+                    f"COPY {self.staging} FROM {literal(staging.url)} IAM_ROLE {role} FORMAT AS PARQUET"
+                )
                 self._copies = False
         finally:
             staging.clear()
@@ -185,7 +205,10 @@ class RedshiftWarehouse(Warehouse):
         import pyarrow.compute as pc
 
         for column, array in zip(batch.columns, batch.to_arrow().columns, strict=True):
-            if column.kind is Kind.TEXT and (pc.max(pc.binary_length(array)).as_py() or 0) > LONGEST_TEXT_BYTES:
+            if (
+                column.kind is Kind.TEXT
+                and (pc.max(pc.binary_length(array)).as_py() or 0) > LONGEST_TEXT_BYTES
+            ):
                 raise SinkError(
                     f"table: a text in column {column.name} is longer than {LONGEST_TEXT_BYTES} bytes, the most that Redshift "
                     "holds; nothing was changed. Leave the column out of columns"
@@ -250,7 +273,10 @@ class RedshiftWarehouse(Warehouse):
         return _field(error, "C") in _ALREADY_THERE
 
     def is_conflict(self, error: Exception) -> bool:
-        return _field(error, "C") in ("40001", "40P01") or _CONFLICT.search(_field(error, "M")) is not None
+        return (
+            _field(error, "C") in ("40001", "40P01")
+            or _CONFLICT.search(_field(error, "M")) is not None
+        )
 
     def explain(self, error: Exception) -> We360Error:
         state, text = _field(error, "C"), _field(error, "M")
@@ -285,8 +311,13 @@ class RedshiftWarehouse(Warehouse):
                 "Widen the column, or leave it out of columns"
             )
         told = f": {foreign_text(text)}" if state.startswith(_VALUE_FREE) else ""
-        advice = next((advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)), "nothing was changed")
-        return SinkError(f"Redshift refused the load into {self.target} (SQLSTATE {state}{told}): {advice}")
+        advice = next(
+            (advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)),
+            "nothing was changed",
+        )
+        return SinkError(
+            f"Redshift refused the load into {self.target} (SQLSTATE {state}{told}): {advice}"
+        )
 
     def _forbidden(self) -> SinkError:
         user, schema = f'"{self._user}"', self.quote(self._schema)
@@ -298,7 +329,9 @@ class RedshiftWarehouse(Warehouse):
         )
 
     def _settle_in(self) -> None:
-        self._database, self._user, schema = self.query("SELECT current_database(), current_user, current_schema()")[0]
+        self._database, self._user, schema = self.query(
+            "SELECT current_database(), current_user, current_schema()"
+        )[0]
         refusals.require_database(self.target, self._database)
         self._usual_schema = schema or "public"
         self._schema = self.target.table.schema or self._usual_schema

@@ -18,7 +18,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError, We360Error, foreign_text
+from airflow_provider_we360.errors import (
+    SinkBusy,
+    SinkError,
+    We360ConfigError,
+    We360Error,
+    foreign_text,
+)
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.sinks import refusals
@@ -123,11 +129,15 @@ class SnowflakeWarehouse(Warehouse):
         columns = ", ".join(self._declared(column) for column in self.load.all_columns)
         key = ", ".join(map(self.quote, self.load.table_key))
         promise = "" if self.load.write_mode is WriteMode.APPEND else f", PRIMARY KEY ({key})"
-        self.run(f"CREATE TABLE {self.table} ({columns}{promise}) COMMENT = {literal(self.load.about)}")
+        self.run(
+            f"CREATE TABLE {self.table} ({columns}{promise}) COMMENT = {literal(self.load.about)}"
+        )
 
     def add_columns(self, columns: Iterable[Column]) -> None:
         for column in columns:
-            self.run(f"ALTER TABLE {self.table} ADD COLUMN {self._declared(column, takes_null=True)}")
+            self.run(
+                f"ALTER TABLE {self.table} ADD COLUMN {self._declared(column, takes_null=True)}"
+            )
 
     def _declared(self, column: Column, *, takes_null: bool = False) -> str:
         required = " NOT NULL" if column.name in self.load.table_key and not takes_null else ""
@@ -168,9 +178,14 @@ class SnowflakeWarehouse(Warehouse):
         )
         columns = {
             str(name).lower(): StoredColumn(
-                str(name).lower(), kind, takes_null == "NO", default is not None or identity == "YES"
+                str(name).lower(),
+                kind,
+                takes_null == "NO",
+                default is not None or identity == "YES",
             )
-            for name, kind, takes_null, default, identity in ((str(one[0]).lower(), *one[1:]) for one in found)
+            for name, kind, takes_null, default, identity in (
+                (str(one[0]).lower(), *one[1:]) for one in found
+            )
         }
         return StoredTable(str(self.target), columns) if columns else None
 
@@ -181,7 +196,10 @@ class SnowflakeWarehouse(Warehouse):
         return getattr(error, "errno", None) == _HELD
 
     def explain(self, error: Exception) -> We360Error:
-        number, state = int(getattr(error, "errno", None) or 0), str(getattr(error, "sqlstate", None) or "")
+        number, state = (
+            int(getattr(error, "errno", None) or 0),
+            str(getattr(error, "sqlstate", None) or ""),
+        )
         if self._connection is None:
             return SinkError(
                 f"sql_conn_id: no connection to Snowflake through {self.target.conn_id!r} ({foreign_text(error)}); check "
@@ -190,7 +208,9 @@ class SnowflakeWarehouse(Warehouse):
         if number in _LOST:
             return refusals.lost(self.target, "Snowflake", at_commit=self.is_committing)
         if number == _HELD or (self._is_locking and state.startswith("57")):
-            return SinkBusy(f"table: another load held {self.target} for too long; nothing was changed. Run the task again")
+            return SinkBusy(
+                f"table: another load held {self.target} for too long; nothing was changed. Run the task again"
+            )
         if number == 100072 or "NULL result in a non-nullable column" in str(error):
             return refusals.no_value(self.target, None)
         if state == "42501" or number == 3001:
@@ -200,9 +220,18 @@ class SnowflakeWarehouse(Warehouse):
                 f"table: a value does not fit the type of its column in {self.target} (Snowflake {number}); nothing was "
                 "changed. Widen the column, or leave it out of columns"
             )
-        told = f": {foreign_text(str(error).splitlines()[-1])}" if state.startswith(_VALUE_FREE) else ""
-        advice = _ADVICE.get(number, "nothing was changed; check that database and schema exist and that the role may use them")
-        return SinkError(f"Snowflake refused the load into {self.target} ({number}{told}): {advice}")
+        told = (
+            f": {foreign_text(str(error).splitlines()[-1])}"
+            if state.startswith(_VALUE_FREE)
+            else ""
+        )
+        advice = _ADVICE.get(
+            number,
+            "nothing was changed; check that database and schema exist and that the role may use them",
+        )
+        return SinkError(
+            f"Snowflake refused the load into {self.target} ({number}{told}): {advice}"
+        )
 
     def _forbidden(self) -> SinkError:
         schema = f"{self.quote(self._database)}.{self.quote(self._schema)}"
@@ -220,7 +249,10 @@ class SnowflakeWarehouse(Warehouse):
 
     def _settle_on_table(self) -> None:
         name, session = self.target.table, self._connection
-        self._database, self._schema = name.database or session.database or "", name.schema or session.schema or ""
+        self._database, self._schema = (
+            name.database or session.database or "",
+            name.schema or session.schema or "",
+        )
         if not self._database or not self._schema:
             raise We360ConfigError(
                 f"table: Connection {self.target.conn_id!r} opens no database or no schema; set database in its extra and its "
@@ -233,11 +265,17 @@ class SnowflakeWarehouse(Warehouse):
         scratch = f"{self.quote(self._database)}.{self.quote(self._schema)}"
         self.staging = f"{scratch}.{self.quote(self.staging.strip(chr(34)))}"
         self.run(f"USE SCHEMA {scratch}")
-        self.run("ALTER SESSION SET AUTOCOMMIT = TRUE")  # transactions are begun and ended in SQL, as everywhere
+        self.run(
+            "ALTER SESSION SET AUTOCOMMIT = TRUE"
+        )  # transactions are begun and ended in SQL, as everywhere
         self.run(f"ALTER SESSION SET LOCK_TIMEOUT = {int(self.target.patience_s)}")
-        self.run(f"CREATE TABLE IF NOT EXISTS {self._lock_table} ({self.quote('loads')} {self.type_names[Kind.BIGINT]})")
+        self.run(
+            f"CREATE TABLE IF NOT EXISTS {self._lock_table} ({self.quote('loads')} {self.type_names[Kind.BIGINT]})"
+        )
         if not self.query(f"SELECT 1 FROM {self._lock_table} LIMIT 1"):
-            self.run(f"INSERT INTO {self._lock_table} VALUES (0)")  # two that do so leave two rows, and change both
+            self.run(
+                f"INSERT INTO {self._lock_table} VALUES (0)"
+            )  # two that do so leave two rows, and change both
 
     def _write(self, file: Path, rows: list[Any]) -> None:
         import pyarrow as pa

@@ -59,7 +59,9 @@ class SqliteWarehouse(Warehouse):
     def require_usable(cls, target: Target) -> None:
         name = target.table
         if name.database or (name.schema or "main").lower() != "main":
-            raise We360ConfigError(f"table: {name} names a schema, and SQLite has only 'main'; write {name.table!r}")
+            raise We360ConfigError(
+                f"table: {name} names a schema, and SQLite has only 'main'; write {name.table!r}"
+            )
 
     @property
     def driver_error(self) -> type[Exception]:
@@ -69,10 +71,14 @@ class SqliteWarehouse(Warehouse):
     def opened(self, batches: Iterable[RowBatch]) -> Iterator[Iterable[RowBatch]]:
         self._connection = self.target.hook.get_conn()
         try:
-            self._connection.isolation_level = None  # transactions are begun and ended in SQL, as everywhere
+            self._connection.isolation_level = (
+                None  # transactions are begun and ended in SQL, as everywhere
+            )
             # Short, so that a task's time-out is heard; who waits longer asks again.
             self._connection.execute("PRAGMA busy_timeout = 200")
-            self._file = self.query("SELECT file FROM pragma_database_list WHERE name = 'main'")[0][0]
+            self._file = self.query("SELECT file FROM pragma_database_list WHERE name = 'main'")[0][
+                0
+            ]
             if not self._file:
                 raise refusals.in_memory("SQLite", self.target)
             yield batches
@@ -86,7 +92,9 @@ class SqliteWarehouse(Warehouse):
         self.run(f"CREATE TEMPORARY TABLE {self.staging} ({', '.join(columns)})")
         self.run("BEGIN")  # touches the temporary database only: nobody waits for it
         for batch in batches:
-            self._connection.executemany(f"INSERT INTO {self.staging} ({names}) VALUES ({marks})", _tuples(batch))
+            self._connection.executemany(
+                f"INSERT INTO {self.staging} ({names}) VALUES ({marks})", _tuples(batch)
+            )
         self.commit()
 
     def begin(self) -> None:
@@ -115,7 +123,9 @@ class SqliteWarehouse(Warehouse):
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         # Rows are fetched where a locked file can still be asked again.
-        return self.target.wait_for(lambda: self._unless_locked(sql, parameters, fetch=True), what=self._what)[1]
+        return self.target.wait_for(
+            lambda: self._unless_locked(sql, parameters, fetch=True), what=self._what
+        )[1]
 
     def stored_table(self) -> StoredTable | None:
         found = self.query(
@@ -123,7 +133,8 @@ class SqliteWarehouse(Warehouse):
             [self.target.table.table, "main"],
         )
         columns = {
-            str(name).lower(): StoredColumn(name, kind, bool(required), bool(filled)) for name, kind, required, filled in found
+            str(name).lower(): StoredColumn(name, kind, bool(required), bool(filled))
+            for name, kind, required, filled in found
         }
         return StoredTable(str(self.target), columns) if columns else None
 
@@ -138,15 +149,22 @@ class SqliteWarehouse(Warehouse):
             return refusals.key_taken(self.target, self.load.write_mode)
         if name.startswith("SQLITE_CONSTRAINT"):
             return refusals.constraint(self.target)
-        advice = next((advice for prefix, advice in _ADVICE.items() if name.startswith(prefix)), "nothing was changed")
-        return SinkError(f"SQLite refused the load into {self.target} ({name}: {foreign_text(error)}): {advice}")
+        advice = next(
+            (advice for prefix, advice in _ADVICE.items() if name.startswith(prefix)),
+            "nothing was changed",
+        )
+        return SinkError(
+            f"SQLite refused the load into {self.target} ({name}: {foreign_text(error)}): {advice}"
+        )
 
     @property
     def _what(self) -> str:
         return f"the SQLite file of Connection {self.target.conn_id!r}"
 
     def _execute(self, sql: str, parameters: Sequence[object]) -> sqlite3.Cursor:
-        return self.target.wait_for(lambda: self._unless_locked(sql, parameters), what=self._what)[0]
+        return self.target.wait_for(lambda: self._unless_locked(sql, parameters), what=self._what)[
+            0
+        ]
 
     def _unless_locked(
         self, sql: str, parameters: Sequence[object], *, fetch: bool = False
@@ -155,7 +173,10 @@ class SqliteWarehouse(Warehouse):
             cursor = self._connection.execute(sql, tuple(parameters))
             return cursor, cursor.fetchall() if fetch else []
         except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+                sqlite3.SQLITE_BUSY,
+                sqlite3.SQLITE_LOCKED,
+            ):
                 return None
             raise
 
@@ -167,7 +188,11 @@ def _tuples(batch: RowBatch) -> Iterable[tuple[Any, ...]]:
     arrays = []
     for column, array in zip(batch.columns, batch.to_arrow().columns, strict=True):
         spelled = array.cast(pa.string()) if column.kind in _SPELLED_OUT else array
-        arrays.append(pc.replace_substring_regex(spelled, r"\.0+$", "") if column.kind is Kind.TIMESTAMP else spelled)
+        arrays.append(
+            pc.replace_substring_regex(spelled, r"\.0+$", "")
+            if column.kind is Kind.TIMESTAMP
+            else spelled
+        )
     return zip(*(array.to_pylist() for array in arrays), strict=True)
 
 

@@ -13,7 +13,12 @@ from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 
 ARGUMENTS: dict[str, Any] = {"window_start": "2026-06-01", "window_end": "{{ '2026-06-03' }}"}
 
-with DAG("lineage", schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Kolkata"), catchup=False) as dag:
+with DAG(
+    "lineage",
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Kolkata"),
+    catchup=False,
+) as dag:
 
     @task
     def read() -> int:
@@ -33,8 +38,14 @@ with DAG("lineage", schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="
         pseudonymize={"email": "conn:we360_pseudonyms"},
         **ARGUMENTS,
     )
-    files = We360ToObjectStorageOperator(task_id="files", path=os.environ["LINEAGE_FILES"], **ARGUMENTS)
+    files = We360ToObjectStorageOperator(
+        task_id="files", path=os.environ["LINEAGE_FILES"], **ARGUMENTS
+    )
     refused = We360ToSqlOperator(
-        task_id="refused", sql_conn_id="duckdb_default", table="days", columns=["shoe_size"], **ARGUMENTS
+        task_id="refused",
+        sql_conn_id="duckdb_default",
+        table="days",
+        columns=["shoe_size"],
+        **ARGUMENTS,
     )
     read() >> sql >> masked >> [files, refused]

@@ -29,14 +29,20 @@ with DAG(
     load("we360_interval", outlets=[DAYS])
 
 with DAG(
-    "plain_cron", schedule="0 12 * * *", start_date=FIRST.add(hours=12), end_date=FIRST.add(days=1, hours=12), catchup=True
+    "plain_cron",
+    schedule="0 12 * * *",
+    start_date=FIRST.add(hours=12),
+    end_date=FIRST.add(days=1, hours=12),
+    catchup=True,
 ):
     load("we360_plain_cron")
 
 with DAG("manual", schedule=None, start_date=FIRST):
     load("we360_manual")
 
-with DAG("backfilled", schedule="0 12 * * *", start_date=FIRST, catchup=False, end_date=FIRST.add(days=3)):
+with DAG(
+    "backfilled", schedule="0 12 * * *", start_date=FIRST, catchup=False, end_date=FIRST.add(days=3)
+):
     load("we360_backfilled")
 
 with DAG("asset_triggered", schedule=[DAYS], start_date=FIRST):

@@ -31,7 +31,9 @@ def meet_as(number: int, run_id: str, place: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / str(number)).write_text(f"{os.getpid()} {os.environ.get('FLEET_WORKER', '')}")
     wait_for(lambda: len(list(folder.iterdir())) == len(NUMBERS), f"not all tasks came to {place}")
-    time.sleep(max(0.0, max(file.stat().st_mtime for file in folder.iterdir()) + GET_READY_S - time.time()))
+    time.sleep(
+        max(0.0, max(file.stat().st_mtime for file in folder.iterdir()) + GET_READY_S - time.time())
+    )
 
 
 def people(hook: We360Hook) -> int:

@@ -101,7 +101,15 @@ HARMLESS = (
     "wrong_content_type",
     "delay",
 )
-ON_THE_WIRE = ("close", "close_after_commit", "cut_off", "reset", "reset_after_commit", "not_http", "drip")
+ON_THE_WIRE = (
+    "close",
+    "close_after_commit",
+    "cut_off",
+    "reset",
+    "reset_after_commit",
+    "not_http",
+    "drip",
+)
 IDENTITY = {f"F{number}" for number in range(1, 26)} | {"P/R"}
 ELSEWHERE = {
     "offline_withdrawn",  # as offline_not_allowed, at a refresh
@@ -130,7 +138,9 @@ def test_a_login_refused_for_what_a_person_must_mend_is_not_asked_again(fault):
         with pytest.raises(REFUSED_LOGINS[fault]) as caught:
             world.task().ask()
         assert type(caught.value) is REFUSED_LOGINS[fault]
-    assert world.ledger.counts["logins_sent"] == (2 if REFUSED_LOGINS[fault] is CredentialsRefused else 1)
+    assert world.ledger.counts["logins_sent"] == (
+        2 if REFUSED_LOGINS[fault] is CredentialsRefused else 1
+    )
     assert world.live_sessions == 0
 
 
@@ -232,7 +242,9 @@ def test_a_logout_that_the_server_does_not_understand_is_told(times):
 
 
 @contextmanager
-def over_a_socket(config: SandboxConfig, **changes: object) -> Iterator[tuple[Sandbox, TokenManager, list[float]]]:
+def over_a_socket(
+    config: SandboxConfig, **changes: object
+) -> Iterator[tuple[Sandbox, TokenManager, list[float]]]:
     """The real client and manager, real time, but nobody sleeps: who would, moves the clock."""
     slept: list[float] = [0.0]
 
@@ -245,13 +257,19 @@ def over_a_socket(config: SandboxConfig, **changes: object) -> Iterator[tuple[Sa
     sandbox = Sandbox(config, clock=clock, sleep=sleep)
     with serve(sandbox) as server:
         url = httpx.URL(server.url)
-        settings = settings_for(sandbox, **({"api_url": url, "auth_url": url, "timeout_s": 1.0} | changes))
+        settings = settings_for(
+            sandbox, **({"api_url": url, "auth_url": url, "timeout_s": 1.0} | changes)
+        )
         with build_http_client(settings) as http:
             manager = TokenManager(
                 settings,
                 TokenStore(is_shared=True),
                 lambda request: send_whole(
-                    http, request, deadline_s=DEADLINE_S / 10, most_bytes=LARGEST_ANSWER_BYTES, clock=clock
+                    http,
+                    request,
+                    deadline_s=DEADLINE_S / 10,
+                    most_bytes=LARGEST_ANSWER_BYTES,
+                    clock=clock,
                 ),
                 clock=clock,
                 sleep=sleep,
@@ -290,7 +308,11 @@ def test_a_wire_that_breaks_at_a_refresh_costs_no_session(fault, rotation):
 
 
 def test_a_login_server_that_cannot_be_reached_is_named_with_the_host_to_allow():
-    with over_a_socket(SandboxConfig(), auth_url=httpx.URL("http://127.0.0.1:9")) as (sandbox, manager, _):
+    with over_a_socket(SandboxConfig(), auth_url=httpx.URL("http://127.0.0.1:9")) as (
+        sandbox,
+        manager,
+        _,
+    ):
         with pytest.raises(Exception, match=r"http://127\.0\.0\.1:9: cannot connect; .*firewall"):
             manager.token()
         assert sandbox.ledger.counts["logins_sent"] == 0

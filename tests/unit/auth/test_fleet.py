@@ -18,7 +18,10 @@ MIXES = list(itertools.product((False, True), (False, True)))
 
 def begin(fleet, count=8, at=10.0, **how):
     """Tasks that start together, as the scheduler starts them."""
-    return [fleet.start(fleet.time.now + at + fleet.dice.expovariate(1 / 0.6), **how) for _ in range(count)]
+    return [
+        fleet.start(fleet.time.now + at + fleet.dice.expovariate(1 / 0.6), **how)
+        for _ in range(count)
+    ]
 
 
 @pytest.mark.parametrize(("rotation", "guard"), MIXES)
@@ -42,9 +45,16 @@ def test_workers_whose_clocks_are_ten_minutes_off_share_it_all_the_same(skews, s
 
 
 @pytest.mark.parametrize("clock_skew_s", [600, -600])
-@pytest.mark.parametrize(("lifetime_s", "every_s"), [(60, 20), (60, 600), (300, 60), (36_000, 3600)])
+@pytest.mark.parametrize(
+    ("lifetime_s", "every_s"), [(60, 20), (60, 600), (300, 60), (36_000, 3600)]
+)
 def test_short_and_long_lives_and_a_server_whose_clock_is_off(lifetime_s, every_s, clock_skew_s):
-    fleet = month(days=every_s * 60 / 86_400, every_s=every_s, access_lifetime_s=lifetime_s, clock_skew_s=clock_skew_s)
+    fleet = month(
+        days=every_s * 60 / 86_400,
+        every_s=every_s,
+        access_lifetime_s=lifetime_s,
+        clock_skew_s=clock_skew_s,
+    )
     assert fleet.failures == []
     assert (fleet.ledger.logins, fleet.live_sessions) == (1, 1)
     assert fleet.ledger.counts["refresh_tokens_sent_twice"] == 0
@@ -57,7 +67,9 @@ def test_eight_tasks_that_renew_early_do_not_renew_as_one():
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(
-    "trouble", [Trouble(slow_share=0.2), Trouble(stale_s=0.5), Trouble(colliding=0.3)], ids=["slow", "stale", "colliding"]
+    "trouble",
+    [Trouble(slow_share=0.2), Trouble(stale_s=0.5), Trouble(colliding=0.3)],
+    ids=["slow", "stale", "colliding"],
 )
 def test_variables_in_trouble_never_cost_a_session(trouble, seed):
     fleet = month(days=2, trouble=trouble, seed=seed)
@@ -189,7 +201,9 @@ def test_a_login_in_the_portal_at_the_same_moment_is_no_wrong_password():
     fleet = Fleet(SandboxConfig(login_guard=True, login_takes_s=5))
     person = fleet.worker()
     for second in range(0, 20, 4):
-        fleet.time.spawn(fleet.time.now + second, lambda: person.send(login_request(settings_for(fleet.sandbox))))
+        fleet.time.spawn(
+            fleet.time.now + second, lambda: person.send(login_request(settings_for(fleet.sandbox)))
+        )
     begin(fleet)
     fleet.time.run()
     assert fleet.failures == []
@@ -199,7 +213,13 @@ def test_a_login_in_the_portal_at_the_same_moment_is_no_wrong_password():
 
 
 @pytest.mark.parametrize(
-    "config", [{"direct_grants": False}, {"confidential_client": True}, {"realm_enabled": False}, {"offline_allowed": False}]
+    "config",
+    [
+        {"direct_grants": False},
+        {"confidential_client": True},
+        {"realm_enabled": False},
+        {"offline_allowed": False},
+    ],
 )
 def test_a_refused_configuration_costs_one_grant(config):
     fleet = Fleet(SandboxConfig(**config))
@@ -242,7 +262,9 @@ def test_a_worker_killed_between_the_two_grants_leaves_the_second_to_another():
 
 
 def test_two_logins_at_once_end_with_one_session():
-    fleet = Fleet(trouble=Trouble(slow_share=1.0), config=SandboxConfig(rotation=True, login_takes_s=1))
+    fleet = Fleet(
+        trouble=Trouble(slow_share=1.0), config=SandboxConfig(rotation=True, login_takes_s=1)
+    )
     begin(fleet, 30)
     fleet.time.run()
     assert fleet.failures == []

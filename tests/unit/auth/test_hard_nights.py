@@ -14,7 +14,12 @@ from airflow_provider_we360.auth import grants
 from airflow_provider_we360.auth.block import Block
 from airflow_provider_we360.auth.lease import Lease
 from airflow_provider_we360.auth.token import parse_token_answer
-from airflow_provider_we360.errors import AccountRefused, AuthUnavailable, CredentialsRefused, RefreshRejected
+from airflow_provider_we360.errors import (
+    AccountRefused,
+    AuthUnavailable,
+    CredentialsRefused,
+    RefreshRejected,
+)
 from airflow_provider_we360.hooks.failures import airflow_failures
 from airflow_provider_we360.hooks.token_store import variable_store
 from airflow_provider_we360.sandbox.app import BruteForce, SandboxConfig
@@ -39,7 +44,9 @@ def run(fleet, count=8, at=1.0, **how):
 @pytest.mark.parametrize("broken", [frozenset({"set"}), frozenset()])
 def test_a_first_refusal_that_nobody_can_overwrite_costs_one_grant_a_process(broken):
     fleet = Fleet()
-    store_of(fleet, password="wrong").block.write(Block("credentials", 1, fleet.time.now + 20, "wrong"))
+    store_of(fleet, password="wrong").block.write(
+        Block("credentials", 1, fleet.time.now + 20, "wrong")
+    )
     fleet.variables.broken, fleet.variables.deaf = broken, not broken
     run(fleet, 1, password="wrong")
     assert [type(failure) for failure in fleet.failures] == [CredentialsRefused]
@@ -48,7 +55,9 @@ def test_a_first_refusal_that_nobody_can_overwrite_costs_one_grant_a_process(bro
 
 def test_a_block_that_cannot_be_renewed_holds_for_the_process_all_the_same():
     fleet = Fleet()
-    store_of(fleet, password="wrong").block.write(Block("credentials", 2, fleet.time.now - 5, "wrong"))
+    store_of(fleet, password="wrong").block.write(
+        Block("credentials", 2, fleet.time.now - 5, "wrong")
+    )
     fleet.variables.broken = frozenset({"set"})
 
     def ask_ten_times(worker):
@@ -77,11 +86,17 @@ def test_an_old_token_that_a_secrets_backend_shows_for_ever_is_no_siblings_succe
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
 @pytest.mark.parametrize("seed", range(8))
 def test_writes_that_fail_now_and_then_cost_no_grant_and_no_task(share, seed):
-    wrong = Fleet(SandboxConfig(brute_force=BruteForce(), login_takes_s=0.4), seed=seed, trouble=Trouble(failing_share=share))
+    wrong = Fleet(
+        SandboxConfig(brute_force=BruteForce(), login_takes_s=0.4),
+        seed=seed,
+        trouble=Trouble(failing_share=share),
+    )
     run(wrong, password="wrong")
     assert wrong.ledger.counts["logins_sent"] <= 2
     right = Fleet(
-        SandboxConfig(rotation=True, login_guard=True, login_takes_s=0.4), seed=seed, trouble=Trouble(failing_share=share)
+        SandboxConfig(rotation=True, login_guard=True, login_takes_s=0.4),
+        seed=seed,
+        trouble=Trouble(failing_share=share),
     )
     run(right)
     assert right.failures == []
@@ -204,8 +219,12 @@ def test_a_login_under_a_new_password_ends_the_session_of_the_one_before():
 def test_what_a_server_echoes_is_not_repeated():
     for words in ("opaque-refresh-token who%40example.org", "s3cret"):
         with pytest.raises(RefreshRejected) as caught:
-            answer = httpx.Response(400, json={"error": "invalid_grant", "error_description": words})
-            grants.parse_refresh(answer, sent_at=0.0, previous=parse_token_answer({"access_token": "a"}, sent_at=0.0))
+            answer = httpx.Response(
+                400, json={"error": "invalid_grant", "error_description": words}
+            )
+            grants.parse_refresh(
+                answer, sent_at=0.0, previous=parse_token_answer({"access_token": "a"}, sent_at=0.0)
+            )
         assert words not in str(caught.value)
         with pytest.raises(Exception) as refused:
             grants.parse_login(httpx.Response(400, json={"error": words}), sent_at=0.0)
@@ -253,7 +272,9 @@ def test_children_of_a_fork_do_not_take_each_other_for_themselves():
 
 def test_a_block_from_a_clock_far_ahead_counts_for_twelve_hours_and_no_longer():
     fleet = Fleet()
-    store_of(fleet, password="wrong").block.write(Block("credentials", 3, fleet.time.now + 400 * 24 * HOUR, "wrong"))
+    store_of(fleet, password="wrong").block.write(
+        Block("credentials", 3, fleet.time.now + 400 * 24 * HOUR, "wrong")
+    )
     run(fleet, 2, password="wrong")
     assert fleet.ledger.counts["logins_sent"] == 0
     run(fleet, 2, at=12.1 * HOUR, password="wrong")
@@ -266,7 +287,9 @@ def test_the_seal_of_an_outdated_entry_is_opened_for_its_end_alone():
     store = store_of(fleet, password="changed")
     assert store.token.read() is None
     assert store.token.voided is not None
-    elsewhere = store_of(fleet, password="changed", api_url=httpx.URL("https://api.eu.we360.example/"))
+    elsewhere = store_of(
+        fleet, password="changed", api_url=httpx.URL("https://api.eu.we360.example/")
+    )
     assert elsewhere.token.read() is None
     assert elsewhere.token.voided is None
     ((_, text),) = fleet.variables.values.items()

@@ -8,7 +8,12 @@ import httpx
 import pytest
 
 from airflow_provider_we360.auth.token import parse_token_answer
-from airflow_provider_we360.errors import AuthUnavailable, ClientRefused, CredentialsRefused, We360ConfigError
+from airflow_provider_we360.errors import (
+    AuthUnavailable,
+    ClientRefused,
+    CredentialsRefused,
+    We360ConfigError,
+)
 from airflow_provider_we360.sandbox.app import SandboxConfig
 from support.session import World
 
@@ -77,7 +82,9 @@ def test_an_answer_without_a_refresh_token_keeps_the_old_one():
     assert (world.ledger.logins, world.ledger.refreshes) == (1, 2)
 
 
-@pytest.mark.parametrize("end", ["sessions_end", "sessions_expire", "sessions_detach", "not_before_push"])
+@pytest.mark.parametrize(
+    "end", ["sessions_end", "sessions_expire", "sessions_detach", "not_before_push"]
+)
 def test_a_dead_refresh_token_costs_one_login(end):
     world = World()
     task = world.task()
@@ -141,7 +148,17 @@ def test_a_refresh_whose_answer_is_lost_ends_in_a_session_all_the_same():
 
 
 @pytest.mark.parametrize(
-    "fault", ["http_503", "html_502", "http_429", "html_200", "empty_200", "truncated_json", "reset", "no_access_token"]
+    "fault",
+    [
+        "http_503",
+        "html_502",
+        "http_429",
+        "html_200",
+        "empty_200",
+        "truncated_json",
+        "reset",
+        "no_access_token",
+    ],
 )
 def test_trouble_at_login_that_passes_is_waited_out(fault):
     world = World()
@@ -197,7 +214,12 @@ def test_a_refusal_is_not_asked_again_and_says_what_to_fix(config, error, advice
 
 
 @pytest.mark.parametrize(
-    ("refused", "advice"), [("disabled", "disabled"), ("not_set_up", "log in once in a browser"), ("otp", "second factor")]
+    ("refused", "advice"),
+    [
+        ("disabled", "disabled"),
+        ("not_set_up", "log in once in a browser"),
+        ("otp", "second factor"),
+    ],
 )
 def test_an_account_in_trouble_is_named(refused, advice):
     world = World()
@@ -284,7 +306,13 @@ def test_logout_keeps_the_token_where_the_server_cannot_be_told_so_that_it_can_b
 
 
 @pytest.mark.parametrize(
-    "url", ["https://evil.example/x", "http://localhost/x", "https://127.0.0.1/x", "http://127.0.0.1:81/x"]
+    "url",
+    [
+        "https://evil.example/x",
+        "http://localhost/x",
+        "https://127.0.0.1/x",
+        "http://127.0.0.1:81/x",
+    ],
 )
 def test_another_host_raises_before_a_byte_is_sent(url):
     world = World()

@@ -15,12 +15,19 @@ texts = st.lists(st.sampled_from(NASTY) | st.text(max_size=3), max_size=3).map("
 leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.just(float(_ROWS)) | texts
 rows = st.lists(st.dictionaries(texts, leaves, max_size=3), max_size=3)
 names = st.sampled_from(["data", "pagination", "rows", "status"]) | texts
-values = leaves | rows | st.dictionaries(names, leaves | rows, max_size=2) | st.lists(leaves | rows, max_size=2)
+values = (
+    leaves
+    | rows
+    | st.dictionaries(names, leaves | rows, max_size=2)
+    | st.lists(leaves | rows, max_size=2)
+)
 answers = st.dictionaries(names, values, max_size=4)
 
 
 def taken_apart(fields):
-    return None if fields is None else {name: json.loads(bytes(raw)) for name, raw in fields.items()}
+    return (
+        None if fields is None else {name: json.loads(bytes(raw)) for name, raw in fields.items()}
+    )
 
 
 @given(answers, st.sampled_from([None, 1]), st.booleans())
@@ -43,7 +50,10 @@ def test_a_broken_answer_is_not_taken_for_a_whole_one(answer, data):
     sound = json.dumps(answer).encode()
     at = data.draw(st.integers(0, len(sound) - 1))
     rest = data.draw(
-        st.just(b"") | st.sampled_from([b"", b'"', b"}", b"]", b"[{", b"\\", b","]).map(lambda it: it + sound[at + 1 :])
+        st.just(b"")
+        | st.sampled_from([b"", b'"', b"}", b"]", b"[{", b"\\", b","]).map(
+            lambda it: it + sound[at + 1 :]
+        )
     )
     content = sound[:at] + rest
     fields = _fields_around_rows(content)
@@ -58,7 +68,9 @@ def test_a_broken_answer_is_not_taken_for_a_whole_one(answer, data):
 
 
 def test_the_rows_of_a_usual_answer_are_not_looked_through():
-    content = json.dumps({"data": [{"a": "x", "b": 1}] * 3, "pagination": {"total_records": 3}}).encode()
+    content = json.dumps(
+        {"data": [{"a": "x", "b": 1}] * 3, "pagination": {"total_records": 3}}
+    ).encode()
     assert taken_apart(_fields_around_rows(content)) == json.loads(content)
 
 

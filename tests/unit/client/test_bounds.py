@@ -18,7 +18,12 @@ from airflow_provider_we360.client.answer import TooLarge
 from airflow_provider_we360.client.bounds import counted, unpacked
 from airflow_provider_we360.client.exchange import Exchange, Tally, TimedOut
 from airflow_provider_we360.client.gate import Gate
-from airflow_provider_we360.client.http import LARGEST_ANSWER_BYTES, _tls, build_http_client, send_whole
+from airflow_provider_we360.client.http import (
+    LARGEST_ANSWER_BYTES,
+    _tls,
+    build_http_client,
+    send_whole,
+)
 from airflow_provider_we360.client.report import Query
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
 from airflow_provider_we360.sandbox.http_faults import _zeros
@@ -32,19 +37,25 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 BOMB = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
 REPORT = reports.get("dynamic_report")
 DAY = dt.date(2026, 4, 1)
-QUERY = Query(first_day=DAY, last_day=DAY, mode="detailed", columns=("attendance_date", "identity_id"))
+QUERY = Query(
+    first_day=DAY, last_day=DAY, mode="detailed", columns=("attendance_date", "identity_id")
+)
 
 
 @contextmanager
 def client_of(url, **changes):
     url = httpx.URL(url)
-    with build_http_client(settings_for(Sandbox(SandboxConfig()), **{"api_url": url, "auth_url": url} | changes)) as http:
+    with build_http_client(
+        settings_for(Sandbox(SandboxConfig()), **{"api_url": url, "auth_url": url} | changes)
+    ) as http:
         yield http
 
 
 def ask(http, *, at=REPORT.path, deadline_s=1.0, most_bytes=MIB, auth=None):
     request = http.build_request("POST", at, json={})
-    return send_whole(http, request, deadline_s=deadline_s, most_bytes=most_bytes, clock=time.monotonic, auth=auth)
+    return send_whole(
+        http, request, deadline_s=deadline_s, most_bytes=most_bytes, clock=time.monotonic, auth=auth
+    )
 
 
 def require_given_up(http):
@@ -57,7 +68,13 @@ def require_given_up(http):
 
 def exchange(http, *, timeout_s=60.0):
     gate = Gate(1, clock=time.monotonic, sleep=time.sleep)
-    about = {"timezone": "Asia/Kolkata", "timeout_s": timeout_s, "gate": gate, "tally": Tally(), "clock": time.monotonic}
+    about = {
+        "timezone": "Asia/Kolkata",
+        "timeout_s": timeout_s,
+        "gate": gate,
+        "tally": Tally(),
+        "clock": time.monotonic,
+    }
     return Exchange(http, REPORT, dict(REPORT.columns), **about)
 
 
@@ -123,7 +140,11 @@ def test_a_request_of_the_users_own_is_not_held_to_the_deadline_of_the_one_befor
 def test_an_answer_that_a_user_reads_bit_by_bit_is_not_held_to_the_deadline_of_another_read_meanwhile():
     body = b"first" + b" " * 200_000
     answer = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
-    with endless(answer) as port, client_of(f"http://127.0.0.1:{port}") as http, http.stream("GET", "/x") as read:
+    with (
+        endless(answer) as port,
+        client_of(f"http://127.0.0.1:{port}") as http,
+        http.stream("GET", "/x") as read,
+    ):
         parts = read.iter_raw()
         first = next(parts)
         ask(http, deadline_s=0.3)
@@ -134,7 +155,11 @@ def test_an_answer_that_a_user_reads_bit_by_bit_is_not_held_to_the_deadline_of_a
 def test_a_day_whose_headers_drip_has_timed_out_and_is_left_to_its_pages():
     sandbox = Sandbox(SandboxConfig())
     sandbox.faults.add("report", "drip", chunk=1, pause_s=0.1, times="always")
-    with serve(sandbox) as server, client_of(server.url) as http, pytest.raises(TimedOut, match="no answer in time"):
+    with (
+        serve(sandbox) as server,
+        client_of(server.url) as http,
+        pytest.raises(TimedOut, match="no answer in time"),
+    ):
         exchange(http, timeout_s=0.15).ask(QUERY)
 
 
@@ -148,7 +173,9 @@ def test_time_spent_on_a_login_is_not_taken_from_the_answer():
 
     http = world.task().http
     request = http.build_request("POST", REPORT.path, json=REPORT.body(QUERY))
-    answer = send_whole(http, request, deadline_s=50, most_bytes=MIB, clock=world.time.clock, auth=SlowLogin())
+    answer = send_whole(
+        http, request, deadline_s=50, most_bytes=MIB, clock=world.time.clock, auth=SlowLogin()
+    )
     assert answer.status_code == 401
 
 
@@ -196,7 +223,10 @@ def test_a_bomb_that_httpx_reads_by_itself_before_it_sends_again_is_bounded_too(
         with pytest.raises(AnswerTooLarge):
             ask(http, auth=_Again())
 
-    with endless((BOMB % len(bomb)).replace(b"200 OK", b"401 X") + bomb) as port, client_of(f"http://127.0.0.1:{port}") as http:
+    with (
+        endless((BOMB % len(bomb)).replace(b"200 OK", b"401 X") + bomb) as port,
+        client_of(f"http://127.0.0.1:{port}") as http,
+    ):
         assert peak_growth_bytes(give_up) < 16 * MIB
 
 
@@ -236,7 +266,11 @@ def test_only_what_we_can_unpack_within_bounds_is_asked_for():
 def test_another_packing_is_refused_unread(encoding):
     sandbox = Sandbox(SandboxConfig())
     sandbox.faults.add("report", "other_packing", encoding=encoding)
-    with serve(sandbox) as server, client_of(server.url) as http, pytest.raises(httpx.DecodingError, match="not asked for"):
+    with (
+        serve(sandbox) as server,
+        client_of(server.url) as http,
+        pytest.raises(httpx.DecodingError, match="not asked for"),
+    ):
         ask(http)
 
 
@@ -306,12 +340,21 @@ def a_certificate(place):
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    place.write_bytes(key.private_bytes(*form) + certificate.public_bytes(serialization.Encoding.PEM))
+    form = (
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    place.write_bytes(
+        key.private_bytes(*form) + certificate.public_bytes(serialization.Encoding.PEM)
+    )
     return place
 
 

@@ -10,7 +10,11 @@ import time
 import httpx
 import pytest
 
-from airflow_provider_we360.client.client import MOST_WAITING_BYTES, WAITING_PER_REQUEST, We360Client
+from airflow_provider_we360.client.client import (
+    MOST_WAITING_BYTES,
+    WAITING_PER_REQUEST,
+    We360Client,
+)
 from airflow_provider_we360.client.extract import parse_extract
 from airflow_provider_we360.errors import AccessDenied, RetryableApiError, We360ConfigError
 from support.mini_api import api
@@ -20,9 +24,15 @@ FIRST, LAST = dt.date(2026, 6, 1), dt.date(2026, 6, 30)
 
 def rows(asked, columns=None):
     day = asked["start_date"][:10]
-    row = dict.fromkeys(columns or asked["columns"], "-") | {"attendance_date": day, "identity_id": "a"}
+    row = dict.fromkeys(columns or asked["columns"], "-") | {
+        "attendance_date": day,
+        "identity_id": "a",
+    }
     return httpx.Response(
-        200, json={"data": [row], "total": 1, "has_next": False} if asked["page"] == 1 else {"data": [], "total": 1}
+        200,
+        json={"data": [row], "total": 1, "has_next": False}
+        if asked["page"] == 1
+        else {"data": [], "total": 1},
     )
 
 
@@ -124,7 +134,11 @@ def test_a_long_wait_that_the_server_asks_for_is_not_slept_by_anybody(wait_s):
 
 def test_an_extract_that_nobody_takes_any_more_leaves_no_thread_behind():
     def answer(asked):
-        return rows(asked) if asked["start_date"][8:10] in ("01", "02") else httpx.Response(503, headers={"Retry-After": "50"})
+        return (
+            rows(asked)
+            if asked["start_date"][8:10] in ("01", "02")
+            else httpx.Response(503, headers={"Retry-After": "50"})
+        )
 
     taken = batches(answer)
     next(taken)
@@ -143,7 +157,13 @@ def test_a_wrong_number_of_parallel_requests_is_named(parallel):
 
 
 @pytest.mark.parametrize(
-    "window", [("2026-06-01", "2026-06-02"), (dt.datetime(2026, 6, 1), dt.datetime(2026, 6, 2)), (FIRST,), None]
+    "window",
+    [
+        ("2026-06-01", "2026-06-02"),
+        (dt.datetime(2026, 6, 1), dt.datetime(2026, 6, 2)),
+        (FIRST,),
+        None,
+    ],
 )
 def test_a_window_that_is_not_two_dates_is_named(window):
     with pytest.raises(We360ConfigError, match="window"):
@@ -151,8 +171,16 @@ def test_a_window_that_is_not_two_dates_is_named(window):
 
 
 def test_key_columns_keep_the_reports_own_spelling():
-    extract = parse_extract("dynamic_report", window=(FIRST, LAST), columns=["Identity_ID", "ATTENDANCE_DATE", "group_name"])
-    assert [column.name for column in extract.columns] == ["attendance_date", "identity_id", "group_name"]
+    extract = parse_extract(
+        "dynamic_report",
+        window=(FIRST, LAST),
+        columns=["Identity_ID", "ATTENDANCE_DATE", "group_name"],
+    )
+    assert [column.name for column in extract.columns] == [
+        "attendance_date",
+        "identity_id",
+        "group_name",
+    ]
 
 
 def _asked_ahead(size_bytes, taken, *, parallel=2):
@@ -161,8 +189,14 @@ def _asked_ahead(size_bytes, taken, *, parallel=2):
 
     def answer(asked):
         days.add(asked["start_date"][:10])
-        day = {"attendance_date": asked["start_date"][:10], "identity_id": "a", "group_name": "x" * size_bytes}
-        return httpx.Response(200, json={"data": [day] if asked["page"] == 1 else [], "total": 1, "has_next": False})
+        day = {
+            "attendance_date": asked["start_date"][:10],
+            "identity_id": "a",
+            "group_name": "x" * size_bytes,
+        }
+        return httpx.Response(
+            200, json={"data": [day] if asked["page"] == 1 else [], "total": 1, "has_next": False}
+        )
 
     slices = batches(answer, parallel=parallel, columns=["group_name"])
     for _ in range(taken):
@@ -177,7 +211,9 @@ def _asked_ahead(size_bytes, taken, *, parallel=2):
 
 def test_large_days_wait_only_as_far_as_their_bytes_allow():
     assert _asked_ahead(size_bytes=20 * 2**20, taken=2) == MOST_WAITING_BYTES // (20 * 2**20) - 1
-    assert _asked_ahead(size_bytes=MOST_WAITING_BYTES, taken=2) == 0, "one is under way when it is waited for, never two"
+    assert _asked_ahead(size_bytes=MOST_WAITING_BYTES, taken=2) == 0, (
+        "one is under way when it is waited for, never two"
+    )
 
 
 def test_small_days_wait_in_a_bounded_number():

@@ -67,15 +67,31 @@ class Case:
     server: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return "-".join([self.fault, *(f"{name}={value}" for name, value in {**self.args, **self.server}.items())])
+        return "-".join(
+            [
+                self.fault,
+                *(f"{name}={value}" for name, value in {**self.args, **self.server}.items()),
+            ]
+        )
 
 
 SMALL = {"cap": 7}
 CASES = [
     # F23: gateways, proxies and the wire
-    *(Case(name, WHOLE, IN_TROUBLE) for name in ("http_502", "http_503", "html_500", "html_502", "html_503")),
-    *(Case(name, WHOLE, Ends(TimedOut, "the API is in trouble")) for name in ("http_504", "html_504")),
-    Case("http_504", Ends(RetryableApiError, "retry after 3600 s"), Ends(RetryableApiError), {"retry_after": "3600"}),
+    *(
+        Case(name, WHOLE, IN_TROUBLE)
+        for name in ("http_502", "http_503", "html_500", "html_502", "html_503")
+    ),
+    *(
+        Case(name, WHOLE, Ends(TimedOut, "the API is in trouble"))
+        for name in ("http_504", "html_504")
+    ),
+    Case(
+        "http_504",
+        Ends(RetryableApiError, "retry after 3600 s"),
+        Ends(RetryableApiError),
+        {"retry_after": "3600"},
+    ),
     Case("redirect", Ends(RequestRejected, "redirect"), Ends(RequestRejected, "redirect")),
     Case("html_200", WHOLE, Ends(RetryableApiError, "a web page, not JSON")),
     Case("empty_200", WHOLE, Ends(RetryableApiError, "the answer is empty")),
@@ -85,20 +101,35 @@ CASES = [
     Case("gzip_cut", WHOLE, Ends(RetryableApiError, "compression is broken")),
     Case("gzip_bomb", WHOLE, Ends(TooLarge, "more than 256 MiB")),
     Case("other_json", WHOLE, NO_JSON),
-    Case("other_json", WHOLE, Ends(RetryableApiError, "holds no 'data'"), {"content": {"hello": "world"}}),
-    Case("other_json", WHOLE, Ends(RetryableApiError, "no list of objects"), {"content": {"data": "x"}}),
+    Case(
+        "other_json",
+        WHOLE,
+        Ends(RetryableApiError, "holds no 'data'"),
+        {"content": {"hello": "world"}},
+    ),
+    Case(
+        "other_json",
+        WHOLE,
+        Ends(RetryableApiError, "no list of objects"),
+        {"content": {"data": "x"}},
+    ),
     Case("wrong_content_type", WHOLE, WHOLE),
     Case("not_utf8", WHOLE, WHOLE),
     Case("delay", WHOLE, WHOLE),
     Case("delay", WHOLE, Ends(TimedOut, "no answer in time"), {"seconds": 400}),
     Case("other_packing", WHOLE, Ends(RetryableApiError, "none that was asked for")),
     Case("drip", WHOLE, WHOLE, {"pause_s": 0.001, "chunk": 4096}),
-    *(Case(name, WHOLE, BROKE) for name in ("reset", "reset_after_commit", "close", "close_after_commit", "cut_off")),
+    *(
+        Case(name, WHOLE, BROKE)
+        for name in ("reset", "reset_after_commit", "close", "close_after_commit", "cut_off")
+    ),
     Case("not_http", WHOLE, BROKE),
     # F24: too many requests
     Case("http_429", WHOLE, Ends(RetryableApiError, "status 429")),
     Case("http_429", WHOLE, Ends(RetryableApiError, "retry after 7 s"), {"retry_after": "7"}),
-    Case("http_429", WHOLE, Ends(RetryableApiError, "retry after 30 s"), {"retry_after_date_s": 30}),
+    Case(
+        "http_429", WHOLE, Ends(RetryableApiError, "retry after 30 s"), {"retry_after_date_s": 30}
+    ),
     Case("http_429", WHOLE, Ends(RetryableApiError, "retry after 20 s"), {"reset_epoch_s": 20}),
     Case("http_429", LONG_WAIT, LONG_WAIT, {"retry_after": "86400"}),
     Case("http_429", WHOLE, Ends(RetryableApiError, "status 429"), {"retry_after": "soon"}),
@@ -110,7 +141,12 @@ CASES = [
     Case("http_401", WHOLE, Ends(AccessDenied, "a token that was just renewed")),
     Case("http_403", DENIED, DENIED),
     Case("http_403", DENIED, DENIED, {"form": "html"}),
-    Case("http_404", Ends(RequestRejected, "no such report at this Host"), Ends(RequestRejected), {"form": "html"}),
+    Case(
+        "http_404",
+        Ends(RequestRejected, "no such report at this Host"),
+        Ends(RequestRejected),
+        {"form": "html"},
+    ),
     *(Case(name, WHOLE, IN_TROUBLE) for name in ("http_408", "http_500", "http_501")),
     Case("http_500", WHOLE, IN_TROUBLE, {"form": "plain"}),
     Case("http_413", WHOLE, Ends(TooLarge, "too large")),
@@ -139,7 +175,10 @@ CASES = [
     Case("rows_updated", WHOLE, Ends(but="as each was when asked"), {}, SMALL),
     Case("column_missing", Ends(but="active_duration"), Ends(but="active_duration")),
     Case("column_new", WHOLE, WHOLE),
-    *(Case("type_flip", NO_FIT, NO_FIT, {"to": to}) for to in ("garbage", "object", "list", "boolean", "negative", "nan")),
+    *(
+        Case("type_flip", NO_FIT, NO_FIT, {"to": to})
+        for to in ("garbage", "object", "list", "boolean", "negative", "nan")
+    ),
     Case("type_flip", WHOLE, WHOLE, {"to": "number"}),
     Case("not_a_number", *[Ends(ValueDoesNotFit, "column 'active_percent', row 1 ")] * 2),
 ]
@@ -159,7 +198,9 @@ def engine(tmp_path):
 
 @pytest.mark.parametrize("times", [1, None], ids=["once", "always"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_fault_ends_as_the_table_says_and_the_rows_are_the_truth_or_as_they_were(case, times, engine, caplog):
+def test_a_fault_ends_as_the_table_says_and_the_rows_are_the_truth_or_as_they_were(
+    case, times, engine, caplog
+):
     caplog.set_level(logging.INFO, logger="airflow_provider_we360")
     stage = Stage(SandboxConfig(employees=30, today=TODAY, **case.server))
     stage.connect()
@@ -211,18 +252,28 @@ def assert_told(failure, expected, case):
     assert re.search(expected.says, str(failure)), failure
     if isinstance(failure, RequestRejected | RetryableApiError | AccessDenied):
         assert (failure.report, failure.slice_name) == ("dynamic_report", str(FIRST))
-        came = not re.search("the connection broke|compression|no answer in time|more than 256 MiB", str(failure))
+        came = not re.search(
+            "the connection broke|compression|no answer in time|more than 256 MiB", str(failure)
+        )
         assert (failure.status is not None, failure.request_id is not None) == (came, came)
     if not isinstance(failure, EmptyDayRefused):
-        assert str(FIRST) in str(failure) or str(LAST) in str(failure) or str(FIRST + dt.timedelta(1)) in str(failure)
+        assert (
+            str(FIRST) in str(failure)
+            or str(LAST) in str(failure)
+            or str(FIRST + dt.timedelta(1)) in str(failure)
+        )
     assert isinstance(failure, AirflowFailException) is bool(getattr(failure, "never_retry", False))
 
 
 def assert_differs_in(what, held, truth, caplog):
     if what == "active_duration":  # it lands as NULL or not at all, and the log says so
         others = [{**row, what: None} for row in truth]
-        assert [{**row, what: None} for row in held] == sorted(others, key=repr) or trimmed(held) != truth
-        assert {tuple(row[name] for name in ("attendance_date", "identity_id")) for row in held} == keys(truth)
+        assert [{**row, what: None} for row in held] == sorted(others, key=repr) or trimmed(
+            held
+        ) != truth
+        assert {
+            tuple(row[name] for name in ("attendance_date", "identity_id")) for row in held
+        } == keys(truth)
         assert what in caplog.text
     elif what == "last row":  # no total, and the server never shows it: nobody can see that
         assert [row for row in held if row not in truth] == []
@@ -250,21 +301,32 @@ def test_late_rows_and_restated_ones_land_with_the_next_load_over_their_days(eng
     stage.run(to_engine(engine, "days", window_start=later, window_end=later, lookback_days=3))
     held = engine.rows("days", COLUMNS)
     assert held == trimmed(stage.sandbox.company.rows(day, day + dt.timedelta(days=3)))
-    assert [row for row in held if row["attendance_date"] == day] != first, "this company restates nothing: the test is void"
+    assert [row for row in held if row["attendance_date"] == day] != first, (
+        "this company restates nothing: the test is void"
+    )
 
 
 def test_an_answer_cut_at_a_row_is_only_seen_by_what_the_server_says_of_their_number():
     """Said in docs/explanation/exactly-once.md, and the reason why three answers an extract are asked for a second page."""
-    assert next(case for case in CASES if case.fault == "rows_missing" and case.server).always.but == "last row"
+    assert (
+        next(case for case in CASES if case.fault == "rows_missing" and case.server).always.but
+        == "last row"
+    )
 
 
 def test_what_changed_in_the_columns_is_said_once_an_extract(engine, caplog):
     caplog.set_level(logging.INFO, logger="airflow_provider_we360")
-    config = SandboxConfig(employees=30, today=TODAY, drop_columns=("active_duration",), extra_columns={"x_new": 1})
+    config = SandboxConfig(
+        employees=30, today=TODAY, drop_columns=("active_duration",), extra_columns={"x_new": 1}
+    )
     stage = Stage(config)
     stage.connect()
     stage.run(to_engine(engine, "days", **WINDOW))
-    assert caplog.text.count("lacks column active_duration") == caplog.text.count("holds column x_new") == 1
+    assert (
+        caplog.text.count("lacks column active_duration")
+        == caplog.text.count("holds column x_new")
+        == 1
+    )
 
 
 def test_a_company_of_other_people_is_another_truth():

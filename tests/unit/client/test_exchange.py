@@ -13,12 +13,22 @@ from airflow_provider_we360.client.answer import Refused, TooLarge
 from airflow_provider_we360.client.exchange import TRIES, Exchange, Tally, TimedOut
 from airflow_provider_we360.client.gate import Gate
 from airflow_provider_we360.client.report import Query
-from airflow_provider_we360.errors import AccessDenied, RequestRejected, RetryableApiError, ValueDoesNotFit
+from airflow_provider_we360.errors import (
+    AccessDenied,
+    RequestRejected,
+    RetryableApiError,
+    ValueDoesNotFit,
+)
 from support.mini_api import FakeTime, api
 
 REPORT = reports.get("dynamic_report")
 DAY = dt.date(2026, 4, 1)
-QUERY = Query(first_day=DAY, last_day=DAY, mode="detailed", columns=("attendance_date", "identity_id", "online_duration"))
+QUERY = Query(
+    first_day=DAY,
+    last_day=DAY,
+    mode="detailed",
+    columns=("attendance_date", "identity_id", "online_duration"),
+)
 ROW = {"attendance_date": "2026-04-01", "identity_id": "a", "online_duration": "1:00:00"}
 
 
@@ -56,7 +66,11 @@ def test_the_request_is_what_the_documents_say():
     seen = {}
 
     def answer(request):
-        seen.update(path=request.url.path, body=json.loads(request.content), kind=request.headers["content-type"])
+        seen.update(
+            path=request.url.path,
+            body=json.loads(request.content),
+            kind=request.headers["content-type"],
+        )
         return ok()
 
     ask(answer)
@@ -167,7 +181,12 @@ def test_a_gateway_that_gives_up_on_a_whole_day_is_a_time_out():
 def test_an_error_that_comes_with_200_is_a_refusal_with_the_servers_words(body):
     with pytest.raises(Refused, match="Invalid column: shoe_size") as caught:
         ask(httpx.Response(200, json=body, headers={"X-Request-Id": "req-1"}))
-    assert (caught.value.report, caught.value.slice_name, caught.value.status, caught.value.request_id) == (
+    assert (
+        caught.value.report,
+        caught.value.slice_name,
+        caught.value.status,
+        caught.value.request_id,
+    ) == (
         "dynamic_report",
         "2026-04-01",
         200,
@@ -235,7 +254,9 @@ def test_a_web_page_for_an_answer_says_what_to_check():
 @pytest.mark.parametrize("header", ["7", "Wed, 21 Oct 2026 07:28:07 GMT"])
 def test_retry_after_is_honoured_in_both_forms(header):
     time = FakeTime()
-    asked = httpx.Response(429, headers={"Retry-After": header, "Date": "Wed, 21 Oct 2026 07:28:00 GMT"})
+    asked = httpx.Response(
+        429, headers={"Retry-After": header, "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    )
     assert ask(asked, ok(), time=time).rows.num_rows == 1
     assert sum(time.naps) >= 7
 
@@ -253,7 +274,9 @@ def test_a_whole_day_that_times_out_is_not_asked_for_again_but_a_page_is():
     with pytest.raises(TimedOut):
         ask(httpx.ReadTimeout("slow"), time=time)
     assert time.naps == []
-    page = Query(**{name: getattr(QUERY, name) for name in QUERY.__dataclass_fields__} | {"limit": 500})
+    page = Query(
+        **{name: getattr(QUERY, name) for name in QUERY.__dataclass_fields__} | {"limit": 500}
+    )
     assert ask(httpx.ReadTimeout("slow"), ok(), query=page, time=time).rows.num_rows == 1
 
 
@@ -272,7 +295,13 @@ def test_a_slow_drip_ends_by_a_deadline():
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(401, AccessDenied), (403, AccessDenied), (413, TooLarge), (302, RequestRejected), (404, RequestRejected)],
+    [
+        (401, AccessDenied),
+        (403, AccessDenied),
+        (413, TooLarge),
+        (302, RequestRejected),
+        (404, RequestRejected),
+    ],
 )
 def test_each_refusal_has_its_name(status, kind):
     with pytest.raises(kind):

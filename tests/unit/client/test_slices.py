@@ -33,13 +33,19 @@ def truth(api):
 
 
 @pytest.mark.parametrize("total", ["true", None])
-def test_a_total_that_equals_the_rows_or_no_next_page_costs_one_request_and_three_an_extract_to_make_sure(total):
+def test_a_total_that_equals_the_rows_or_no_next_page_costs_one_request_and_three_an_extract_to_make_sure(
+    total,
+):
     api = PagedApi(rows_of(*range(63)), total=total)
     slices = reader(api)
     for _ in range(5):
         assert slices.read(QUERY).num_rows == 63
-    proof = [(2, 63)] if total else [(2, 63)] * 2  # nothing at all is asked for once more, where no total says the same
-    assert [(query.page, query.limit) for query in api.queries] == [(1, 0), *proof] * 3 + [(1, 0)] * 2
+    proof = (
+        [(2, 63)] if total else [(2, 63)] * 2
+    )  # nothing at all is asked for once more, where no total says the same
+    assert [(query.page, query.limit) for query in api.queries] == [(1, 0), *proof] * 3 + [
+        (1, 0)
+    ] * 2
 
 
 @pytest.mark.parametrize("cap", [10, 17, 50])
@@ -50,7 +56,9 @@ def test_a_cap_that_the_metadata_hides_loses_no_row(cap, says_next):
 
         def ask(self, query):
             answer = super().ask(query)
-            return replace(answer, total=answer.rows.num_rows, has_next=False if says_next else None)
+            return replace(
+                answer, total=answer.rows.num_rows, has_next=False if says_next else None
+            )
 
     api = Liar(rows_of(*range(60)), cap=cap)
     assert read(api) == truth(api)
@@ -78,9 +86,13 @@ def test_with_neither_a_second_page_is_asked_for_and_must_bring_nothing_new():
 
 @pytest.mark.parametrize("past_the_end", ["empty", "clamps", "refuses"])
 @pytest.mark.parametrize("cap_moves_offset", [True, False])
-@pytest.mark.parametrize(("total", "says_next"), [("true", True), ("true", False), (None, True), (None, False)])
+@pytest.mark.parametrize(
+    ("total", "says_next"), [("true", True), ("true", False), (None, True), (None, False)]
+)
 @pytest.mark.parametrize("whole", ["gives", "refuses", "times out", 50])
-def test_a_silent_cap_of_17_rows_loses_none(past_the_end, cap_moves_offset, total, says_next, whole):
+def test_a_silent_cap_of_17_rows_loses_none(
+    past_the_end, cap_moves_offset, total, says_next, whole
+):
     api = PagedApi(
         rows_of(*range(60)),
         total=total,
@@ -97,7 +109,13 @@ def test_a_silent_cap_of_17_rows_loses_none(past_the_end, cap_moves_offset, tota
 @pytest.mark.parametrize("past_the_end", ["empty", "clamps", "refuses"])
 @pytest.mark.parametrize(("total", "says_next"), [("true", False), (None, True), (None, False)])
 def test_pages_of_any_fill_are_read_to_the_end(count, past_the_end, total, says_next):
-    api = PagedApi(rows_of(*range(count)), total=total, says_next=says_next, whole="refuses", past_the_end=past_the_end)
+    api = PagedApi(
+        rows_of(*range(count)),
+        total=total,
+        says_next=says_next,
+        whole="refuses",
+        past_the_end=past_the_end,
+    )
     assert read(api) == truth(api)
 
 
@@ -184,7 +202,10 @@ def test_a_refusal_that_names_a_column_is_not_tried_in_pages():
 def test_where_pages_are_refused_as_well_the_first_refusal_is_told():
     class Refusing(PagedApi):
         def ask(self, query):
-            raise Refused("We360 refused the request: " + ("dates are too old" if query.limit == 0 else "something else"))
+            raise Refused(
+                "We360 refused the request: "
+                + ("dates are too old" if query.limit == 0 else "something else")
+            )
 
     with pytest.raises(Refused, match="dates are too old"):
         read(Refusing([]))
@@ -200,10 +221,20 @@ def test_a_server_that_refuses_large_pages_hides_no_rows_behind_its_refusal(coun
             if query.limit > largest:
                 raise Refused(f"We360 refused the request: limit must not be over {largest}")
             answer = super().ask(query)
-            return replace(answer, total=answer.rows.num_rows) if counts == "rows of the answer" else answer
+            return (
+                replace(answer, total=answer.rows.num_rows)
+                if counts == "rows of the answer"
+                else answer
+            )
 
     total = "true" if counts == "all rows" else None
-    api = Strict(rows_of(*range(first + 30)), total=total, says_next=False, whole=first, past_the_end="refuses")
+    api = Strict(
+        rows_of(*range(first + 30)),
+        total=total,
+        says_next=False,
+        whole=first,
+        past_the_end="refuses",
+    )
     assert read(api) == truth(api)
 
 
@@ -282,7 +313,10 @@ def lying(server, changed=lambda number, answer: answer):
 
 def test_a_hidden_cap_is_found_though_the_page_that_would_show_it_is_empty_once():
     server = PagedApi(rows_of(*range(20)), cap=7)
-    ask = lying(server, lambda number, answer: replace(answer, rows=answer.rows[:0]) if number == 2 else answer)
+    ask = lying(
+        server,
+        lambda number, answer: replace(answer, rows=answer.rows[:0]) if number == 2 else answer,
+    )
     assert SliceReader(ask, KEYS).read(QUERY).num_rows == 20
 
 
@@ -301,7 +335,9 @@ def test_a_hidden_cap_is_found_though_the_page_that_would_show_it_comes_in_anoth
     server = PagedApi(rows_of(*range(9)), cap=7)
     first = server.ask(replace(QUERY, page=1, limit=7)).rows
     server.queries.clear()
-    ask = lying(server, lambda number, answer: replace(answer, rows=first[:2]) if number == 2 else answer)
+    ask = lying(
+        server, lambda number, answer: replace(answer, rows=first[:2]) if number == 2 else answer
+    )
     assert SliceReader(ask, KEYS).read(QUERY).num_rows == 9
 
 
@@ -313,11 +349,15 @@ def test_a_hidden_cap_that_another_thread_has_found_meanwhile_is_one_for_the_row
     class Meanwhile(Keys):
         def distinct(self, rows, query):
             judged.append(rows)
-            if len(judged) == 1:  # the first answer was read and believed, and is about to be judged
+            if (
+                len(judged) == 1
+            ):  # the first answer was read and believed, and is about to be judged
                 assert slices.read(QUERY).num_rows == 20
             return super().distinct(rows, query)
 
-    slices = SliceReader(lying(PagedApi(rows_of(*range(20)), cap=7)), Meanwhile(KEYS.names, KEYS.day_column))
+    slices = SliceReader(
+        lying(PagedApi(rows_of(*range(20)), cap=7)), Meanwhile(KEYS.names, KEYS.day_column)
+    )
     assert slices.read(QUERY).num_rows == 20
 
 
@@ -338,5 +378,7 @@ def test_a_refusal_that_passes_is_not_taken_for_the_end_of_the_pages():
         if number in (2, 6):
             raise Refused("We360 refused the request: not now")
 
-    server = PagedApi(rows_of(*range(20)), total=None, says_next=False, cap=7, before_each=refuse_twice)
+    server = PagedApi(
+        rows_of(*range(20)), total=None, says_next=False, cap=7, before_each=refuse_twice
+    )
     assert read(server) == truth(server)

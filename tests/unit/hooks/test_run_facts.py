@@ -10,7 +10,10 @@ from airflow_provider_we360.hooks.run_facts import run_facts, run_id
 
 EVENTS = {
     "one": [SimpleNamespace(extra={"window": ["2026-04-01", "2026-04-02"], "rows": 3})],
-    "two": [SimpleNamespace(extra={"window": ["2026-04-05", "2026-04-05"]}), SimpleNamespace(extra=None)],
+    "two": [
+        SimpleNamespace(extra={"window": ["2026-04-05", "2026-04-05"]}),
+        SimpleNamespace(extra=None),
+    ],
 }
 
 
@@ -26,11 +29,16 @@ def test_airflow_2_calls_them_datasets_and_is_asked_only_where_one_woke_the_run(
 
     class Lazy(dict):
         def get(self, name, default=None):
-            assert name != "triggering_dataset_events" or self["dag_run"].run_type == "dataset_triggered"
+            assert (
+                name != "triggering_dataset_events"
+                or self["dag_run"].run_type == "dataset_triggered"
+            )
             return super().get(name, default)
 
     def facts(run_type):
-        return run_facts(Lazy(dag_run=SimpleNamespace(run_type=run_type), triggering_dataset_events=EVENTS))
+        return run_facts(
+            Lazy(dag_run=SimpleNamespace(run_type=run_type), triggering_dataset_events=EVENTS)
+        )
 
     assert facts("dataset_triggered").event_windows == WINDOWS
     assert facts("scheduled").event_windows == ()
@@ -40,7 +48,9 @@ def test_a_run_without_events_has_no_windows():
     assert run_facts({}).event_windows == ()
 
 
-@pytest.mark.parametrize(("map_index", "name"), [(-1, "dag|run|task"), (None, "dag|run|task"), (7, "dag|run|task|7")])
+@pytest.mark.parametrize(
+    ("map_index", "name"), [(-1, "dag|run|task"), (None, "dag|run|task"), (7, "dag|run|task|7")]
+)
 def test_a_load_is_named_the_same_for_every_try(map_index, name):
     ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="task", map_index=map_index)
     assert run_id({"ti": ti}) == name

@@ -43,7 +43,15 @@ class Caller:
 
     def login(self, **form: Any) -> httpx.Response:
         config = self.sandbox.config
-        return self.post("token", **{"grant_type": "password", "username": config.login, "password": config.password, **form})
+        return self.post(
+            "token",
+            **{
+                "grant_type": "password",
+                "username": config.login,
+                "password": config.password,
+                **form,
+            },
+        )
 
     def refresh(self, refresh_token: str, **form: Any) -> httpx.Response:
         return self.post("token", grant_type="refresh_token", refresh_token=refresh_token, **form)
@@ -56,7 +64,9 @@ class Caller:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def report(self, access_token: str | None = None, *, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
+    def report(
+        self, access_token: str | None = None, *, headers: dict[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
         asked = {
             "start_date": "2026-04-06T00:00:00",
             "end_date": "2026-04-06T23:59:59",
@@ -68,7 +78,11 @@ class Caller:
         }
         token = access_token or self.tokens()["access_token"]
         sent = {"Authorization": f"Bearer {token}", "X-Tenant-Id": "acme-demo"} | (headers or {})
-        return self.http.post(REPORT, json={name: value for name, value in asked.items() if value is not None}, headers=sent)
+        return self.http.post(
+            REPORT,
+            json={name: value for name, value in asked.items() if value is not None},
+            headers=sent,
+        )
 
 
 @pytest.fixture
@@ -82,7 +96,9 @@ def sandbox_with(clock: Clock) -> Callable[..., Caller]:
 
     def make(*, sleep: Callable[[float], None] = clock.sleep, **switches: Any) -> Caller:
         sandbox = Sandbox(SandboxConfig(**{"today": TODAY, **switches}), clock=clock, sleep=sleep)
-        http = httpx.Client(transport=httpx.WSGITransport(sandbox), base_url="https://sandbox.example.com")
+        http = httpx.Client(
+            transport=httpx.WSGITransport(sandbox), base_url="https://sandbox.example.com"
+        )
         return Caller(sandbox, http)
 
     return make
@@ -97,5 +113,8 @@ def caller(sandbox_with: Callable[..., Caller]) -> Caller:
 def served() -> Iterator[tuple[Caller, SandboxServer]]:
     """A sandbox behind a real socket."""
     sandbox = Sandbox(SandboxConfig(today=TODAY))
-    with serve(sandbox) as server, httpx.Client(base_url=server.url, timeout=5, trust_env=False) as http:
+    with (
+        serve(sandbox) as server,
+        httpx.Client(base_url=server.url, timeout=5, trust_env=False) as http,
+    ):
         yield Caller(sandbox, http), server

@@ -17,7 +17,9 @@ TODAY = dt.date(2026, 4, 15)
 FIRST, LAST = dt.date(2026, 2, 1), dt.date(2026, 3, 31)
 
 
-def company(*, seed: int = 360, employees: int = 50, today: dt.date = TODAY, **more: str) -> Company:
+def company(
+    *, seed: int = 360, employees: int = 50, today: dt.date = TODAY, **more: str
+) -> Company:
     return Company(seed=seed, employees=employees, today=lambda: today, **more)
 
 
@@ -33,7 +35,10 @@ def test_the_same_seed_makes_the_same_company_in_another_process() -> None:
         "print(hashlib.sha256(repr(c.rows(dt.date(2026, 4, 6), dt.date(2026, 4, 7))).encode()).hexdigest())"
     )
     digests = {
-        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout for _ in range(2)
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
     }
     assert len(digests) == 1
 
@@ -48,8 +53,12 @@ def test_a_row_is_the_same_whatever_window_it_was_asked_in(rows: list[dict]) -> 
 
 
 def test_a_row_is_the_same_however_many_colleagues_there_are() -> None:
-    few = {row["identity_id"]: row["active_duration"] for row in company(employees=50).rows(LAST, LAST)}
-    many = {row["identity_id"]: row["active_duration"] for row in company(employees=80).rows(LAST, LAST)}
+    few = {
+        row["identity_id"]: row["active_duration"] for row in company(employees=50).rows(LAST, LAST)
+    }
+    many = {
+        row["identity_id"]: row["active_duration"] for row in company(employees=80).rows(LAST, LAST)
+    }
     assert few.items() <= many.items()
 
 
@@ -75,16 +84,34 @@ def test_every_row_holds_every_column_with_values_of_its_kind(rows: list[dict]) 
 def test_durations_add_up(rows: list[dict]) -> None:
     worked = [row for row in rows if row["online_duration"] is not None]
     for row in worked:
-        assert row["productive_duration"] + row["unproductive_duration"] + row["neutral_duration"] == row["active_duration"]
-        assert row["active_duration"] + row["idle_duration"] == row["online_duration"] == row["online_in_sec"]
+        assert (
+            row["productive_duration"] + row["unproductive_duration"] + row["neutral_duration"]
+            == row["active_duration"]
+        )
+        assert (
+            row["active_duration"] + row["idle_duration"]
+            == row["online_duration"]
+            == row["online_in_sec"]
+        )
         assert row["punch_duration"] == (row["punch_out"] - row["punch_in"]).total_seconds()
-        assert min(value for name, value in row.items() if name.endswith("_duration") and value is not None) >= 0
+        assert (
+            min(
+                value
+                for name, value in row.items()
+                if name.endswith("_duration") and value is not None
+            )
+            >= 0
+        )
     assert len(worked) > 1000
 
 
 def test_percents_follow_from_durations_but_for_the_rare_one_over_a_hundred() -> None:
     worked = [row for row in company().rows(dt.date(2025, 11, 1), LAST) if row["online_duration"]]
-    odd = [row for row in worked if row["active_percent"] != round(100 * row["active_duration"] / row["online_duration"], 2)]
+    odd = [
+        row
+        for row in worked
+        if row["active_percent"] != round(100 * row["active_duration"] / row["online_duration"], 2)
+    ]
     assert {row["active_percent"] for row in odd} == {101.3}
     assert 0 < len(odd) < len(worked) / 100
 
@@ -95,7 +122,9 @@ def test_a_day_online_for_no_time_at_all_has_no_percent() -> None:
 
 
 def test_some_shifts_cross_midnight(rows: list[dict]) -> None:
-    nights = [row for row in rows if row["punch_out"] and row["punch_out"].date() > row["attendance_date"]]
+    nights = [
+        row for row in rows if row["punch_out"] and row["punch_out"].date() > row["attendance_date"]
+    ]
     assert {"Night", "US Hours"} <= {row["shift_name"] for row in nights}
 
 
@@ -120,7 +149,9 @@ def test_nobody_is_online_for_longer_than_they_were_present() -> None:
             assert row["online_duration"] + row["break_duration"] <= row["punch_duration"]
 
 
-def test_sundays_and_holidays_are_nearly_empty_and_leave_is_a_row_of_nothing(rows: list[dict]) -> None:
+def test_sundays_and_holidays_are_nearly_empty_and_leave_is_a_row_of_nothing(
+    rows: list[dict],
+) -> None:
     by_day = Counter(row["attendance_date"] for row in rows)
     assert by_day[dt.date(2026, 3, 15)] < 10 < by_day[dt.date(2026, 3, 16)]
     assert company().rows(dt.date(2026, 1, 26), dt.date(2026, 1, 26)) == []
@@ -143,11 +174,19 @@ def test_people_are_as_awkward_as_real_ones() -> None:
 
 def test_joiners_have_no_row_before_and_leavers_none_after() -> None:
     here = company(employees=120)
-    leaver = next(p for p in here.people if p.last_day and p.last_day < TODAY - dt.timedelta(days=20))
-    joiner = next(p for p in here.people if dt.date(2021, 1, 1) < p.first_day < TODAY - dt.timedelta(days=20))
+    leaver = next(
+        p for p in here.people if p.last_day and p.last_day < TODAY - dt.timedelta(days=20)
+    )
+    joiner = next(
+        p for p in here.people if dt.date(2021, 1, 1) < p.first_day < TODAY - dt.timedelta(days=20)
+    )
 
     def days(person, first, last):
-        return {row["attendance_date"] for row in here.rows(first, last) if row["identity_id"] == person.identity_id}
+        return {
+            row["attendance_date"]
+            for row in here.rows(first, last)
+            if row["identity_id"] == person.identity_id
+        }
 
     month = dt.timedelta(days=12)
     assert max(days(leaver, leaver.last_day - month, leaver.last_day + month)) <= leaver.last_day
@@ -155,7 +194,12 @@ def test_joiners_have_no_row_before_and_leavers_none_after() -> None:
 
 
 def test_every_mail_address_is_a_canary_in_a_domain_of_nobody() -> None:
-    mails = [mail for person in company().people for mail in (person.email, person.secondary_email) if mail]
+    mails = [
+        mail
+        for person in company().people
+        for mail in (person.email, person.secondary_email)
+        if mail
+    ]
     assert all(mail.startswith("canary.") for mail in mails)
     assert {mail.split("@")[1] for mail in mails} == {"acme-demo.example.com", "mail.example.net"}
 
@@ -171,20 +215,26 @@ def test_there_is_no_row_of_tomorrow_and_none_from_before_the_company_was_founde
 def tellings(day: dt.date, employees: int = 200) -> list[dict[str, dict]]:
     """The day's rows by person, at ages 0 to 12."""
     here = company(employees=employees)
-    return [{row["identity_id"]: row for row in here.rows(day, day, as_of=day + dt.timedelta(days=age))} for age in range(13)]
+    return [
+        {row["identity_id"]: row for row in here.rows(day, day, as_of=day + dt.timedelta(days=age))}
+        for age in range(13)
+    ]
 
 
 def test_a_day_that_still_runs_has_no_punch_out_and_less_of_everything() -> None:
     told = tellings(dt.date(2026, 3, 10))
     assert {row["punch_out"] for row in told[0].values()} == {None}
     assert (
-        sum(r["online_duration"] or 0 for r in told[0].values()) < sum(r["online_duration"] or 0 for r in told[1].values()) / 2
+        sum(r["online_duration"] or 0 for r in told[0].values())
+        < sum(r["online_duration"] or 0 for r in told[1].values()) / 2
     )
 
 
 def test_rows_are_restated_for_seven_days_and_then_never_again() -> None:
     told = tellings(dt.date(2026, 3, 10))
-    changed = [sum(told[age][key] != told[age + 1].get(key) for key in told[age]) for age in range(1, 12)]
+    changed = [
+        sum(told[age][key] != told[age + 1].get(key) for key in told[age]) for age in range(1, 12)
+    ]
     assert all(changed[:6])
     assert changed[6:] == [0] * 5
 
@@ -213,11 +263,26 @@ def test_summary_is_the_sum_of_the_days_for_each_person(rows: list[dict]) -> Non
     summary = company().rows(FIRST, LAST, "summary")
     assert {row["identity_id"] for row in summary} == {row["identity_id"] for row in rows}
     for row in summary:
-        own = [day for day in rows if day["identity_id"] == row["identity_id"] and day["online_duration"] is not None]
-        for name in ("online_duration", "active_duration", "idle_duration", "break_duration", "key_presses", "online_in_sec"):
+        own = [
+            day
+            for day in rows
+            if day["identity_id"] == row["identity_id"] and day["online_duration"] is not None
+        ]
+        for name in (
+            "online_duration",
+            "active_duration",
+            "idle_duration",
+            "break_duration",
+            "key_presses",
+            "online_in_sec",
+        ):
             assert sum(day[name] for day in own) == row[name]
-        assert sum(day["productive_duration"] for day in own) // len(own) == row["avg_prod_duration"]
-        assert round(100 * row["active_duration"] / row["online_duration"], 2) == row["active_percent"]
+        assert (
+            sum(day["productive_duration"] for day in own) // len(own) == row["avg_prod_duration"]
+        )
+        assert (
+            round(100 * row["active_duration"] / row["online_duration"], 2) == row["active_percent"]
+        )
 
 
 def test_summary_has_no_column_of_a_single_day() -> None:
@@ -227,4 +292,6 @@ def test_summary_has_no_column_of_a_single_day() -> None:
 
 
 def test_a_month_of_work_has_hours_beyond_a_hundred() -> None:
-    assert max(row["online_duration"] for row in company().rows(FIRST, LAST, "summary")) > 100 * 3600
+    assert (
+        max(row["online_duration"] for row in company().rows(FIRST, LAST, "summary")) > 100 * 3600
+    )

@@ -58,10 +58,14 @@ def test_a_fault_can_wait_for_so_many_requests_or_one_page_or_one_day(caller) ->
     caller.sandbox.faults.add("report", "http_500", after=2)
     assert [200, 200, 500, 200] == [caller.report(token).status_code for _ in range(4)]
     caller.sandbox.faults.add("report", "http_500", page=2)
-    assert [200, 500, 200] == [caller.report(token, page=page, limit=5).status_code for page in (1, 2, 2)]
+    assert [200, 500, 200] == [
+        caller.report(token, page=page, limit=5).status_code for page in (1, 2, 2)
+    ]
     caller.sandbox.faults.add("report", "http_500", day="2026-04-07")
     days = ("2026-04-06", "2026-04-07", "2026-04-08")
-    assert [200, 500, 200] == [caller.report(token, start_date=day, end_date=day).status_code for day in days]
+    assert [200, 500, 200] == [
+        caller.report(token, start_date=day, end_date=day).status_code for day in days
+    ]
 
 
 def test_a_fault_strikes_only_what_it_matches(caller) -> None:
@@ -84,9 +88,15 @@ def test_a_fault_strikes_only_what_it_matches(caller) -> None:
 def test_token_matches_login_and_refresh_and_any_matches_all(caller) -> None:
     tokens = caller.tokens()
     caller.sandbox.faults.add("token", "http_500", times=2)
-    assert [500, 500] == [caller.login().status_code, caller.refresh(tokens["refresh_token"]).status_code]
+    assert [500, 500] == [
+        caller.login().status_code,
+        caller.refresh(tokens["refresh_token"]).status_code,
+    ]
     caller.sandbox.faults.add("any", "http_500", times=2)
-    assert [500, 500] == [caller.report(tokens["access_token"]).status_code, caller.login().status_code]
+    assert [500, 500] == [
+        caller.report(tokens["access_token"]).status_code,
+        caller.login().status_code,
+    ]
 
 
 def test_rules_play_in_the_order_they_were_given(caller) -> None:
@@ -126,8 +136,21 @@ def test_a_plan_with_a_mistake_is_refused_whole_and_by_name(rule, words: str) ->
 
 def test_a_plan_can_be_told_as_json() -> None:
     faults = Faults()
-    faults.load(json.loads('[{"match": "report", "fault": "http_429", "times": "always", "args": {"retry_after": 7}}]'))
-    assert faults.told() == [{"match": "report", "fault": "http_429", "times": None, "after": 0, "played": 0, "retry_after": 7}]
+    faults.load(
+        json.loads(
+            '[{"match": "report", "fault": "http_429", "times": "always", "args": {"retry_after": 7}}]'
+        )
+    )
+    assert faults.told() == [
+        {
+            "match": "report",
+            "fault": "http_429",
+            "times": None,
+            "after": 0,
+            "played": 0,
+            "retry_after": 7,
+        }
+    ]
 
 
 def test_a_fault_leaves_its_mark_in_the_ledger(caller) -> None:
@@ -195,7 +218,10 @@ def test_a_refresh_can_be_carried_out_and_its_answer_lost(sandbox_with) -> None:
     caller.sandbox.faults.add("refresh", "committed_then_500")
     answer = caller.refresh(token)
     assert (500, "unknown_error") == (answer.status_code, answer.json()["error"])
-    assert caller.refresh(token).json()["error_description"] == "Maximum allowed refresh token reuse exceeded"
+    assert (
+        caller.refresh(token).json()["error_description"]
+        == "Maximum allowed refresh token reuse exceeded"
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,7 +243,11 @@ def test_a_refresh_can_be_carried_out_and_its_answer_lost(sandbox_with) -> None:
         (
             "shorter_life",
             {},
-            lambda c: c["expires_in"] == 300 == claims(c["access_token"])["exp"] - claims(c["access_token"])["iat"],
+            lambda c: (
+                c["expires_in"]
+                == 300
+                == claims(c["access_token"])["exp"] - claims(c["access_token"])["iat"]
+            ),
         ),
     ],
 )
@@ -264,14 +294,19 @@ def test_too_many_requests_tell_when_to_come_back_in_every_form(play, clock) -> 
     seconds, date, epoch, silent = (caller.login() for _ in range(4))
     assert {"error": "too_many_requests"} == seconds.json()
     assert seconds.headers["retry-after"] == "7"
-    assert email.utils.parsedate_to_datetime(date.headers["retry-after"]).timestamp() == clock.now + 60
+    assert (
+        email.utils.parsedate_to_datetime(date.headers["retry-after"]).timestamp() == clock.now + 60
+    )
     assert int(epoch.headers["x-ratelimit-reset"]) == clock.now + 90
     assert {"retry-after", "x-ratelimit-reset"} & set(silent.headers) == set()
 
 
 def test_a_redirect_leads_to_where_no_token_may_go(play) -> None:
     answer = play("login", "redirect").login()
-    assert (302, "https://login.example.net/maintenance") == (answer.status_code, answer.headers["location"])
+    assert (302, "https://login.example.net/maintenance") == (
+        answer.status_code,
+        answer.headers["location"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -281,7 +316,11 @@ def test_a_redirect_leads_to_where_no_token_may_go(play) -> None:
         ("empty_200", {}, lambda a: a.content == b""),
         ("truncated_json", {}, lambda a: a.text.startswith('{"data"') and not a.text.endswith("}")),
         ("other_json", {"content": [1]}, lambda a: a.json() == [1]),
-        ("wrong_content_type", {}, lambda a: a.json()["data"] and a.headers["content-type"] == "text/html"),
+        (
+            "wrong_content_type",
+            {},
+            lambda a: a.json()["data"] and a.headers["content-type"] == "text/html",
+        ),
         ("not_utf8", {}, lambda a: a.content[:2] in {b"\xff\xfe", b"\xfe\xff"}),
     ],
 )
@@ -332,7 +371,9 @@ def test_an_answer_can_be_late(play, clock) -> None:
         ("not_http", httpx.RemoteProtocolError, 0),
     ],
 )
-def test_in_process_a_fault_of_the_wire_is_what_the_client_would_have_seen(play, fault: str, error: type, granted: int) -> None:
+def test_in_process_a_fault_of_the_wire_is_what_the_client_would_have_seen(
+    play, fault: str, error: type, granted: int
+) -> None:
     caller = play("login", fault)
     with pytest.raises(error):
         caller.login()
@@ -349,7 +390,10 @@ def test_in_process_an_answer_that_drips_comes_whole(play) -> None:
 def test_a_refusal_comes_in_the_style_that_the_switches_say(play, caller) -> None:
     token = caller.tokens()["access_token"]
     answer = play("report", "refusal", message="no such thing", error_code="X").report(token)
-    assert (200, {"status": False, "message": "no such thing", "error_code": "X"}) == (answer.status_code, answer.json())
+    assert (200, {"status": False, "message": "no such thing", "error_code": "X"}) == (
+        answer.status_code,
+        answer.json(),
+    )
 
 
 def test_any_switch_can_be_turned_for_one_request(play, caller) -> None:
@@ -358,7 +402,9 @@ def test_any_switch_can_be_turned_for_one_request(play, caller) -> None:
     strange, usual = caller.report(token).json(), caller.report(token).json()
     assert "pagination" not in strange
     assert "pagination" in usual
-    assert {int} == {type(row["active_duration"]) for row in strange["data"] if row["active_duration"] != "-"}
+    assert {int} == {
+        type(row["active_duration"]) for row in strange["data"] if row["active_duration"] != "-"
+    }
 
 
 def keys(content: dict) -> list[str]:
@@ -369,26 +415,72 @@ def keys(content: dict) -> list[str]:
     ("fault", "how", "seen"),
     [
         ("no_rows", {}, lambda c, whole: (c["data"], c["pagination"]["total_records"]) == ([], 0)),
-        ("rows_missing", {"count": 2}, lambda c, whole: len(c["data"]) == c["pagination"]["total_records"] - 2),
-        ("total_wrong", {"by": -1}, lambda c, whole: c["pagination"]["total_records"] == len(c["data"]) - 1),
-        ("total_as_text", {}, lambda c, whole: c["pagination"]["total_records"] == str(len(c["data"]))),
+        (
+            "rows_missing",
+            {"count": 2},
+            lambda c, whole: len(c["data"]) == c["pagination"]["total_records"] - 2,
+        ),
+        (
+            "total_wrong",
+            {"by": -1},
+            lambda c, whole: c["pagination"]["total_records"] == len(c["data"]) - 1,
+        ),
+        (
+            "total_as_text",
+            {},
+            lambda c, whole: c["pagination"]["total_records"] == str(len(c["data"])),
+        ),
         ("total_missing", {}, lambda c, whole: "pagination" not in c),
-        ("total_drifts", {"by": 1}, lambda c, whole: c["pagination"]["total_records"] == len(c["data"]) + 1),
-        ("limit_capped", {"rows": 9}, lambda c, whole: len(c["data"]) == 9 and c["pagination"]["has_next"]),
-        ("limit_capped_hidden", {"rows": 9}, lambda c, whole: len(c["data"]) == 9 == c["pagination"]["total_records"]),
-        ("zero_limit_refused", {}, lambda c, whole: c["status"] is False and "limit" in c["message"]),
-        ("unstable_order", {}, lambda c, whole: keys(c) != keys(whole) and sorted(keys(c)) == sorted(keys(whole))),
-        ("duplicate_rows", {"every": 5}, lambda c, whole: len(keys(c)) > len(set(keys(c))) == len(keys(whole))),
-        ("differing_duplicates", {"every": 5}, lambda c, whole: len({json.dumps(r) for r in c["data"]}) > len(keys(whole))),
+        (
+            "total_drifts",
+            {"by": 1},
+            lambda c, whole: c["pagination"]["total_records"] == len(c["data"]) + 1,
+        ),
+        (
+            "limit_capped",
+            {"rows": 9},
+            lambda c, whole: len(c["data"]) == 9 and c["pagination"]["has_next"],
+        ),
+        (
+            "limit_capped_hidden",
+            {"rows": 9},
+            lambda c, whole: len(c["data"]) == 9 == c["pagination"]["total_records"],
+        ),
+        (
+            "zero_limit_refused",
+            {},
+            lambda c, whole: c["status"] is False and "limit" in c["message"],
+        ),
+        (
+            "unstable_order",
+            {},
+            lambda c, whole: keys(c) != keys(whole) and sorted(keys(c)) == sorted(keys(whole)),
+        ),
+        (
+            "duplicate_rows",
+            {"every": 5},
+            lambda c, whole: len(keys(c)) > len(set(keys(c))) == len(keys(whole)),
+        ),
+        (
+            "differing_duplicates",
+            {"every": 5},
+            lambda c, whole: len({json.dumps(r) for r in c["data"]}) > len(keys(whole)),
+        ),
         ("null_keys", {"every": 5}, lambda c, whole: "-" in keys(c)),
         ("rows_inserted", {}, lambda c, whole: keys(c) == keys(whole)[1:]),
         ("column_missing", {}, lambda c, whole: "active_duration" not in c["data"][0]),
         ("column_refused", {}, lambda c, whole: "active_duration" in c["message"]),
         ("column_new", {}, lambda c, whole: c["data"][0]["x_new"] == "new"),
-        ("type_flip", {}, lambda c, whole: "25:61:7x" in {row["active_duration"] for row in c["data"]}),
+        (
+            "type_flip",
+            {},
+            lambda c, whole: "25:61:7x" in {row["active_duration"] for row in c["data"]},
+        ),
     ],
 )
-def test_rows_and_totals_can_be_wrong_in_many_ways(play, caller, fault: str, how: dict, seen) -> None:
+def test_rows_and_totals_can_be_wrong_in_many_ways(
+    play, caller, fault: str, how: dict, seen
+) -> None:
     token = caller.tokens()["access_token"]
     whole = caller.report(token).json()
     assert seen(play("report", fault, **how).report(token).json(), whole)
@@ -409,14 +501,24 @@ def test_past_the_end_the_last_page_can_come_again(play, caller) -> None:
 
 def test_json_can_hold_what_is_no_number(play, caller) -> None:
     token = caller.tokens()["access_token"]
-    assert "NaN" in play("report", "not_a_number").report(token, columns=["identity_id", "active_percent"]).text
+    assert (
+        "NaN"
+        in play("report", "not_a_number")
+        .report(token, columns=["identity_id", "active_percent"])
+        .text
+    )
 
 
 # the catalogue
 
 
 def test_every_number_of_the_fault_list_has_a_name_or_is_a_switch() -> None:
-    switches = {"F3": "login_guard", "F17": "rotation_race", "F26": "ledger", "F29": "today, night_rows_on"}
+    switches = {
+        "F3": "login_guard",
+        "F17": "rotation_race",
+        "F26": "ledger",
+        "F29": "today, night_rows_on",
+    }
     numbers = {fault.number for fault in CATALOG.values()} | switches.keys()
     assert {f"F{number}" for number in range(1, 30)} - numbers == set()
 

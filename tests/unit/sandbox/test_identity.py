@@ -67,11 +67,16 @@ def test_tokens_carry_the_claims_of_keycloak(caller, clock) -> None:
 
 def test_newer_versions_write_more_into_a_refresh_token(sandbox_with) -> None:
     for version, has in (("26.5", False), ("26.7", True)):
-        assert has == ({"aud_x", "prov"} <= claims(sandbox_with(kc_version=version).tokens()["refresh_token"]).keys())
+        assert has == (
+            {"aud_x", "prov"}
+            <= claims(sandbox_with(kc_version=version).tokens()["refresh_token"]).keys()
+        )
 
 
 @pytest.mark.parametrize(("version", "has"), [("24.0", False), ("26.5", True)])
-def test_newer_versions_show_rotation_in_the_refresh_token(sandbox_with, version: str, has: bool) -> None:
+def test_newer_versions_show_rotation_in_the_refresh_token(
+    sandbox_with, version: str, has: bool
+) -> None:
     caller = sandbox_with(kc_version=version, rotation=True)
     assert has == ("reuse_id" in claims(caller.tokens()["refresh_token"]))
     assert (not has) == ("session_state" in claims(caller.tokens()["access_token"]))
@@ -79,12 +84,18 @@ def test_newer_versions_show_rotation_in_the_refresh_token(sandbox_with, version
 
 def test_lifetimes_are_as_the_switches_say(sandbox_with) -> None:
     content = sandbox_with(access_lifetime_s=300, refresh_lifetime_s=1800, offline=False).tokens()
-    assert (300, 1800, "email profile") == (content["expires_in"], content["refresh_expires_in"], content["scope"])
+    assert (300, 1800, "email profile") == (
+        content["expires_in"],
+        content["refresh_expires_in"],
+        content["scope"],
+    )
     refresh = claims(content["refresh_token"])
     assert ("Refresh", 1800) == (refresh["typ"], refresh["exp"] - refresh["iat"])
 
 
-def test_a_servers_clock_that_runs_ahead_shows_in_tokens_and_in_the_date(sandbox_with, clock) -> None:
+def test_a_servers_clock_that_runs_ahead_shows_in_tokens_and_in_the_date(
+    sandbox_with, clock
+) -> None:
     answer = sandbox_with(clock_skew_s=600).login()
     assert claims(answer.json()["access_token"])["iat"] == int(clock.now) + 600
     assert "13:30:00" in answer.headers["date"]
@@ -101,35 +112,70 @@ def test_a_servers_clock_that_runs_ahead_shows_in_tokens_and_in_the_date(sandbox
         ({}, {"username": "stranger@example.com"}, (401, "invalid_grant", BAD)),
         ({}, {"username": "robot@example.com", "password": "x"}, (401, "invalid_grant", BAD)),
         ({}, {"username": "otp@example.com", "password": "x"}, (401, "invalid_grant", BAD)),
-        ({}, {"username": "off@example.com", "password": "x"}, (400, "invalid_grant", "Account disabled")),
-        ({}, {"username": "new@example.com", "password": "x"}, (400, "invalid_grant", "Account is not fully set up")),
+        (
+            {},
+            {"username": "off@example.com", "password": "x"},
+            (400, "invalid_grant", "Account disabled"),
+        ),
+        (
+            {},
+            {"username": "new@example.com", "password": "x"},
+            (400, "invalid_grant", "Account is not fully set up"),
+        ),
         ({}, {"username": "new@example.com", "password": "no"}, (401, "invalid_grant", BAD)),
-        ({"direct_grants": False}, {}, (400, "unauthorized_client", "Client not allowed for direct access grants")),
+        (
+            {"direct_grants": False},
+            {},
+            (400, "unauthorized_client", "Client not allowed for direct access grants"),
+        ),
         ({"consent_required": True}, {}, (400, "invalid_client", "Client requires user consent")),
         ({}, {"client_id": "acme"}, (401, "invalid_client", NO_CLIENT)),
-        ({"kc_version": "18.0"}, {"client_id": "acme"}, (400, "invalid_client", "Invalid client credentials")),
+        (
+            {"kc_version": "18.0"},
+            {"client_id": "acme"},
+            (400, "invalid_client", "Invalid client credentials"),
+        ),
         ({"confidential_client": True}, {}, (401, "unauthorized_client", NO_CLIENT)),
         (
             {"confidential_client": True, "kc_version": "18.0"},
             {},
             (401, "unauthorized_client", "Client secret not provided in request"),
         ),
-        ({"offline_allowed": False}, {}, (400, "not_allowed", "Offline tokens not allowed for the user or client")),
+        (
+            {"offline_allowed": False},
+            {},
+            (400, "not_allowed", "Offline tokens not allowed for the user or client"),
+        ),
         ({}, {"scope": "openid reports"}, (400, "invalid_scope", "Invalid scopes: openid reports")),
         ({}, {"username": ""}, (401, "invalid_grant", BAD)),
         ({}, {"username": []}, (401, "invalid_request", "Missing parameter: username")),
         ({}, {"grant_type": []}, (400, "invalid_request", "Missing form parameter: grant_type")),
         ({}, {"grant_type": ""}, (400, "unsupported_grant_type", "Unsupported grant_type")),
         ({}, {"grant_type": "magic"}, (400, "unsupported_grant_type", "Unsupported grant_type")),
-        ({}, {"username": "off@example.com", "password": "no"}, (400, "invalid_grant", "Account disabled")),
-        ({"kc_version": "26.6"}, {"username": "off@example.com", "password": "no"}, (400, "invalid_grant", BAD)),
+        (
+            {},
+            {"username": "off@example.com", "password": "no"},
+            (400, "invalid_grant", "Account disabled"),
+        ),
+        (
+            {"kc_version": "26.6"},
+            {"username": "off@example.com", "password": "no"},
+            (400, "invalid_grant", BAD),
+        ),
         ({}, {"username": ["a", "b"]}, (400, "invalid_request", "duplicated parameter")),
         ({"realm_enabled": False}, {}, (403, "access_denied", "Realm not enabled")),
         ({"realm": "us-prod"}, {}, (404, "Realm does not exist", None)),
     ],
 )
-def test_a_login_is_refused_in_keycloaks_words(sandbox_with, switches: dict, form: dict, expected: tuple) -> None:
-    people = [("robot", "service_account"), ("otp", "otp"), ("off", "disabled"), ("new", "not_set_up")]
+def test_a_login_is_refused_in_keycloaks_words(
+    sandbox_with, switches: dict, form: dict, expected: tuple
+) -> None:
+    people = [
+        ("robot", "service_account"),
+        ("otp", "otp"),
+        ("off", "disabled"),
+        ("new", "not_set_up"),
+    ]
     accounts = tuple(Account(f"{name}@example.com", "x", refused=why) for name, why in people)
     caller = sandbox_with(more_accounts=accounts, **switches)
     answer = caller.login(**form)
@@ -155,7 +201,9 @@ def test_the_token_endpoint_wants_post(caller) -> None:
 # brute force
 
 
-def test_too_many_failures_lock_the_account_and_the_right_password_is_refused_in_the_same_words(sandbox_with, clock) -> None:
+def test_too_many_failures_lock_the_account_and_the_right_password_is_refused_in_the_same_words(
+    sandbox_with, clock
+) -> None:
     caller = sandbox_with(brute_force=BruteForce(failure_factor=3))
     for _ in range(3):
         caller.login(password="no")
@@ -177,7 +225,9 @@ def test_failures_made_while_locked_do_not_lengthen_the_lock(sandbox_with, clock
 
 
 def test_waits_grow_to_a_limit(sandbox_with, clock) -> None:
-    caller = sandbox_with(brute_force=BruteForce(failure_factor=1, wait_increment_s=60, max_wait_s=100))
+    caller = sandbox_with(
+        brute_force=BruteForce(failure_factor=1, wait_increment_s=60, max_wait_s=100)
+    )
     caller.login(password="no")
     clock.now += 61
     caller.login(password="no")
@@ -210,10 +260,17 @@ def test_failures_are_forgotten_after_a_while_and_after_a_success(sandbox_with, 
 
 @pytest.mark.parametrize(
     ("version", "expected"),
-    [("26.6", (400, BAD)), ("26.5", (401, BAD)), ("22.0", (401, BAD)), ("21.0", (400, "Account disabled"))],
+    [
+        ("26.6", (400, BAD)),
+        ("26.5", (401, BAD)),
+        ("22.0", (401, BAD)),
+        ("21.0", (400, "Account disabled")),
+    ],
 )
 def test_a_permanent_lock_never_ends(sandbox_with, clock, version: str, expected: tuple) -> None:
-    caller = sandbox_with(kc_version=version, brute_force=BruteForce(failure_factor=1, permanent=True))
+    caller = sandbox_with(
+        kc_version=version, brute_force=BruteForce(failure_factor=1, permanent=True)
+    )
     caller.login(password="no")
     clock.now += 10**7
     status, words = expected
@@ -243,7 +300,11 @@ def test_a_refresh_keeps_the_session_and_brings_a_new_pair(caller, clock) -> Non
     clock.now += 3600
     second = caller.refresh(first["refresh_token"]).json()
     assert first["session_state"] == second["session_state"]
-    assert len({first["access_token"], second["access_token"]}) == len({first["refresh_token"], second["refresh_token"]}) == 2
+    assert (
+        len({first["access_token"], second["access_token"]})
+        == len({first["refresh_token"], second["refresh_token"]})
+        == 2
+    )
     assert caller.sandbox.ledger.snapshot()["live_sessions"] == {caller.sandbox.config.login: 1}
 
 
@@ -256,19 +317,33 @@ def test_with_rotation_a_second_use_ends_the_session_for_the_winner_too(sandbox_
     caller = sandbox_with(rotation=True)
     first = caller.tokens()["refresh_token"]
     second = caller.refresh(first).json()["refresh_token"]
-    assert told(caller.refresh(first)) == (400, "invalid_grant", "Maximum allowed refresh token reuse exceeded")
-    assert told(caller.refresh(second)) == (400, "invalid_grant", "Session doesn't have required client")
+    assert told(caller.refresh(first)) == (
+        400,
+        "invalid_grant",
+        "Maximum allowed refresh token reuse exceeded",
+    )
+    assert told(caller.refresh(second)) == (
+        400,
+        "invalid_grant",
+        "Session doesn't have required client",
+    )
     assert caller.sandbox.ledger.snapshot()["live_sessions"] == {}
 
 
-def test_with_rotation_a_token_older_than_the_last_used_is_stale_and_ends_the_session(sandbox_with, clock) -> None:
+def test_with_rotation_a_token_older_than_the_last_used_is_stale_and_ends_the_session(
+    sandbox_with, clock
+) -> None:
     caller = sandbox_with(rotation=True)
     first = caller.tokens()["refresh_token"]
     second = caller.refresh(first).json()["refresh_token"]
     clock.now += 1
     third = caller.refresh(second).json()["refresh_token"]
     assert told(caller.refresh(first)) == (400, "invalid_grant", "Stale token")
-    assert told(caller.refresh(third)) == (400, "invalid_grant", "Session doesn't have required client")
+    assert told(caller.refresh(third)) == (
+        400,
+        "invalid_grant",
+        "Session doesn't have required client",
+    )
 
 
 def test_with_rotation_within_one_second_an_older_token_passes_for_a_new_one(sandbox_with) -> None:
@@ -305,7 +380,10 @@ def test_an_idle_session_is_gone_without_a_word(sandbox_with, clock) -> None:
 
 
 @pytest.mark.parametrize("limit", ["idle_s", "session_max_s"])
-@pytest.mark.parametrize(("version", "first_words"), [("26.7", "Offline session not active"), ("26.8", "Session not active")])
+@pytest.mark.parametrize(
+    ("version", "first_words"),
+    [("26.7", "Offline session not active"), ("26.8", "Session not active")],
+)
 def test_a_session_beyond_a_limit_set_since_dies_in_two_steps(
     sandbox_with, clock, version: str, first_words: str, limit: str
 ) -> None:
@@ -324,10 +402,16 @@ def test_a_session_has_a_greatest_age_and_its_tokens_tell(sandbox_with, clock) -
     later = caller.refresh(token).json()
     assert (1000, 1000) == (later["expires_in"], later["refresh_expires_in"])
     clock.now += 1001
-    assert told(caller.refresh(later["refresh_token"])) == (400, "invalid_grant", "Token is not active")
+    assert told(caller.refresh(later["refresh_token"])) == (
+        400,
+        "invalid_grant",
+        "Token is not active",
+    )
 
 
-@pytest.mark.parametrize(("offline", "words"), [(True, "Offline user session not found"), (False, "Session not active")])
+@pytest.mark.parametrize(
+    ("offline", "words"), [(True, "Offline user session not found"), (False, "Session not active")]
+)
 def test_a_session_that_was_logged_out_is_gone(sandbox_with, offline: bool, words: str) -> None:
     caller = sandbox_with(offline=offline)
     token = caller.tokens()["refresh_token"]
@@ -335,17 +419,27 @@ def test_a_session_that_was_logged_out_is_gone(sandbox_with, offline: bool, word
     assert told(caller.refresh(token)) == (400, "invalid_grant", words)
 
 
-@pytest.mark.parametrize("token", ["x", "a.b.c", jwt.encode({"typ": "Offline"}, "k" * 64, algorithm="HS512")])
+@pytest.mark.parametrize(
+    "token", ["x", "a.b.c", jwt.encode({"typ": "Offline"}, "k" * 64, algorithm="HS512")]
+)
 def test_a_refresh_token_of_somebody_else_is_garbage(caller, token: str) -> None:
     assert told(caller.refresh(token)) == (400, "invalid_grant", "Invalid refresh token")
 
 
 def test_an_access_token_is_no_refresh_token(caller) -> None:
-    assert told(caller.refresh(caller.tokens()["access_token"])) == (400, "invalid_grant", "Invalid refresh token")
+    assert told(caller.refresh(caller.tokens()["access_token"])) == (
+        400,
+        "invalid_grant",
+        "Invalid refresh token",
+    )
 
 
 def test_no_refresh_token_at_all_is_a_request_that_is_wrong(caller) -> None:
-    assert told(caller.post("token", grant_type="refresh_token")) == (400, "invalid_request", "No refresh token")
+    assert told(caller.post("token", grant_type="refresh_token")) == (
+        400,
+        "invalid_request",
+        "No refresh token",
+    )
     assert told(caller.refresh("")) == (400, "invalid_grant", "Invalid refresh token")
 
 
@@ -362,7 +456,9 @@ def test_a_refresh_at_another_address_names_it_and_went_unseen_once(sandbox_with
         caller.http.base_url = httpx.URL("https://moved.example.com")
         answer = caller.refresh(token)
         words = "Invalid token issuer. Expected 'https://moved.example.com/realms/ind-prod'"
-        assert told(answer) == ((400, "invalid_grant", words) if version == "26.5" else (200, None, None))
+        assert told(answer) == (
+            (400, "invalid_grant", words) if version == "26.5" else (200, None, None)
+        )
 
 
 def test_a_disabled_user_is_refused_at_refresh_in_other_words(caller) -> None:
@@ -380,11 +476,20 @@ def test_a_deleted_users_session_is_gone(caller) -> None:
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
-        ("26.5", (400, "invalid_grant", "Offline session invalid because offline access not granted anymore")),
+        (
+            "26.5",
+            (
+                400,
+                "invalid_grant",
+                "Offline session invalid because offline access not granted anymore",
+            ),
+        ),
         ("22.0", (400, "not_allowed", "Offline tokens not allowed for the user or client")),
     ],
 )
-def test_a_user_who_lost_the_role_loses_the_session(sandbox_with, version: str, expected: tuple) -> None:
+def test_a_user_who_lost_the_role_loses_the_session(
+    sandbox_with, version: str, expected: tuple
+) -> None:
     caller = sandbox_with(kc_version=version)
     token = caller.tokens()["refresh_token"]
     caller.sandbox.identity.change_realm(offline_allowed=False)
@@ -392,7 +497,9 @@ def test_a_user_who_lost_the_role_loses_the_session(sandbox_with, version: str, 
 
 
 @pytest.mark.parametrize(("version", "status"), [("26.5", 400), ("22.0", 200)])
-def test_an_unknown_scope_is_minded_at_a_refresh_since_26(sandbox_with, version: str, status: int) -> None:
+def test_an_unknown_scope_is_minded_at_a_refresh_since_26(
+    sandbox_with, version: str, status: int
+) -> None:
     caller = sandbox_with(kc_version=version)
     assert status == caller.refresh(caller.tokens()["refresh_token"], scope="zebra").status_code
 
@@ -410,7 +517,11 @@ def test_a_not_before_push_kills_all_tokens_and_the_next_login_says_so(caller) -
 
 def test_a_restarted_sandbox_remembers_no_session(sandbox_with) -> None:
     token = sandbox_with().tokens()["refresh_token"]
-    assert told(sandbox_with().refresh(token)) == (400, "invalid_grant", "Offline user session not found")
+    assert told(sandbox_with().refresh(token)) == (
+        400,
+        "invalid_grant",
+        "Offline user session not found",
+    )
 
 
 # ends of sessions
@@ -438,11 +549,17 @@ def test_logout_takes_an_expired_token_but_not_none_and_not_garbage(sandbox_with
 def test_logout_without_a_token_shows_a_page_and_was_an_error_once(sandbox_with) -> None:
     page = sandbox_with().post("logout")
     assert (200, "text/html; charset=utf-8") == (page.status_code, page.headers["content-type"])
-    assert told(sandbox_with(kc_version="17.0").post("logout")) == (400, "invalid_request", "No refresh token")
+    assert told(sandbox_with(kc_version="17.0").post("logout")) == (
+        400,
+        "invalid_request",
+        "No refresh token",
+    )
 
 
 @pytest.mark.parametrize(("version", "left"), [("26.0", 0), ("26.1", 1)])
-def test_a_revocation_used_to_end_all_sessions_of_the_user(sandbox_with, version: str, left: int) -> None:
+def test_a_revocation_used_to_end_all_sessions_of_the_user(
+    sandbox_with, version: str, left: int
+) -> None:
     caller = sandbox_with(kc_version=version)
     first, _ = caller.tokens(), caller.tokens()
     answer = caller.post("revoke", token=first["refresh_token"])
@@ -454,7 +571,10 @@ def test_a_revoked_access_token_opens_nothing_and_its_session_lives_on(caller) -
     granted = caller.tokens()
     assert caller.post("revoke", token=granted["access_token"]).status_code == 200
     assert caller.report(granted["access_token"]).status_code == 401
-    assert caller.report(caller.refresh(granted["refresh_token"]).json()["access_token"]).status_code == 200
+    assert (
+        caller.report(caller.refresh(granted["refresh_token"]).json()["access_token"]).status_code
+        == 200
+    )
 
 
 def test_a_revocation_of_nothing_known_succeeds_with_an_error(caller) -> None:
@@ -476,7 +596,9 @@ def at_once(n: int, call) -> list[int]:
 
 
 @pytest.mark.parametrize(("guard", "codes"), [(True, [200, 401, 401]), (False, [200, 200, 200])])
-def test_a_login_while_another_is_in_flight_is_refused_and_not_counted(sandbox_with, guard: bool, codes: list[int]) -> None:
+def test_a_login_while_another_is_in_flight_is_refused_and_not_counted(
+    sandbox_with, guard: bool, codes: list[int]
+) -> None:
     caller = sandbox_with(login_guard=guard, login_takes_s=0.15, sleep=time.sleep)
     assert codes == at_once(3, caller.login)
     assert caller.sandbox.ledger.max_concurrent_logins >= 2
@@ -484,7 +606,9 @@ def test_a_login_while_another_is_in_flight_is_refused_and_not_counted(sandbox_w
 
 
 @pytest.mark.parametrize(("race", "codes"), [(True, [200, 200, 200]), (False, [200, 400, 400])])
-def test_refreshes_at_once_all_win_in_old_versions_and_one_wins_in_new_ones(sandbox_with, race: bool, codes: list[int]) -> None:
+def test_refreshes_at_once_all_win_in_old_versions_and_one_wins_in_new_ones(
+    sandbox_with, race: bool, codes: list[int]
+) -> None:
     caller = sandbox_with(rotation=True, rotation_race=race, refresh_takes_s=0.15, sleep=time.sleep)
     token = caller.tokens()["refresh_token"]
     assert codes == at_once(3, lambda: caller.refresh(token))

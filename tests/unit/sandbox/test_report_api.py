@@ -61,7 +61,9 @@ def test_summary_is_one_row_a_person(caller) -> None:
     columns = [name for name in COLUMNS if name not in PER_DAY_COLUMNS]
     answer = caller.report(mode="summary", columns=columns, end_date="2026-04-10")
     assert (
-        len(set(ids(answer))) == len(ids(answer)) == len(caller.sandbox.company.rows(MONDAY, dt.date(2026, 4, 10), "summary"))
+        len(set(ids(answer)))
+        == len(ids(answer))
+        == len(caller.sandbox.company.rows(MONDAY, dt.date(2026, 4, 10), "summary"))
     )
 
 
@@ -80,11 +82,15 @@ def test_a_filter_takes_several_ids_and_lets_only_theirs_through(caller, what: s
     }[what]
     theirs = {p.identity_id for p in company.people if of(p) in two}
     everybody = caller.report(end_date="2026-04-09")
-    answer = caller.report(end_date="2026-04-09", **{what: two if what == "shift" else ",".join(two)})
+    answer = caller.report(
+        end_date="2026-04-09", **{what: two if what == "shift" else ",".join(two)}
+    )
     assert [key for key in ids(everybody) if key in theirs] == ids(answer) != []
 
 
-def test_an_account_that_sees_one_team_gets_its_people_and_one_that_sees_nobody_gets_an_empty_success(sandbox_with) -> None:
+def test_an_account_that_sees_one_team_gets_its_people_and_one_that_sees_nobody_gets_an_empty_success(
+    sandbox_with,
+) -> None:
     caller = sandbox_with(
         more_accounts=(
             Account("lead@example.com", "canary-lead", ("Engineering",)),
@@ -92,8 +98,14 @@ def test_an_account_that_sees_one_team_gets_its_people_and_one_that_sees_nobody_
         )
     )
     lead = caller.login(username="lead@example.com", password="canary-lead").json()["access_token"]
-    nobody = caller.login(username="nobody@example.com", password="canary-none").json()["access_token"]
-    engineers = {p.identity_id for p in caller.sandbox.company.people if p.group and p.group.name == "Engineering"}
+    nobody = caller.login(username="nobody@example.com", password="canary-none").json()[
+        "access_token"
+    ]
+    engineers = {
+        p.identity_id
+        for p in caller.sandbox.company.people
+        if p.group and p.group.name == "Engineering"
+    }
     assert set(ids(caller.report(lead))) <= engineers
     empty = caller.report(nobody)
     assert (200, []) == (empty.status_code, empty.json()["data"])
@@ -124,9 +136,15 @@ def test_an_account_that_sees_one_team_gets_its_people_and_one_that_sees_nobody_
         ({"shift": {}, "group_id": 7}, "group_id", "FILTER_VALIDATION_ERROR"),
     ],
 )
-def test_what_is_wrong_is_refused_by_name_with_http_200(caller, body: dict, words: str, code: str) -> None:
+def test_what_is_wrong_is_refused_by_name_with_http_200(
+    caller, body: dict, words: str, code: str
+) -> None:
     answer = caller.report(**body)
-    assert (200, False, code) == (answer.status_code, answer.json()["status"], answer.json()["error_code"])
+    assert (200, False, code) == (
+        answer.status_code,
+        answer.json()["status"],
+        answer.json()["error_code"],
+    )
     assert words in answer.json()["message"]
     assert "data" not in answer.json()
 
@@ -134,18 +152,27 @@ def test_what_is_wrong_is_refused_by_name_with_http_200(caller, body: dict, word
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"'])
 def test_a_body_that_is_no_object_is_refused(caller, content: bytes) -> None:
     headers = {"Authorization": f"Bearer {caller.tokens()['access_token']}"}
-    answer = caller.http.post("/query/external/reports/dynamic_report", content=content, headers=headers)
+    answer = caller.http.post(
+        "/query/external/reports/dynamic_report", content=content, headers=headers
+    )
     assert answer.json()["error_code"] == "VALIDATION_ERROR"
 
 
 @pytest.mark.parametrize(("style", "status"), [("200", 200), ("400", 400), ("422", 422)])
-def test_an_error_has_the_status_that_the_switch_says(sandbox_with, style: str, status: int) -> None:
+def test_an_error_has_the_status_that_the_switch_says(
+    sandbox_with, style: str, status: int
+) -> None:
     assert status == sandbox_with(error_style=style).report(columns=["x"]).status_code
 
 
 @pytest.mark.parametrize(
     ("body", "kind"),
-    [("json", "application/json"), ("detail", "application/json"), ("plain", "text/plain"), ("html", "text/html")],
+    [
+        ("json", "application/json"),
+        ("detail", "application/json"),
+        ("plain", "text/plain"),
+        ("html", "text/html"),
+    ],
 )
 def test_an_error_has_the_shape_that_the_switch_says(sandbox_with, body: str, kind: str) -> None:
     answer = sandbox_with(error_body=body, error_style="400").report(columns=["shoe_size"])
@@ -176,7 +203,9 @@ def test_a_token_is_good_until_its_last_second(caller, clock) -> None:
 
 
 @pytest.mark.parametrize(("checks", "status"), [(True, 401), (False, 200)])
-def test_after_logout_a_token_is_dead_where_the_api_asks_keycloak(sandbox_with, checks: bool, status: int) -> None:
+def test_after_logout_a_token_is_dead_where_the_api_asks_keycloak(
+    sandbox_with, checks: bool, status: int
+) -> None:
     caller = sandbox_with(api_checks_session=checks)
     tokens = caller.tokens()
     caller.logout(tokens["refresh_token"])
@@ -194,12 +223,24 @@ def test_after_logout_a_token_is_dead_where_the_api_asks_keycloak(sandbox_with, 
         ("ignored", "other", 200),
     ],
 )
-def test_the_tenant_header_is_checked_as_the_switch_says(sandbox_with, switch: str, tenant: str | None, status: int) -> None:
+def test_the_tenant_header_is_checked_as_the_switch_says(
+    sandbox_with, switch: str, tenant: str | None, status: int
+) -> None:
     caller = sandbox_with(tenant_header=switch)
     token = caller.tokens()["access_token"]
     headers = {"Authorization": f"Bearer {token}"} | ({"X-Tenant-Id": tenant} if tenant else {})
-    body = {"start_date": "2026-04-06", "end_date": "2026-04-06", "mode": "detailed", "columns": ["identity_id"]}
-    assert status == caller.http.post("/query/external/reports/dynamic_report", json=body, headers=headers).status_code
+    body = {
+        "start_date": "2026-04-06",
+        "end_date": "2026-04-06",
+        "mode": "detailed",
+        "columns": ["identity_id"],
+    }
+    assert (
+        status
+        == caller.http.post(
+            "/query/external/reports/dynamic_report", json=body, headers=headers
+        ).status_code
+    )
 
 
 def test_every_answer_has_a_request_id_of_its_own(caller) -> None:
@@ -231,7 +272,9 @@ def test_the_pagination_has_every_form(sandbox_with, form: str, beside: dict) ->
     caller = sandbox_with(pagination=form)
     content = caller.report(limit=10).json()
     total = len(caller.sandbox.company.rows(MONDAY, MONDAY))
-    told = json.loads(json.dumps(beside).replace("43", str(total)).replace("55", str(-(-total // 10))))
+    told = json.loads(
+        json.dumps(beside).replace("43", str(total)).replace("55", str(-(-total // 10)))
+    )
     assert len(content.pop("data")) == 10
     assert told == content
 
@@ -247,9 +290,16 @@ def test_totals_can_be_text_or_wrong_or_drift(sandbox_with) -> None:
 
 
 def test_a_cap_cuts_the_answer_and_may_hide_it(sandbox_with) -> None:
-    open_cap, hidden = sandbox_with(cap=10).report().json(), sandbox_with(cap=10, cap_hidden=True).report().json()
+    open_cap, hidden = (
+        sandbox_with(cap=10).report().json(),
+        sandbox_with(cap=10, cap_hidden=True).report().json(),
+    )
     assert (10, True) == (len(open_cap["data"]), open_cap["pagination"]["has_next"])
-    assert (10, False, 10) == (len(hidden["data"]), hidden["pagination"]["has_next"], hidden["pagination"]["total_records"])
+    assert (10, False, 10) == (
+        len(hidden["data"]),
+        hidden["pagination"]["has_next"],
+        hidden["pagination"]["total_records"],
+    )
 
 
 def test_limit_0_can_be_refused_or_taken_for_the_default(sandbox_with) -> None:
@@ -262,14 +312,21 @@ def test_past_the_end_is_empty_or_the_last_page_again_or_refused(sandbox_with) -
     assert sandbox_with().report(**asked).json()["data"] == []
     clamped = sandbox_with(past_end="clamped")
     last = clamped.report(**asked).json()
-    assert last["data"] == clamped.report(limit=10, page=last["pagination"]["total_pages"]).json()["data"] != []
+    assert (
+        last["data"]
+        == clamped.report(limit=10, page=last["pagination"]["total_pages"]).json()["data"]
+        != []
+    )
     assert "page" in sandbox_with(past_end="refused").report(**asked).json()["message"]
 
 
 def test_orders_differ_and_the_unstable_one_from_itself(sandbox_with) -> None:
     window = {"end_date": "2026-04-08"}
     by_day = sandbox_with().report(**window)
-    by_person, shuffled = sandbox_with(order="by_person").report(**window), sandbox_with(order="shuffled")
+    by_person, shuffled = (
+        sandbox_with(order="by_person").report(**window),
+        sandbox_with(order="shuffled"),
+    )
     unstable = sandbox_with(order="unstable")
     assert ids(by_day) != ids(by_person)
     assert ids(shuffled.report(**window)) == ids(shuffled.report(**window)) != ids(by_day)
@@ -289,7 +346,10 @@ def test_rows_come_and_go_between_pages(sandbox_with) -> None:
 
 
 def test_a_row_can_change_between_pages(sandbox_with) -> None:
-    same, moved = sandbox_with().report(limit=10, page=2), sandbox_with(shift_between_pages="update").report(limit=10, page=2)
+    same, moved = (
+        sandbox_with().report(limit=10, page=2),
+        sandbox_with(shift_between_pages="update").report(limit=10, page=2),
+    )
     assert ids(same) == ids(moved)
     assert same.json() != moved.json()
 
@@ -299,14 +359,22 @@ def test_duplicates_may_be_alike_or_differ(sandbox_with) -> None:
     differing = sandbox_with(duplicate_every=5, duplicates_differ=True).report().json()["data"]
     distinct = {json.dumps(row) for row in alike}
     assert len(alike) > len(distinct) == len({row["identity_id"] for row in alike})
-    assert len({json.dumps(row) for row in differing}) > len({row["identity_id"] for row in differing})
+    assert len({json.dumps(row) for row in differing}) > len(
+        {row["identity_id"] for row in differing}
+    )
 
 
 def test_keys_can_be_missing_and_columns_come_and_go(sandbox_with) -> None:
     assert "-" in ids(sandbox_with(null_key_every=4).report())
-    assert "active_duration" not in sandbox_with(drop_columns=("active_duration",)).report().json()["data"][0]
+    assert (
+        "active_duration"
+        not in sandbox_with(drop_columns=("active_duration",)).report().json()["data"][0]
+    )
     assert sandbox_with(extra_columns={"x": [1]}).report().json()["data"][0]["x"] == [1]
-    assert "active_duration" in sandbox_with(refuse_columns=("active_duration",)).report().json()["message"]
+    assert (
+        "active_duration"
+        in sandbox_with(refuse_columns=("active_duration",)).report().json()["message"]
+    )
 
 
 def test_an_answer_can_be_compressed(sandbox_with) -> None:

@@ -89,7 +89,11 @@ def test_an_answer_can_drip_and_a_client_may_lose_patience(served) -> None:
     assert caller.login().json()["token_type"] == "Bearer"
     caller.sandbox.faults.add("login", "drip", pause_s=1.0)
     with pytest.raises(httpx.ReadTimeout):
-        caller.http.post("/realms/ind-prod/protocol/openid-connect/token", data={"grant_type": "password"}, timeout=0.1)
+        caller.http.post(
+            "/realms/ind-prod/protocol/openid-connect/token",
+            data={"grant_type": "password"},
+            timeout=0.1,
+        )
 
 
 def test_a_late_answer_outlasts_a_short_time_out(served) -> None:
@@ -112,7 +116,11 @@ def test_the_page_tells_a_connection_that_works(served) -> None:
     page = caller.http.get("/").text
     connection = json.loads(page.partition("--conn-json '")[2].partition("'")[0])
     extra = connection["extra"]
-    assert (server.url, server.url, True) == (connection["host"], extra["auth_url"], extra["allow_http"])
+    assert (server.url, server.url, True) == (
+        connection["host"],
+        extra["auth_url"],
+        extra["allow_http"],
+    )
     form = {
         "client_id": extra["customer_id"],
         "username": connection["login"],
@@ -143,7 +151,17 @@ def test_the_ledger_can_be_read_from_outside(served) -> None:
     seen = caller.http.get("/_sandbox/ledger").json()
     (request,) = seen["requests"]
     assert ("2026-04-06T00:00:00", "2026-04-06T23:59:59", 2, 10, 3, "acme-demo", 200, 10) == tuple(
-        request[name] for name in ("start_date", "end_date", "page", "limit", "columns", "tenant_header", "status", "rows")
+        request[name]
+        for name in (
+            "start_date",
+            "end_date",
+            "page",
+            "limit",
+            "columns",
+            "tenant_header",
+            "status",
+            "rows",
+        )
     )
     assert (1, {caller.sandbox.config.login: 1}) == (seen["max_in_flight"], seen["live_sessions"])
     assert token not in json.dumps(seen)
@@ -165,13 +183,21 @@ def test_the_command_says_in_one_line_where_it_is_and_stops_when_told(tmp_path: 
     )
     asked = ["--today", "2026-04-15", "--employees", "12", "--seed", "7"]
     files = ["--faults", str(tmp_path / "faults.json"), "--config", str(tmp_path / "config.json")]
-    with subprocess.Popen([*COMMAND, *asked, *files], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND, *asked, *files], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         line = process.stdout.readline()
         found = re.fullmatch(
-            r"We360 sandbox ready on (http://127\.0\.0\.1:\d+)  customer_id=(\S+) login=(\S+) password=(\S+)\n", line
+            r"We360 sandbox ready on (http://127\.0\.0\.1:\d+)  customer_id=(\S+) login=(\S+) password=(\S+)\n",
+            line,
         )
         url, customer_id, login, password = found.groups()
-        form = {"client_id": customer_id, "username": login, "password": password, "grant_type": "password"}
+        form = {
+            "client_id": customer_id,
+            "username": login,
+            "password": password,
+            "grant_type": "password",
+        }
         token_url = f"{url}/realms/ind-prod/protocol/openid-connect/token"
         answers = [httpx.post(token_url, data=form, trust_env=False) for _ in range(2)]
         page = httpx.get(url, trust_env=False).text
@@ -192,7 +218,9 @@ def test_the_command_says_in_one_line_where_it_is_and_stops_when_told(tmp_path: 
     ],
 )
 def test_the_command_refuses_what_it_cannot_do(arguments: list[str], words: str) -> None:
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=20
+    )
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -13,7 +13,14 @@ from airflow_provider_we360.sandbox.wire import ABSENT, duration, writer
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00:00"), (59, "0:00:59"), (3600, "1:00:00"), (25_509, "7:05:09"), (475_509, "132:05:09")]
+    ("seconds", "text"),
+    [
+        (0, "0:00:00"),
+        (59, "0:00:59"),
+        (3600, "1:00:00"),
+        (25_509, "7:05:09"),
+        (475_509, "132:05:09"),
+    ],
 )
 def test_a_duration_is_hours_minutes_seconds_and_hours_have_no_end(seconds: int, text: str) -> None:
     assert duration(seconds) == text
@@ -44,14 +51,24 @@ def test_values_stand_in_the_forms_of_the_live_api(name: str, value: object, wir
     assert wire == writer(name, SandboxConfig())(value, 1)
 
 
-@pytest.mark.parametrize("name", ["punch_in", "active_duration", "active_percent", "group_name", "key_presses", "c_grade"])
+@pytest.mark.parametrize(
+    "name",
+    ["punch_in", "active_duration", "active_percent", "group_name", "key_presses", "c_grade"],
+)
 def test_no_value_is_a_dash_in_a_column_of_any_kind(name: str) -> None:
     assert writer(name, SandboxConfig())(None, 1) == "-"
 
 
 @pytest.mark.parametrize(
     ("nothing", "wire"),
-    [("-", "-"), ("\u2013", "\u2013"), ("\u2014", "\u2014"), ("null", None), ("empty", ""), ("absent", ABSENT)],
+    [
+        ("-", "-"),
+        ("\u2013", "\u2013"),
+        ("\u2014", "\u2014"),
+        ("null", None),
+        ("empty", ""),
+        ("absent", ABSENT),
+    ],
 )
 def test_no_value_has_every_form_that_was_seen(nothing: str, wire: object) -> None:
     assert writer("group_name", SandboxConfig(nothing=nothing))(None, 1) == wire
@@ -68,13 +85,27 @@ def test_mixed_forms_play_all_of_them_and_repeat_themselves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "wire"), [("blank", "2026-06-01 11:55:39"), ("t", "2026-06-01T11:55:39"), ("offset", "2026-06-01T11:55:39+05:30")]
+    ("form", "wire"),
+    [
+        ("blank", "2026-06-01 11:55:39"),
+        ("t", "2026-06-01T11:55:39"),
+        ("offset", "2026-06-01T11:55:39+05:30"),
+    ],
 )
 def test_punches_come_in_three_forms(form: str, wire: str) -> None:
-    assert wire == writer("punch_in", SandboxConfig(punches=form))(dt.datetime(2026, 6, 1, 11, 55, 39), 1)
+    assert wire == writer("punch_in", SandboxConfig(punches=form))(
+        dt.datetime(2026, 6, 1, 11, 55, 39), 1
+    )
 
 
 def test_a_flipped_column_has_another_type() -> None:
-    flips = {"number": 17, "text": "v", "boolean": True, "object": {"value": "v"}, "list": ["v"], "negative": -1}
+    flips = {
+        "number": 17,
+        "text": "v",
+        "boolean": True,
+        "object": {"value": "v"},
+        "list": ["v"],
+        "negative": -1,
+    }
     for to, wire in flips.items():
         assert wire == writer("group_name", SandboxConfig(type_flips={"group_name": to}))("v", 1)

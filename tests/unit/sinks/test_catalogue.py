@@ -57,5 +57,7 @@ def test_a_table_that_was_not_made_by_us_may_take_either() -> None:
 
 def test_our_own_column_of_another_type_offers_no_column_types() -> None:
     with pytest.raises(We360ConfigError, match="_we360_loaded_at") as caught:
-        stored(StoredColumn("_we360_loaded_at", "text"), StoredColumn("_we360_tenant", "text")).require_takes(load(), holds)
+        stored(
+            StoredColumn("_we360_loaded_at", "text"), StoredColumn("_we360_tenant", "text")
+        ).require_takes(load(), holds)
     assert "column_types" not in str(caught.value)

@@ -37,8 +37,14 @@ def losing(times: int, told: str = "taken back") -> type[Warehouse]:
 
 
 def sink(engine: SQLite, warehouse: type[Warehouse], pauses: list[float]) -> SqlSink:
-    place: dict[str, Any] = {"hook": engine.hook(), "table": TableName("attendance"), "conn_id": engine.conn_id}
-    return SqlSink(warehouse, Target(**place, sleep=pauses.append, clock=lambda: 60.0 * len(pauses)))
+    place: dict[str, Any] = {
+        "hook": engine.hook(),
+        "table": TableName("attendance"),
+        "conn_id": engine.conn_id,
+    }
+    return SqlSink(
+        warehouse, Target(**place, sleep=pauses.append, clock=lambda: 60.0 * len(pauses))
+    )
 
 
 @pytest.fixture
@@ -66,5 +72,7 @@ def test_patience_has_an_end_and_then_nothing_was_changed(engine: SQLite) -> Non
 def test_any_other_error_is_not_tried_again(engine: SQLite) -> None:
     pauses: list[float] = []
     with pytest.raises(SinkError):
-        sink(engine, losing(1, "disk I/O error"), pauses).load(load(), [batch(rows(1, 3, note="new"))])
+        sink(engine, losing(1, "disk I/O error"), pauses).load(
+            load(), [batch(rows(1, 3, note="new"))]
+        )
     assert pauses == []

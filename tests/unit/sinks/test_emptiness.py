@@ -27,18 +27,24 @@ MONDAY = dt.date(2026, 1, 5)
         (21, 10, True),
     ],
 )
-def test_a_day_is_suspect_that_loses_all_or_more_than_half_of_at_least_twenty(held: int, coming: int, suspect: bool) -> None:
+def test_a_day_is_suspect_that_loses_all_or_more_than_half_of_at_least_twenty(
+    held: int, coming: int, suspect: bool
+) -> None:
     assert is_suspect(held, coming) is suspect
 
 
 @given(DAYS, DAYS)
-def test_a_load_that_brings_no_less_is_never_suspect(held: dict[dt.date, int], more: dict[dt.date, int]) -> None:
+def test_a_load_that_brings_no_less_is_never_suspect(
+    held: dict[dt.date, int], more: dict[dt.date, int]
+) -> None:
     coming = {day: held.get(day, 0) + more.get(day, 0) for day in {*held, *more}}
     assert days_to_keep(held, coming, OnEmpty.FAIL) == ()
 
 
 @given(DAYS, DAYS)
-def test_fail_fails_exactly_where_keep_would_keep(held: dict[dt.date, int], coming: dict[dt.date, int]) -> None:
+def test_fail_fails_exactly_where_keep_would_keep(
+    held: dict[dt.date, int], coming: dict[dt.date, int]
+) -> None:
     kept = days_to_keep(held, coming, OnEmpty.KEEP)
     assert set(kept) == {day for day in held if is_suspect(held[day], coming.get(day, 0))}
     assert days_to_keep(held, coming, OnEmpty.REPLACE) == ()
@@ -52,7 +58,15 @@ def test_fail_fails_exactly_where_keep_would_keep(held: dict[dt.date, int], comi
 def test_the_message_names_day_both_counts_the_suspects_and_the_ways_out() -> None:
     with pytest.raises(EmptyDayRefused) as caught:
         days_to_keep({MONDAY: 40}, {MONDAY: 3}, OnEmpty.FAIL)
-    for part in ("2026-01-05", "40", "3", "role", "filters", "on_empty='replace'", "on_empty='keep'"):
+    for part in (
+        "2026-01-05",
+        "40",
+        "3",
+        "role",
+        "filters",
+        "on_empty='replace'",
+        "on_empty='keep'",
+    ):
         assert part in str(caught.value)
 
 

@@ -72,14 +72,18 @@ def test_days_are_looked_at_and_written_as_many_at_once_as_the_store_takes(tmp_p
     assert take(storage, of_all_days("newer")).rows_removed == 36
 
 
-def test_large_files_are_written_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_files_are_written_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "MOST_BYTES", 1)
     storage = SlowStorage(tmp_path, at_once=4)
     take(storage, of_all_days("new"))
     assert storage.most_seen == {"open": 4, "put": 1}
 
 
-def test_when_a_file_cannot_be_written_nothing_is_written_after_the_load_has_said_so(tmp_path: Path) -> None:
+def test_when_a_file_cannot_be_written_nothing_is_written_after_the_load_has_said_so(
+    tmp_path: Path,
+) -> None:
     storage = SlowStorage(tmp_path, at_once=2, broken=f"={day(3).isoformat()}")
     with pytest.raises(SinkError, match="cannot write here"):
         take(storage, of_all_days("new"))

@@ -11,7 +11,9 @@ from support.loads import batch, rows
 
 
 @pytest.mark.parametrize(("most_bytes", "batches_each"), [(1, [1, 1, 1, 1, 1]), (10**9, [5])])
-def test_every_row_comes_once_in_order_and_no_part_is_empty(most_bytes: int, batches_each: list[int]) -> None:
+def test_every_row_comes_once_in_order_and_no_part_is_empty(
+    most_bytes: int, batches_each: list[int]
+) -> None:
     given = [batch(rows(number, number)) for number in range(6)]
     made = list(parts(given, most_bytes))
     assert [len(part) for part in made] == batches_each

@@ -27,9 +27,24 @@ def test_a_folder_is_its_bucket_and_its_path_without_the_connection(path, namesp
 @pytest.mark.parametrize(
     ("namespace", "parts", "name", "uri"),
     [
-        ("postgres://db:5432", ("hr", "public", "days"), "hr.public.days", "postgres://db:5432/hr/public/days"),
-        ("bigquery", ("my-project", "hr", "days"), "my-project.hr.days", "bigquery://my-project/hr/days"),
-        ("duckdb:///w.duckdb", ("my w", "main", "days"), "my w.main.days", "duckdb:///w.duckdb/my%20w/main/days"),
+        (
+            "postgres://db:5432",
+            ("hr", "public", "days"),
+            "hr.public.days",
+            "postgres://db:5432/hr/public/days",
+        ),
+        (
+            "bigquery",
+            ("my-project", "hr", "days"),
+            "my-project.hr.days",
+            "bigquery://my-project/hr/days",
+        ),
+        (
+            "duckdb:///w.duckdb",
+            ("my w", "main", "days"),
+            "my w.main.days",
+            "duckdb:///w.duckdb/my%20w/main/days",
+        ),
     ],
 )
 def test_a_table_is_its_server_and_its_full_name(namespace, parts, name, uri):

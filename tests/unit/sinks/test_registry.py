@@ -22,7 +22,9 @@ def sink_for(hook: object, table: str = "attendance") -> SqlSink:
 def sql_hook(conn_type: str) -> Any:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-    return type("SomeHook", (DbApiHook,), {"conn_type": conn_type, "conn_name_attr": "c", "c": "target"})()
+    return type(
+        "SomeHook", (DbApiHook,), {"conn_type": conn_type, "conn_name_attr": "c", "c": "target"}
+    )()
 
 
 def test_names_are_the_files_of_the_folder() -> None:
@@ -67,11 +69,15 @@ def test_a_hook_of_no_database_is_refused_by_name() -> None:
 
 
 def test_a_hook_without_type_is_refused_by_its_class() -> None:
-    with pytest.raises(We360ConfigError, match="sql_conn_id: 'target' is of a kind that Airflow serves by object"):
+    with pytest.raises(
+        We360ConfigError, match="sql_conn_id: 'target' is of a kind that Airflow serves by object"
+    ):
         sink_for(object())
 
 
-def test_any_other_database_is_served_and_the_log_says_what_that_means(caplog: pytest.LogCaptureFixture) -> None:
+def test_any_other_database_is_served_and_the_log_says_what_that_means(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level("INFO", registry.__name__):
         sink = sink_for(sql_hook("mssql"))
     assert isinstance(sink, SqlSink)

@@ -28,7 +28,9 @@ def time() -> Time:
 
 @pytest.fixture
 def target(time: Time) -> Target:
-    return Target(hook=None, table=TableName("t"), conn_id="c", sleep=time.sleep, clock=lambda: time.now)
+    return Target(
+        hook=None, table=TableName("t"), conn_id="c", sleep=time.sleep, clock=lambda: time.now
+    )
 
 
 def test_what_is_free_is_had_at_once(target: Target, time: Time) -> None:
@@ -50,7 +52,9 @@ def test_patience_ends_and_says_what_was_waited_for(target: Target, time: Time) 
     assert 600 <= time.now < 602
 
 
-def test_the_log_is_told_every_quarter_of_a_minute(target: Target, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_is_told_every_quarter_of_a_minute(
+    target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level("INFO"), pytest.raises(SinkBusy):
         target.wait_for(lambda: None, what="it")
     assert 36 <= len(caplog.messages) <= 40

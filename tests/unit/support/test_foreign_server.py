@@ -16,12 +16,27 @@ from typing import Any
 import httpx
 import pytest
 
-from support.foreign_server import COUNTS, CUSTOMER_ID, PASSWORD, REALM, REPORT, USERNAME, VARIANTS, ForeignServer, Variant
+from support.foreign_server import (
+    COUNTS,
+    CUSTOMER_ID,
+    PASSWORD,
+    REALM,
+    REPORT,
+    USERNAME,
+    VARIANTS,
+    ForeignServer,
+    Variant,
+)
 
 MONDAY, SATURDAY, SUNDAY = dt.date(2026, 6, 1), dt.date(2026, 6, 6), dt.date(2026, 6, 7)
 NOTHING = (None, "", "-", "\u2013", "\u2014")
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30))
-LOGIN = {"client_id": CUSTOMER_ID, "username": USERNAME, "password": PASSWORD, "grant_type": "password"}
+LOGIN = {
+    "client_id": CUSTOMER_ID,
+    "username": USERNAME,
+    "password": PASSWORD,
+    "grant_type": "password",
+}
 Row = dict[str, Any]
 
 
@@ -30,7 +45,11 @@ class Visitor:
 
     def __init__(self, server: ForeignServer) -> None:
         self.server, self.http = server, httpx.Client(base_url=server.url, timeout=5, verify=False)
-        self.columns = list(truth[0]) if (truth := server.truth(MONDAY, MONDAY)) else ["identity_id", "punch_in"]
+        self.columns = (
+            list(truth[0])
+            if (truth := server.truth(MONDAY, MONDAY))
+            else ["identity_id", "punch_in"]
+        )
         self.tokens: Row = {}
 
     def grant(self, form: Row) -> httpx.Response:
@@ -40,20 +59,39 @@ class Visitor:
 
     def refresh(self, token: str | None = None) -> httpx.Response:
         token = token or self.tokens["refresh_token"]
-        return self.grant({"client_id": CUSTOMER_ID, "refresh_token": token, "grant_type": "refresh_token"})
+        return self.grant(
+            {"client_id": CUSTOMER_ID, "refresh_token": token, "grant_type": "refresh_token"}
+        )
 
     def logout(self) -> httpx.Response:
-        return self.http.post(f"{REALM}/logout", data={"client_id": CUSTOMER_ID, "refresh_token": self.tokens["refresh_token"]})
+        return self.http.post(
+            f"{REALM}/logout",
+            data={"client_id": CUSTOMER_ID, "refresh_token": self.tokens["refresh_token"]},
+        )
 
-    def ask(self, first: dt.date = MONDAY, last: dt.date | None = None, **changes: object) -> httpx.Response:
+    def ask(
+        self, first: dt.date = MONDAY, last: dt.date | None = None, **changes: object
+    ) -> httpx.Response:
         if not self.tokens:
             self.grant(LOGIN)
         days = {"start_date": f"{first}T00:00:00", "end_date": f"{last or first}T23:59:59"}
-        body = {**days, "mode": "detailed", "columns": self.columns, "page": 1, "limit": 0, **changes}
-        headers = {"Authorization": f"Bearer {self.tokens['access_token']}", "X-Tenant-Id": CUSTOMER_ID}
+        body = {
+            **days,
+            "mode": "detailed",
+            "columns": self.columns,
+            "page": 1,
+            "limit": 0,
+            **changes,
+        }
+        headers = {
+            "Authorization": f"Bearer {self.tokens['access_token']}",
+            "X-Tenant-Id": CUSTOMER_ID,
+        }
         return self.http.post(REPORT, json=body, headers=headers)
 
-    def insist(self, first: dt.date, last: dt.date | None = None, **changes: object) -> httpx.Response:
+    def insist(
+        self, first: dt.date, last: dt.date | None = None, **changes: object
+    ) -> httpx.Response:
         """Ask until no passing fault is in the way."""
         for _ in range(5):
             answer = self.ask(first, last, **changes)
@@ -69,11 +107,19 @@ class Visitor:
 
     def walk(self, first: dt.date, last: dt.date | None = None, **changes: object) -> list[Row]:
         """Distinct rows: pages until one brings nothing new."""
-        changes = {"limit": 10, **changes} if self.insist(first, last, **changes).status_code == 400 else changes
+        changes = (
+            {"limit": 10, **changes}
+            if self.insist(first, last, **changes).status_code == 400
+            else changes
+        )
         rows: list[Row] = []
         for page in range(1, 60):
             answer = self.insist(first, last, page=page, **changes)
-            fresh = [row for row in answer.json()["data"] if row not in rows] if answer.status_code == 200 else []
+            fresh = (
+                [row for row in answer.json()["data"] if row not in rows]
+                if answer.status_code == 200
+                else []
+            )
             if not fresh:
                 break
             rows += [row for number, row in enumerate(fresh) if row not in fresh[:number]]
@@ -124,19 +170,25 @@ def test_the_company_is_23_people_with_uuids_and_a_quiet_sunday() -> None:
     people = {row["identity_id"] for row in truth}
     assert len(people) == 23
     assert {uuid.UUID(person).version for person in people} == {4}
-    assert {row["attendance_date"] for row in truth} == {MONDAY + dt.timedelta(days=n) for n in range(10) if n != 6}
+    assert {row["attendance_date"] for row in truth} == {
+        MONDAY + dt.timedelta(days=n) for n in range(10) if n != 6
+    }
     assert sum(row["attendance_date"] == SATURDAY for row in truth) == 17
 
 
 def test_the_same_seed_is_the_same_company_however_long_it_is_watched() -> None:
-    assert ForeignServer(days=3).truth() == ForeignServer(days=10).truth(last=MONDAY + dt.timedelta(days=2))
+    assert ForeignServer(days=3).truth() == ForeignServer(days=10).truth(
+        last=MONDAY + dt.timedelta(days=2)
+    )
     assert ForeignServer(seed=8).truth() != ForeignServer().truth()
 
 
 def test_the_truth_holds_what_is_hard_to_carry() -> None:
     truth = ForeignServer().truth()
     assert any(ord(letter) > 0xFFFF for row in truth for letter in row["first_name"])
-    assert any(row["punch_out"] and row["punch_out"].date() > row["attendance_date"] for row in truth)
+    assert any(
+        row["punch_out"] and row["punch_out"].date() > row["attendance_date"] for row in truth
+    )
     assert any(row["online_duration"] is None for row in truth)
     assert any(row["email"] is None for row in truth)
     assert 101.3 in {row["active_percent"] for row in truth}
@@ -178,10 +230,23 @@ def test_a_summary_is_one_row_a_person(visit: Visit, name: str) -> None:
                 }
             },
         ),
-        ("renamed", {"pagination": {"current_page": 1, "per_page": 10, "total": 17, "last_page": 2}}),
+        (
+            "renamed",
+            {"pagination": {"current_page": 1, "per_page": 10, "total": 17, "last_page": 2}},
+        ),
         ("has_next", {"pagination": {"has_next": True}}),
         ("total_pages", {"pagination": {"total_pages": 2}}),
-        ("top_level", {"page": 1, "limit": 10, "total_records": 17, "total_pages": 2, "has_next": True, "has_previous": False}),
+        (
+            "top_level",
+            {
+                "page": 1,
+                "limit": 10,
+                "total_records": 17,
+                "total_pages": 2,
+                "has_next": True,
+                "has_previous": False,
+            },
+        ),
         ("absent", {}),
     ],
 )
@@ -198,13 +263,20 @@ def test_the_last_page_knows_that_it_is_the_last(visit: Visit) -> None:
 
 def test_totals_can_be_text(visit: Visit) -> None:
     pagination = visit(Variant(totals_as_text=True)).ask(SATURDAY, limit=10).json()["pagination"]
-    assert (pagination["total_records"], pagination["total_pages"], pagination["has_next"]) == ("17", "2", True)
+    assert (pagination["total_records"], pagination["total_pages"], pagination["has_next"]) == (
+        "17",
+        "2",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
-    ("zero", "status", "count"), [("all", 200, 150), ("refuse_400", 400, None), ("refuse_200", 200, None), ("fifty", 200, 50)]
+    ("zero", "status", "count"),
+    [("all", 200, 150), ("refuse_400", 400, None), ("refuse_200", 200, None), ("fifty", 200, 50)],
 )
-def test_limit_zero_means_what_was_chosen(visit: Visit, zero: Any, status: int, count: int | None) -> None:
+def test_limit_zero_means_what_was_chosen(
+    visit: Visit, zero: Any, status: int, count: int | None
+) -> None:
     answer = visit(Variant(zero=zero)).ask(MONDAY, dt.date(2026, 6, 9))
     assert answer.status_code == status
     if count:
@@ -220,10 +292,17 @@ def test_a_cap_is_silent(visit: Visit, limit: int) -> None:
     assert len(visit(Variant(cap=17)).ask(limit=limit).json()["data"]) == 17
 
 
-@pytest.mark.parametrize(("past_end", "status", "count"), [("empty", 200, 0), ("last_page", 200, 7), ("404", 404, None)])
-def test_a_page_past_the_end_is_answered_as_chosen(visit: Visit, past_end: Any, status: int, count: int | None) -> None:
+@pytest.mark.parametrize(
+    ("past_end", "status", "count"), [("empty", 200, 0), ("last_page", 200, 7), ("404", 404, None)]
+)
+def test_a_page_past_the_end_is_answered_as_chosen(
+    visit: Visit, past_end: Any, status: int, count: int | None
+) -> None:
     answer = visit(Variant(past_end=past_end)).ask(SATURDAY, page=3, limit=10)
-    assert (answer.status_code, len(answer.json()["data"]) if status == 200 else None) == (status, count)
+    assert (answer.status_code, len(answer.json()["data"]) if status == 200 else None) == (
+        status,
+        count,
+    )
 
 
 def test_shuffled_rows_differ_between_walks_but_not_within_one(visit: Visit) -> None:
@@ -246,7 +325,11 @@ def test_unstable_ties_lose_people_between_pages(visit: Visit) -> None:
 
 @pytest.mark.parametrize("counted", [False, True])
 def test_duplicates_are_identical_and_counted_as_chosen(visit: Visit, counted: bool) -> None:
-    answer = visit(Variant(duplicate_every=5, totals_count_duplicates=counted, durations="mixed")).ask(SATURDAY).json()
+    answer = (
+        visit(Variant(duplicate_every=5, totals_count_duplicates=counted, durations="mixed"))
+        .ask(SATURDAY)
+        .json()
+    )
     assert len(answer["data"]) == 21
     assert len({json.dumps(row) for row in answer["data"]}) == 17
     assert answer["pagination"]["total_records"] == (21 if counted else 17)
@@ -254,17 +337,31 @@ def test_duplicates_are_identical_and_counted_as_chosen(visit: Visit, counted: b
 
 @pytest.mark.parametrize(
     ("form", "pattern"),
-    [("h_mm_ss", r"\d+:\d\d:\d\d"), ("mm_ss", r"([1-9]\d*:)?\d\d:\d\d"), ("seconds", r"\d+"), ("seconds_text", r'"\d+"')],
+    [
+        ("h_mm_ss", r"\d+:\d\d:\d\d"),
+        ("mm_ss", r"([1-9]\d*:)?\d\d:\d\d"),
+        ("seconds", r"\d+"),
+        ("seconds_text", r'"\d+"'),
+    ],
 )
 def test_durations_have_the_form_that_was_chosen(visit: Visit, form: Any, pattern: str) -> None:
     rows = visit(Variant(durations=form)).ask(MONDAY, SATURDAY).json()["data"]
-    written = {json.dumps(row["online_duration"]) for row in rows} | {json.dumps(row["neutral_duration"]) for row in rows}
+    written = {json.dumps(row["online_duration"]) for row in rows} | {
+        json.dumps(row["neutral_duration"]) for row in rows
+    }
     written.discard('"-"')
-    assert all(re.fullmatch(pattern, text if "seconds" in form else text.strip('"')) for text in written)
+    assert all(
+        re.fullmatch(pattern, text if "seconds" in form else text.strip('"')) for text in written
+    )
 
 
-@pytest.mark.parametrize(("form", "expected"), [("null", None), *[(text, text) for text in NOTHING[1:]], ("absent", "gone")])
-def test_nothing_has_the_form_that_was_chosen(visit: Visit, form: Any, expected: str | None) -> None:
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [("null", None), *[(text, text) for text in NOTHING[1:]], ("absent", "gone")],
+)
+def test_nothing_has_the_form_that_was_chosen(
+    visit: Visit, form: Any, expected: str | None
+) -> None:
     rows = visit(Variant(nothing=form)).ask().json()["data"]
     assert {row.get("punch_out_location", "gone") for row in rows} == {expected}
 
@@ -280,7 +377,11 @@ def test_nothing_has_the_form_that_was_chosen(visit: Visit, form: Any, expected:
 )
 def test_punches_have_the_form_that_was_chosen(visit: Visit, form: Any, expected: str) -> None:
     visitor = visit(Variant(punches=form))
-    person = next(row for row in visitor.server.truth(MONDAY, MONDAY) if row["punch_in"] and row["shift_name"] == "Day")
+    person = next(
+        row
+        for row in visitor.server.truth(MONDAY, MONDAY)
+        if row["punch_in"] and row["shift_name"] == "Day"
+    )
     rows = visitor.ask().json()["data"]
     written = next(row["punch_in"] for row in rows if row["identity_id"] == person["identity_id"])
     assert written.startswith(expected.format(f"{person['punch_in']:%M}"))
@@ -297,7 +398,11 @@ def test_numbers_can_be_text_and_a_column_can_come_unasked(visit: Visit) -> None
 
 
 def test_mixed_forms_meet_in_one_column(visit: Visit) -> None:
-    rows = visit(Variant(durations="mixed", punches="mixed", nothing="mixed")).ask(MONDAY, SATURDAY).json()["data"]
+    rows = (
+        visit(Variant(durations="mixed", punches="mixed", nothing="mixed"))
+        .ask(MONDAY, SATURDAY)
+        .json()["data"]
+    )
     assert {type(row.get("online_duration")) for row in rows} >= {int, str}
     assert {str(row.get("punch_in"))[10:11] for row in rows} >= {" ", "T"}
     assert {row.get("punch_out_location", "gone") for row in rows} == {*NOTHING, "gone"}
@@ -324,7 +429,9 @@ def test_what_the_documents_do_not_name_is_refused(visit: Visit, changes: Row) -
 
 
 def test_short_dates_can_be_allowed(visit: Visit) -> None:
-    answer = visit(Variant(require_long_dates=False)).ask(start_date="2026-06-06", end_date="2026-06-06")
+    answer = visit(Variant(require_long_dates=False)).ask(
+        start_date="2026-06-06", end_date="2026-06-06"
+    )
     assert len(answer.json()["data"]) == 17
 
 
@@ -332,9 +439,16 @@ def test_filters_leave_only_whom_they_name(visit: Visit) -> None:
     visitor = visit()
     company, everybody = visitor.server.company, visitor.server.truth(SATURDAY, SATURDAY)
     two = [everybody[0]["identity_id"], everybody[5]["identity_id"]]
-    assert [row["identity_id"] for row in visitor.ask(SATURDAY, user_id=",".join(two)).json()["data"]] == two
-    assert {row["group_name"] for row in visitor.ask(SATURDAY, group_id=company.groups[1]).json()["data"]} == {"कताई"}
-    assert {row["shift_name"] for row in visitor.ask(SATURDAY, shift=[company.shifts[1]]).json()["data"]} == {"Night"}
+    assert [
+        row["identity_id"] for row in visitor.ask(SATURDAY, user_id=",".join(two)).json()["data"]
+    ] == two
+    assert {
+        row["group_name"]
+        for row in visitor.ask(SATURDAY, group_id=company.groups[1]).json()["data"]
+    } == {"कताई"}
+    assert {
+        row["shift_name"] for row in visitor.ask(SATURDAY, shift=[company.shifts[1]]).json()["data"]
+    } == {"Night"}
 
 
 @pytest.mark.parametrize(
@@ -346,7 +460,9 @@ def test_filters_leave_only_whom_they_name(visit: Visit) -> None:
         ("status_false", "application/json", 200),
     ],
 )
-def test_errors_have_the_body_that_was_chosen(visit: Visit, errors: Any, kind: str, status: int) -> None:
+def test_errors_have_the_body_that_was_chosen(
+    visit: Visit, errors: Any, kind: str, status: int
+) -> None:
     answer = visit(Variant(errors=errors)).ask(mode="weekly")
     assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (status, kind)
     assert "mode: summary or detailed" in answer.text
@@ -382,7 +498,9 @@ def test_the_tenant_header_is_needed_unless_told_otherwise(visit: Visit) -> None
 )
 def test_a_login_form_must_be_just_so(visit: Visit, changes: Row, status: int, error: str) -> None:
     visitor = visit()
-    answer = visitor.grant({name: value for name, value in {**LOGIN, **changes}.items() if value is not None})
+    answer = visitor.grant(
+        {name: value for name, value in {**LOGIN, **changes}.items() if value is not None}
+    )
     assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert (visitor.server.logins, visitor.server.live_sessions) == (0, 0)
 
@@ -402,7 +520,9 @@ def test_a_login_as_json_is_no_login(visit: Visit) -> None:
     ("form", "expected"),
     [("number", (36_000, 0)), ("text", ("36000", "0")), ("zero", (0, 0)), ("absent", (None, None))],
 )
-def test_lifetimes_are_told_as_chosen(visit: Visit, form: Any, expected: tuple[object, object]) -> None:
+def test_lifetimes_are_told_as_chosen(
+    visit: Visit, form: Any, expected: tuple[object, object]
+) -> None:
     tokens = visit(Variant(expires_in=form)).grant(LOGIN).json()
     assert (tokens.get("expires_in"), tokens.get("refresh_expires_in")) == expected
 
@@ -420,19 +540,28 @@ def test_a_refreshed_session_is_still_one_session_until_it_is_logged_out(visit: 
     first = visitor.tokens["refresh_token"]
     assert visitor.refresh().status_code == 200
     assert visitor.refresh(first).status_code == 200
-    assert (visitor.server.logins, visitor.server.refreshes, visitor.server.live_sessions) == (1, 2, 1)
+    assert (visitor.server.logins, visitor.server.refreshes, visitor.server.live_sessions) == (
+        1,
+        2,
+        1,
+    )
     assert visitor.logout().status_code == visitor.logout().status_code == 204
     assert (visitor.server.logouts, visitor.server.live_sessions) == (1, 0)
     assert visitor.refresh().json()["error_description"] == "Offline user session not found"
     assert visitor.ask().status_code == 401
 
 
-def test_under_rotation_a_token_used_twice_ends_the_session_for_its_winner_too(visit: Visit) -> None:
+def test_under_rotation_a_token_used_twice_ends_the_session_for_its_winner_too(
+    visit: Visit,
+) -> None:
     visitor = visit("rotating")
     visitor.grant(LOGIN)
     first = visitor.tokens["refresh_token"]
     assert visitor.refresh().status_code == 200
-    assert visitor.refresh(first).json()["error_description"] == "Maximum allowed refresh token reuse exceeded"
+    assert (
+        visitor.refresh(first).json()["error_description"]
+        == "Maximum allowed refresh token reuse exceeded"
+    )
     assert visitor.refresh().json()["error_description"] == "Session doesn't have required client"
     assert visitor.server.live_sessions == 0
 
@@ -471,18 +600,33 @@ def test_an_answer_can_be_cut_off_or_slow(visit: Visit) -> None:
 
 def test_an_account_that_may_see_nobody_gets_success_and_metadata(visit: Visit) -> None:
     answer = visit("empty_scope").ask()
-    assert (answer.status_code, answer.json()["data"], answer.json()["pagination"]["total_records"]) == (200, [], 0)
+    assert (
+        answer.status_code,
+        answer.json()["data"],
+        answer.json()["pagination"]["total_records"],
+    ) == (200, [], 0)
 
 
 def test_requests_are_written_down_without_secrets(visit: Visit) -> None:
     visitor = visit()
     visitor.ask(SUNDAY, limit=7)
     login, data = visitor.server.requests
-    assert (login["path"], login["grant_type"], login["status"]) == (f"{REALM}/token", "password", 200)
-    assert (data["path"], data["limit"], data["start_date"], data["status"]) == (REPORT, 7, "2026-06-07T00:00:00", 200)
+    assert (login["path"], login["grant_type"], login["status"]) == (
+        f"{REALM}/token",
+        "password",
+        200,
+    )
+    assert (data["path"], data["limit"], data["start_date"], data["status"]) == (
+        REPORT,
+        7,
+        "2026-06-07T00:00:00",
+        200,
+    )
     assert {"authorization", "x-tenant-id"} <= set(data["headers"])
     written = json.dumps(visitor.server.requests)
-    assert not any(secret in written for secret in (PASSWORD, USERNAME, visitor.tokens["access_token"]))
+    assert not any(
+        secret in written for secret in (PASSWORD, USERNAME, visitor.tokens["access_token"])
+    )
 
 
 def test_the_server_is_gone_after_its_scene() -> None:
@@ -493,14 +637,35 @@ def test_the_server_is_gone_after_its_scene() -> None:
 
 
 def test_it_runs_by_itself() -> None:
-    command = [sys.executable, "-m", "support.foreign_server", "--port", "0", "--variant", "capped", "--days", "2"]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "support.foreign_server",
+        "--port",
+        "0",
+        "--variant",
+        "capped",
+        "--days",
+        "2",
+    ]
+    process = subprocess.Popen(
+        command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
         with httpx.Client(base_url=told["url"], verify=False) as http:
-            form = {"client_id": told["customer_id"], "username": told["username"], "password": told["password"]}
-            assert http.post(f"{REALM}/token", data={**form, "grant_type": "password"}).json()["expires_in"] == "36000"
+            form = {
+                "client_id": told["customer_id"],
+                "username": told["username"],
+                "password": told["password"],
+            }
+            assert (
+                http.post(f"{REALM}/token", data={**form, "grant_type": "password"}).json()[
+                    "expires_in"
+                ]
+                == "36000"
+            )
     finally:
         process.terminate()
         process.communicate()

@@ -25,7 +25,9 @@ class Log:
         self.lines.append(line % arguments)
 
     def progress(self, slices):
-        return Progress(slices, clock=lambda: self.now, tell=self.tell, requests=lambda: self.requests)
+        return Progress(
+            slices, clock=lambda: self.now, tell=self.tell, requests=lambda: self.requests
+        )
 
     def wait(self, progress, seconds):
         """Time passes; each second somebody looks, as the thread would."""
@@ -76,7 +78,9 @@ def test_a_first_slice_that_takes_minutes_is_spoken_of_ever_less_often(log):
     log.wait(progress, 4)
     assert log.said() == []
     log.wait(progress, 1)
-    assert log.said() == ["0 of 3 slice(s), 0 rows; nothing new for 5 s: waiting for We360, 1 request(s) sent so far"]
+    assert log.said() == [
+        "0 of 3 slice(s), 0 rows; nothing new for 5 s: waiting for We360, 1 request(s) sent so far"
+    ]
     log.requests = 4
     log.wait(progress, 295)
     spoken = log.said()
@@ -103,7 +107,10 @@ def test_a_slow_target_is_not_taken_for_a_slow_server(log):
     batches = progress.watch([batch(1, 10), batch(2, 10)])
     next(batches)
     log.wait(progress, 10)
-    assert log.said()[-1] == "1 of 2 slice(s), 10 rows; nothing new for 10 s: the target is taking rows"
+    assert (
+        log.said()[-1]
+        == "1 of 2 slice(s), 10 rows; nothing new for 10 s: the target is taking rows"
+    )
 
 
 def test_after_the_last_slice_it_speaks_of_the_target_alone(log):
@@ -137,7 +144,8 @@ def test_it_speaks_by_itself_while_nothing_comes_and_is_silent_once_the_load_has
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (119, "119 s"), (120, "2 min 0 s"), (7199, "119 min 59 s"), (7500, "2 h 5 min")]
+    ("seconds", "text"),
+    [(0.4, "0 s"), (119, "119 s"), (120, "2 min 0 s"), (7199, "119 min 59 s"), (7500, "2 h 5 min")],
 )
 def test_a_duration_reads_as_people_say_it(seconds, text):
     assert duration(seconds) == text
