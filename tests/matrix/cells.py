@@ -29,6 +29,10 @@ CELLS = (
     Cell("2.11", "3.12", "constraints-airflow-2.11.txt"),
     Cell("3.0", "3.11", "constraints-airflow-3.0.txt"),
     Cell("3.0", "3.12", "constraints-airflow-3.0.txt"),
+    Cell("3.1", "3.12", "constraints-airflow-3.1.txt"),
+    Cell("3.2", "3.12", "constraints-airflow-3.2.txt"),
     Cell("3.3", "3.11", "constraints.txt"),
     Cell("3.3", "3.13", "constraints.txt"),
+    Cell("3.4", "3.11", "constraints-airflow-3.4.txt"),
+    Cell("3.4", "3.13", "constraints-airflow-3.4.txt"),
 )

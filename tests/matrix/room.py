@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,10 +75,19 @@ def furnish(cell: Cell, wheel: Path) -> Path:
         str(python),
         "--constraints",
         constraints,
+        "--prerelease=if-necessary-or-explicit",
+        *_pre_releases(ROOT / ".ci" / cell.constraints),
         str(wheel),
     ]
     _run([*install, "--group", f"{ROOT / 'pyproject.toml'}:test"], env)
     return python
+
+
+def _pre_releases(constraints: Path) -> list[str]:
+    """Return the pins of pre-releases: uv takes a pre-release only if a requirement names it."""
+    return re.findall(
+        r"^apache-airflow[\w-]*==[\w.]*(?:a|b|rc)\d+$", constraints.read_text(), re.MULTILINE
+    )
 
 
 def versions(python: Path) -> tuple[str, str]:
