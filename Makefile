@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots test-matrix check docs diagrams bench bench-full bench-tokens build fmt clean
+.PHONY: help demo test test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots test-matrix check prose docs diagrams bench bench-full bench-tokens build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
@@ -75,6 +75,10 @@ check: ## ruff, mypy, import-linter, spelling, private places in texts
 	    echo "== $$gate"; $(bin)/$$gate || failed="$$failed  $$gate\n"; \
 	done; \
 	if [ -n "$$failed" ]; then printf "\nfailed:\n$$failed"; exit 1; fi
+
+prose: ## measure the docstrings and comments of each room
+	$(ready) test
+	@cd tests && ../$(bin)/python -m prose
 
 docs: ## the documentation, into docs/_build/html
 	$(ready) docs
