@@ -1,107 +1,112 @@
-"""Every error this provider raises on purpose, grouped by what the reader should do next.
+"""Exceptions raised by this provider, grouped by what to do next.
 
 ::
 
-    We360Error
-    ├── We360ConfigError (ValueError)    fix the Connection or an argument         never retried
+    We360Error (AirflowException)
+    ├── We360ConfigError (ValueError)    correct the Connection or an argument     never retried
+    ├── ConnectionUnreadable             restore access to the Connection
     ├── We360AuthError
-    │   ├── CredentialsRefused           fix Login or Password                     never retried
+    │   ├── CredentialsRefused           correct the e-mail or the password        never retried
     │   │   └── AccountRefused           have the account enabled or set up        never retried
-    │   ├── ClientRefused                fix customer_id, realm or auth_url        never retried
-    │   ├── RefreshRejected              log in again (handled inside ``auth``)
-    │   └── AuthUnavailable              the token endpoint is in trouble: wait
-    ├── We360ApiError                    report, slice, status and request id as attributes
-    │   ├── RetryableApiError            429, 5xx, time-outs, half an answer: wait
-    │   ├── RequestRejected              the server refused what was asked         never retried
-    │   └── AccessDenied                 the account's role or scope               never retried
+    │   ├── ClientRefused                correct customer_id, realm or auth_url    never retried
+    │   ├── RefreshRejected              handled inside auth: a new login follows
+    │   └── AuthUnavailable              the login server is in trouble: wait
+    ├── We360ApiError                    report, days, status, request ID as attributes
+    │   ├── RetryableApiError            429, 5xx, time-out, gateway page: wait
+    │   ├── RequestRejected              the API refused an argument               never retried
+    │   └── AccessDenied                 the API refused the account's role        never retried
     ├── We360DataError                   the answer cannot be trusted
-    │   ├── PaginationInconsistent       pages of one slice never agreed
+    │   ├── PaginationInconsistent       pages of one day never agreed
     │   └── ValueDoesNotFit              column and row number, never the value
     ├── SinkError                        the load failed and was rolled back
-    │   ├── EmptyDayRefused              on_empty="fail" and rows would vanish
+    │   ├── EmptyDayRefused              the shrink guard refused to remove rows
     │   ├── SinkBusy                     the target stayed locked by another load
-    │   └── WindowOverlaps               a sum over days that another sum holds    never retried
-    └── NoDayInInterval                  nothing to do: the interval holds no day's end
+    │   └── WindowOverlaps               a stored sum covers some of these days    never retried
+    └── NoDayInInterval                  the interval ends no day: task skipped
 
-The tree knows nothing of Airflow. ``hooks.failures`` turns the never-retried ones into
-``AirflowFailException``. No message holds a token, a password, an e-mail or a row's value.
+A class marked "never retried" inherits from ``AirflowFailException``: Airflow fails the task at
+once. Only what a person must change belongs there; everything that can pass by itself is left to
+Airflow's retries. No message holds a token, a password, an e-mail or a value of a row.
 """
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar
 
-_EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
-_TOKEN = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*)*|\b[\w-]{40,}\b")
-_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
+
+from airflow_provider_we360.redaction import foreign_text as foreign_text  # noqa: PLC0414
 
 
-def foreign_text(text: object, limit: int = 300) -> str:
-    """Text of another party, made fit to be shown: one line, cut to ``limit`` characters, e-mails and tokens blanked."""
-    line = _NOT_PRINTABLE.sub(" ", str(text)).strip()
-    line = _TOKEN.sub("<hidden>", _EMAIL.sub("<e-mail>", line))
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+class We360Error(AirflowException):
+    """Base class of all exceptions of this provider."""
+
+    remedy: ClassVar[str] = "read the message; if it does not help, open an issue that quotes it"
+    """What to do, in words that hold for every instance. The message is more specific."""
 
 
-class We360Error(Exception):
-    """Root of all errors of this provider."""
-
-    remedy: ClassVar[str] = "read the message; if it does not help, open an issue with it"
-    """What to do, in words that hold for every case; the message knows more."""
-
-    never_retry: ClassVar[bool] = False
-    """True where another try cannot help, or could lock a person out of their account."""
-
-
-class We360ConfigError(We360Error, ValueError):
-    """A Connection field or an argument is wrong. The message names it and says what is expected."""
+class We360ConfigError(We360Error, AirflowFailException, ValueError):
+    """A Connection field or an argument is wrong. The message names it and what is expected."""
 
     remedy = "change the field or argument that the message names"
-    never_retry = True
+
+
+class ConnectionUnreadable(We360Error):
+    """The Connection exists or may exist, but Airflow cannot read it from this process."""
+
+    remedy = "restore access to the metadata database or secrets backend, then retry the task"
 
 
 class We360AuthError(We360Error):
-    """No token could be had."""
+    """No access token is available."""
 
-    remedy = "as its kinds say"
+    remedy = "see the subclasses"
 
 
-class CredentialsRefused(We360AuthError):
-    """The login was refused (Keycloak ``invalid_grant``): wrong password, second factor, or locked; it never says which."""
+class CredentialsRefused(We360AuthError, AirflowFailException):
+    """The login server refused the login (Keycloak ``invalid_grant``).
 
-    remedy = "log in with a browser as that account, then put e-mail and password of the Connection right"
-    never_retry = True
+    The password is wrong, a second factor is required, or the account is locked. Keycloak does
+    not say which.
+    """
+
+    remedy = (
+        "log in with a browser as that account, then correct E-mail and Password of the Connection"
+    )
 
 
 class AccountRefused(CredentialsRefused):
-    """The account is disabled or not set up. The password was not at fault."""
+    """The account is disabled or not set up. The password is not at fault."""
 
     remedy = "have a We360 administrator enable the account, or finish its set-up in a browser"
 
 
-class ClientRefused(We360AuthError):
-    """The server refused the Customer ID, the realm or the grant itself: configuration, not credentials."""
+class ClientRefused(We360AuthError, AirflowFailException):
+    """The login server refused the Customer ID, the realm or the grant, not the credentials."""
 
     remedy = "compare customer_id, realm and auth_url of the Connection with what We360 gave you"
-    never_retry = True
 
 
 class RefreshRejected(We360AuthError):
-    """The refresh token is dead (RFC 6749 section 5.2, ``invalid_grant``). The manager logs in again."""
+    """The refresh token has expired or was revoked (RFC 6749 section 5.2, ``invalid_grant``)."""
 
-    remedy = "nothing: the next login is made by itself"
+    remedy = "none needed: the provider logs in again"
 
 
 class AuthUnavailable(We360AuthError):
-    """The token endpoint did not answer, or not with a token.
+    """The login server did not answer, or its answer holds no token.
 
-    :param retry_after_s: seconds after which the server wants to be asked again, where it said so.
-    :param may_have_acted: False where the server cannot have acted on the request: it never arrived, or was turned away (429).
-    :param status: HTTP status, or None where no answer came.
+    :param retry_after_s: seconds to wait before the next request, if the server named them.
+    :param may_have_acted: False if the server cannot have acted on the request, because it never
+        arrived or was turned away (429).
+    :param status: HTTP status; None if no answer came.
     """
 
-    remedy = "wait; if it stays, check the Connection from a worker: python -m airflow_provider_we360 check CONN_ID"
+    remedy = "wait; if it persists, run on a worker: python -m airflow_provider_we360 check CONN_ID"
 
     def __init__(
         self,
@@ -118,7 +123,10 @@ class AuthUnavailable(We360AuthError):
 
     @property
     def is_puzzling(self) -> bool:
-        """True for a client error in no words of Keycloak's: asking again at once would not help, and could harm."""
+        """Return True for a client error that Keycloak does not document.
+
+        Sending the same request again does not help and could count as another failed login.
+        """
         return (
             self.status is not None
             and 400 <= self.status < 500
@@ -127,46 +135,48 @@ class AuthUnavailable(We360AuthError):
 
     @property
     def may_have_counted(self) -> bool:
-        """True where the server may have judged a login, and counted it as a failed one: no answer came, or one of trouble
-        inside. A gateway in trouble, or a page that stands in its place, has judged none.
+        """Return True if the server may have counted the request as a failed login.
+
+        That is the case if no answer came, or the server itself failed. A gateway that failed, or
+        sent a page of its own, has judged no login.
         """
         return self.may_have_acted and (self.status in (None, 500) or self.is_puzzling)
 
 
 class We360ApiError(We360Error):
-    """A data request failed. Facts are attributes; the text repeats them for the log.
+    """A data request failed. The facts are attributes; the text repeats them for the log.
 
     :param reason: what happened, and what to do next.
     :param report: name of the report.
-    :param slice_name: the slice asked for, e.g. ``2026-04-01``.
-    :param status: HTTP status, or None where no answer came.
-    :param request_id: the server's own id of the request, if it sent one.
+    :param days: the days of the request, e.g. ``2026-04-01``.
+    :param status: HTTP status; None if no answer came.
+    :param request_id: the server's own ID of the request, if it sent one.
     """
 
-    remedy = "as its kinds say"
+    remedy = "see the subclasses"
 
     def __init__(
         self,
         reason: str,
         *,
         report: str | None = None,
-        slice_name: str | None = None,
+        days: str | None = None,
         status: int | None = None,
         request_id: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.report = report
-        self.slice_name = slice_name
+        self.days = days
         self.status = status
         self.request_id = request_id
 
     def _facts(self) -> dict[str, object]:
         return {
             "report": self.report,
-            "slice": self.slice_name,
+            "day": self.days,
             "status": self.status,
-            "request id": self.request_id,
+            "request ID": self.request_id,
         }
 
     def __str__(self) -> str:
@@ -176,7 +186,10 @@ class We360ApiError(We360Error):
 
 
 class RetryableApiError(We360ApiError):
-    """A passing fault. ``retry_after_s`` holds the server's own wish, in seconds."""
+    """A fault that can pass by itself.
+
+    :param retry_after_s: seconds to wait before the next request, if the server named them.
+    """
 
     remedy = "wait; give the task retries"
 
@@ -185,57 +198,51 @@ class RetryableApiError(We360ApiError):
         reason: str,
         *,
         report: str | None = None,
-        slice_name: str | None = None,
+        days: str | None = None,
         status: int | None = None,
         request_id: str | None = None,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(
-            reason, report=report, slice_name=slice_name, status=status, request_id=request_id
-        )
+        super().__init__(reason, report=report, days=days, status=status, request_id=request_id)
         self.retry_after_s = retry_after_s
 
     def _facts(self) -> dict[str, object]:
-        asked = f"{self.retry_after_s:.0f} s" if self.retry_after_s else None
-        return super()._facts() | {"retry after": asked}
+        wait = f"{self.retry_after_s:.0f} s" if self.retry_after_s else None
+        return super()._facts() | {"retry after": wait}
 
 
-class RequestRejected(We360ApiError):
-    """The server understood and said no: a column, an id, a range. Its message is part of the text."""
+class RequestRejected(We360ApiError, AirflowFailException):
+    """The API refused a column, an ID or a range in its own words. They are part of the text."""
 
-    remedy = "change the column, id or range that the server's words name"
-    never_retry = True
+    remedy = "change the column, ID or range that the API's message names"
 
 
-class AccessDenied(We360ApiError):
-    """The account may not read this report (HTTP 403), or its token is refused even when new (HTTP 401)."""
+class AccessDenied(We360ApiError, AirflowFailException):
+    """The API refused the account's role this report, in its own words."""
 
-    remedy = "have a We360 administrator give the account's role that report"
-    never_retry = True
+    remedy = "have a We360 administrator give the account's role access to that report"
 
 
 class We360DataError(We360Error):
     """The server answered, but the answer cannot be trusted: nothing of it was loaded."""
 
-    remedy = (
-        "let Airflow try again; if it stays, open an issue with the fingerprint of check --probe"
-    )
+    remedy = "retry the task; if it persists, open an issue with the output of check --probe"
 
 
 class PaginationInconsistent(We360DataError):
-    """The pages of one slice never added up to one whole set of rows."""
+    """The pages of one day never added up to one complete set of rows."""
 
-    remedy = "let Airflow try again; if it stays, schedule the load later in the day"
+    remedy = "retry the task; if it persists, schedule the load later in the day"
 
 
 class ValueDoesNotFit(We360DataError):
-    """A value is not of its column's type. Names column and row number, never the value."""
+    """A value does not match its column's type. Names column and row number, never the value."""
 
-    remedy = "give the column another type by column_types, or leave it out of columns"
+    remedy = "give the column another type with column_types, or leave it out of columns"
 
 
 class SinkError(We360Error):
-    """The load into the target failed and was rolled back: the target is as before."""
+    """The load into the target failed and was rolled back: the target is unchanged."""
 
     remedy = "do in the warehouse what the message says"
 
@@ -243,22 +250,25 @@ class SinkError(We360Error):
 class EmptyDayRefused(SinkError):
     """A day would lose its rows, or most of them, and ``on_empty`` is ``fail``."""
 
-    remedy = "look at the account's role in We360; if the rows are gone for good, run once with on_empty='replace'"
+    remedy = (
+        "check the account's role in We360; if the rows are gone for good, "
+        "run once with on_empty='replace'"
+    )
 
 
 class SinkBusy(SinkError):
     """Another load held the target for too long."""
 
-    remedy = "let the other load end; give loads of one table a pool"
+    remedy = "wait for the other load; give the loads of one table a pool"
 
 
 class WindowOverlaps(SinkError, We360ConfigError):
-    """Sums over another window of the same tenant share days with this one: a day would count twice."""
+    """A stored sum of another window shares days with this one: they would count twice."""
 
-    remedy = "load the same windows as before, or into another table"
+    remedy = "load the same windows as before, or use another table"
 
 
-class NoDayInInterval(We360Error):
-    """The run's data interval ends no local day: an hourly Dag loads once a day. Airflow shows the task as skipped."""
+class NoDayInInterval(We360Error, AirflowSkipException):
+    """The run's data interval ends no local day. Airflow shows the task as skipped."""
 
-    remedy = "nothing: the run that ends the day loads it"
+    remedy = "none needed: the run in whose interval the day ends loads it"

@@ -111,7 +111,7 @@ class Exchange:
             return retrying(self._ask_once, query)
         except We360ApiError as error:
             error.report = self._report.name
-            error.slice_name = slice_name(query)
+            error.days = slice_name(query)
             raise
 
     def _ask_once(self, query: Query) -> Answer:

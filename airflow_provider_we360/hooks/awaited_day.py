@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from airflow.providers.common.compat.sdk import AirflowFailException
+
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.hooks.we360 import We360Hook
 
@@ -70,7 +72,7 @@ class AwaitedDay:
                 report_params=self.report_params,
             )
         except We360Error as error:
-            if error.never_retry:
+            if isinstance(error, AirflowFailException):
                 raise
             log.warning("%s of %s: %s; asking again later", self.report, self.day, error)
             return False

@@ -7,13 +7,13 @@ from functools import partial
 
 import httpx
 
+from airflow_provider_we360.auth.bearer import BearerAuth
 from airflow_provider_we360.auth.endpoint import DEADLINE_S, LARGEST_ANSWER_BYTES
 from airflow_provider_we360.auth.manager import TokenManager
 from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.client.http import DEADLINE_FACTOR, build_http_client, send_whole
 from airflow_provider_we360.connection import We360Settings
-from airflow_provider_we360.hooks.auth import AirflowAuth
 from airflow_provider_we360.types import Clock, Sleep
 
 
@@ -61,7 +61,7 @@ def open_session(
     manager = TokenManager(
         settings, store, send, clock=clock, sleep=sleep, on_token=_mask, asks_twice=asks_twice
     )
-    http.auth = AirflowAuth(manager, settings.api_url, settings.customer_id)
+    http.auth = BearerAuth(manager, settings.api_url, settings.customer_id)
     return Session(http, manager)
 
 

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_we360.connection import TokenCache, parse_connection
 from airflow_provider_we360.errors import We360ConfigError, We360Error
-from airflow_provider_we360.hooks.failures import airflow_failures, required_connection
+from airflow_provider_we360.hooks.connections import get_connection
 from airflow_provider_we360.provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
 from airflow_provider_we360.types import Clock, Sleep, Window
 
@@ -75,18 +75,18 @@ class We360Hook(BaseHook):
 
         :raises We360ConfigError: for the first field that is missing or wrong.
         """
-        with airflow_failures():
-            return parse_connection(
-                required_connection(self.we360_conn_id, "we360_conn_id", "one of type we360")
+        return parse_connection(
+            get_connection(
+                self.we360_conn_id, "we360_conn_id", "one of type we360", conn_type=self.conn_type
             )
+        )
 
     def get_conn(self) -> httpx.Client:
         """An ``httpx.Client`` for paths under the Connection's Host: each request carries a token that is good.
 
         A URL of another host raises before a byte is sent; redirects are not followed. Close the hook when done.
         """
-        with airflow_failures():
-            return self._session.http
+        return self._session.http
 
     def iter_batches(
         self,
@@ -119,18 +119,17 @@ class We360Hook(BaseHook):
         """
         from airflow_provider_we360.client.extract import parse_extract
 
-        with airflow_failures():
-            extract = parse_extract(
-                report,
-                window=window,
-                mode=mode,
-                columns=columns,
-                group_ids=group_ids,
-                user_ids=user_ids,
-                shift_ids=shift_ids,
-                report_params=report_params,
-                column_types=column_types,
-            )
+        extract = parse_extract(
+            report,
+            window=window,
+            mode=mode,
+            columns=columns,
+            group_ids=group_ids,
+            user_ids=user_ids,
+            shift_ids=shift_ids,
+            report_params=report_params,
+            column_types=column_types,
+        )
         yield from self.read(extract, max_parallel_requests=max_parallel_requests)
 
     def read(
@@ -142,14 +141,13 @@ class We360Hook(BaseHook):
         """
         from airflow_provider_we360.hooks.lineage import tell_of_report
 
-        with airflow_failures():
-            batches = self._client().batches(
-                extract, max_parallel_requests=max_parallel_requests, tally=tally
-            )
-            for number, batch in enumerate(batches):
-                if number == 0:
-                    tell_of_report(self, self.settings.customer_id, extract.report.name)
-                yield batch
+        batches = self._client().batches(
+            extract, max_parallel_requests=max_parallel_requests, tally=tally
+        )
+        for number, batch in enumerate(batches):
+            if number == 0:
+                tell_of_report(self, self.settings.customer_id, extract.report.name)
+            yield batch
 
     def has_rows(
         self,
@@ -169,22 +167,19 @@ class We360Hook(BaseHook):
         from airflow_provider_we360.client import reports
         from airflow_provider_we360.client.extract import parse_extract
 
-        with airflow_failures():
-            by_day = [
-                name for name, mode in reports.get(report).modes.items() if mode.sliced_by_day
-            ]
-            if not by_day:
-                raise We360ConfigError(f"report: {report!r} has no rows by day")
-            extract = parse_extract(
-                report,
-                window=(day, day),
-                mode=by_day[0],
-                group_ids=group_ids,
-                user_ids=user_ids,
-                shift_ids=shift_ids,
-                report_params=report_params,
-            )
-            return self._client().has_rows(extract)
+        by_day = [name for name, mode in reports.get(report).modes.items() if mode.sliced_by_day]
+        if not by_day:
+            raise We360ConfigError(f"report: {report!r} has no rows by day")
+        extract = parse_extract(
+            report,
+            window=(day, day),
+            mode=by_day[0],
+            group_ids=group_ids,
+            user_ids=user_ids,
+            shift_ids=shift_ids,
+            report_params=report_params,
+        )
+        return self._client().has_rows(extract)
 
     def _client(self) -> We360Client:
         from airflow_provider_we360.client.client import We360Client
@@ -203,16 +198,14 @@ class We360Hook(BaseHook):
 
         :raises We360AuthError: no token can be had.
         """
-        with airflow_failures():
-            return self._session.manager.is_shared(self._session.manager.token())
+        return self._session.manager.is_shared(self._session.manager.token())
 
     def logout(self) -> bool:
         """End the session on the server and empty the token cache; tasks that follow log in anew. True if there was one.
 
         :raises AuthUnavailable: the server could not be told; the cache is kept, so that it can be tried again.
         """
-        with airflow_failures():
-            return self._session.manager.logout()
+        return self._session.manager.logout()
 
     def close(self) -> None:
         """Close the connections to the server. The session stays for other tasks; one that no other can see is ended."""

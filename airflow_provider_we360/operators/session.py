@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_we360.errors import We360AuthError
-from airflow_provider_we360.hooks.failures import airflow_failures
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -43,7 +42,7 @@ class We360LoginOperator(BaseOperator):
         """
         from airflow_provider_we360.hooks.run_session import own_xcoms
 
-        with airflow_failures(), closing(_hook(self.we360_conn_id, own_xcoms(context))) as hook:
+        with closing(_hook(self.we360_conn_id, own_xcoms(context))) as hook:
             if not hook.login():
                 raise We360AuthError(
                     "the XCom of this task does not keep the session; look above for why, and whether a custom XCom backend "
@@ -76,17 +75,16 @@ class We360LogoutOperator(BaseOperator):
         """
         from airflow_provider_we360.hooks.run_session import login_task_xcoms
 
-        with airflow_failures():
-            xcoms = login_task_xcoms(context, self.we360_conn_id)
-            if xcoms is None:
-                self.log.warning(
-                    "No We360LoginOperator of Connection %s stands upstream: nothing to end",
-                    self.we360_conn_id,
-                )
-                return
-            with closing(_hook(self.we360_conn_id, xcoms)) as hook:
-                if not hook.logout():
-                    self.log.info("Task %s left no session: nothing to end", xcoms.task_id)
+        xcoms = login_task_xcoms(context, self.we360_conn_id)
+        if xcoms is None:
+            self.log.warning(
+                "No We360LoginOperator of Connection %s stands upstream: nothing to end",
+                self.we360_conn_id,
+            )
+            return
+        with closing(_hook(self.we360_conn_id, xcoms)) as hook:
+            if not hook.logout():
+                self.log.info("Task %s left no session: nothing to end", xcoms.task_id)
 
 
 def _hook(we360_conn_id: str, xcoms: TaskXComs) -> We360Hook:

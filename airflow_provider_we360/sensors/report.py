@@ -16,8 +16,7 @@ from airflow.providers.common.compat.sdk import (  # type: ignore[attr-defined]
 )
 
 from airflow_provider_we360 import errors
-from airflow_provider_we360.errors import NoDayInInterval, We360ConfigError
-from airflow_provider_we360.hooks.failures import airflow_failures
+from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.hooks.run_facts import run_facts
 from airflow_provider_we360.window import day_end, resolve_window
 
@@ -111,7 +110,7 @@ class We360ReportSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Look once."""
-        with airflow_failures(), closing(self._hook()) as hook:
+        with closing(self._hook()) as hook:
             return self._awaited(context, hook).is_there(hook, now=timezone.utcnow().timestamp())
 
     def execute(self, context: Context) -> None:
@@ -136,7 +135,7 @@ class We360ReportSensor(BaseSensorOperator):
     def _leave_to_triggerer(self, context: Context) -> None:
         from airflow_provider_we360.triggers.report import We360ReportTrigger
 
-        with airflow_failures(), closing(self._hook()) as hook:
+        with closing(self._hook()) as hook:
             awaited = self._awaited(context, hook)
         self.defer(
             trigger=We360ReportTrigger(
@@ -157,9 +156,8 @@ class We360ReportSensor(BaseSensorOperator):
         if event["outcome"] == FOUND:
             self.log.info("The report holds rows, and its day has settled")
         elif event["outcome"] == REFUSED:
-            with airflow_failures():
-                kind = getattr(errors, event["error"], errors.We360Error)
-                raise kind(event["message"])
+            kind = getattr(errors, event["error"], errors.We360Error)
+            raise kind(event["message"])
         else:
             raise AirflowSensorTimeout(
                 f"After {self.timeout:.0f} s the report held no rows yet, or could not be asked; look into the trigger's log. "
@@ -176,15 +174,12 @@ class We360ReportSensor(BaseSensorOperator):
         from airflow_provider_we360.hooks.awaited_day import AwaitedDay
 
         zone = self.timezone or hook.settings.timezone
-        try:
-            _, day = resolve_window(
-                run_facts(context),
-                window_start=self.window_start,
-                window_end=self.window_end,
-                timezone=zone,
-            )
-        except NoDayInInterval as error:
-            raise AirflowSkipException(str(error)) from None
+        _, day = resolve_window(
+            run_facts(context),
+            window_start=self.window_start,
+            window_end=self.window_end,
+            timezone=zone,
+        )
         return AwaitedDay(
             we360_conn_id=self.we360_conn_id,
             report=self.report,

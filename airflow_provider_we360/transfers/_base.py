@@ -12,10 +12,9 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, timezone  # type: ignore[attr-defined]
+from airflow.providers.common.compat.sdk import BaseOperator, timezone  # type: ignore[attr-defined]
 
-from airflow_provider_we360.errors import NoDayInInterval, We360ConfigError
-from airflow_provider_we360.hooks.failures import airflow_failures
+from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.hooks.lineage import tell_of_target
 from airflow_provider_we360.hooks.run_facts import run_facts, run_id
 from airflow_provider_we360.transfers.lineage import Moved, of_end, of_start
@@ -136,7 +135,7 @@ class We360Transfer(BaseOperator):
         from airflow_provider_we360.hooks.we360 import We360Hook
 
         self._moved = None  # of an earlier try in this process, as ``dag.test()`` makes them
-        with airflow_failures(), closing(We360Hook(self.we360_conn_id)) as hook:
+        with closing(We360Hook(self.we360_conn_id)) as hook:
             extract = self._extract(hook, context)
             progress, tally, result = self._move(hook, extract, context)
         return self._conclude(context, extract, progress, tally, result)
@@ -188,16 +187,13 @@ class We360Transfer(BaseOperator):
         return extract
 
     def _window(self, context: Context, zone: str) -> Window:
-        try:
-            window, why = explained_window(
-                run_facts(context),
-                window_start=self.window_start,
-                window_end=self.window_end,
-                timezone=zone,
-                lookback_days=self.lookback_days,
-            )
-        except NoDayInInterval as error:
-            raise AirflowSkipException(str(error)) from None
+        window, why = explained_window(
+            run_facts(context),
+            window_start=self.window_start,
+            window_end=self.window_end,
+            timezone=zone,
+            lookback_days=self.lookback_days,
+        )
         self.log.info(
             "We360 report %s, %s, days %s to %s (%s): %s",
             self.report,

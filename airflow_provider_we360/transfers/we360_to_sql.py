@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_we360.errors import We360ConfigError
-from airflow_provider_we360.hooks.failures import required_connection
+from airflow_provider_we360.hooks.connections import get_connection
 from airflow_provider_we360.transfers._base import We360Transfer, one_of
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class We360ToSqlOperator(We360Transfer):
         }
 
     def _sql_hook(self) -> Any:
-        connection = required_connection(self.sql_conn_id, "sql_conn_id", "one to the warehouse")
+        connection = get_connection(self.sql_conn_id, "sql_conn_id", "one to the warehouse")
         try:
             if (
                 connection.conn_type == "google_cloud_platform"

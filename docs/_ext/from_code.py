@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from airflow.providers.common.compat.sdk import AirflowFailException
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
@@ -139,9 +140,10 @@ class ErrorTable(SphinxDirective):
 def _tried_again(kind: type[errors.We360Error]) -> str:
     if issubclass(kind, errors.NoDayInInterval):
         return "no, skipped"
-    if kind.__subclasses__() and not kind.never_retry:
-        return "as its kinds say"
-    return "no" if kind.never_retry else "yes"
+    never = issubclass(kind, AirflowFailException)
+    if kind.__subclasses__() and not never:
+        return "see its subclasses"
+    return "no" if never else "yes"
 
 
 class ConnectionExtras(SphinxDirective):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_we360.errors import EmptyDayRefused, SinkError, We360ConfigError
 from airflow_provider_we360.rows.schema import Column, Kind
@@ -299,7 +300,7 @@ def test_a_summary_that_shares_days_with_another_is_refused(
         SinkError, match=f"window: {day(first)} to {day(last)} .* {day(1)} to {day(7)}"
     ) as caught:
         engine.load(table, summary(first, last), [{"identity_id": "p0"}])
-    assert caught.value.never_retry
+    assert isinstance(caught.value, AirflowFailException)
     assert len(engine.rows(table, loads.SUMS)) == 1
     assert (
         engine.load(table, summary(first, last, tenant="other"), [{"identity_id": "p0"}]).rows == 1

@@ -15,7 +15,6 @@ import httpx
 
 from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.client import reports
-from airflow_provider_we360.hooks.failures import airflow_failures
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.rows.schema import Column
 from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
@@ -111,7 +110,7 @@ class Stage:
             "dag_run": SimpleNamespace(run_after=moment, start_date=moment),
         }
         try:
-            with airflow_failures(), closing(hook):
+            with closing(hook):
                 extract = operator._extract(hook, context)
                 return operator._move(hook, extract, context)[2]
         finally:

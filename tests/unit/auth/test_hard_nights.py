@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import pickle
 
 import httpx
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_we360.auth import grants
 from airflow_provider_we360.auth.block import Block
@@ -20,7 +18,6 @@ from airflow_provider_we360.errors import (
     CredentialsRefused,
     RefreshRejected,
 )
-from airflow_provider_we360.hooks.failures import airflow_failures
 from airflow_provider_we360.hooks.token_store import variable_store
 from airflow_provider_we360.sandbox.app import BruteForce, SandboxConfig
 from support.fleet import Fleet, Trouble
@@ -242,15 +239,6 @@ def test_an_error_of_the_wire_hangs_on_to_no_form():
         seen.append(error)
         error = error.__cause__ or error.__context__
     assert not any(isinstance(one, httpx.HTTPError) for one in seen)
-
-
-def test_a_refusal_can_be_pickled_and_stays_what_it_is():
-    with pytest.raises(AirflowFailException) as caught, airflow_failures():
-        raise AccountRefused("the account is disabled")
-    again = pickle.loads(pickle.dumps(caught.value))
-    assert isinstance(again, AccountRefused)
-    assert isinstance(again, AirflowFailException)
-    assert str(again) == "the account is disabled"
 
 
 def test_children_of_a_fork_do_not_take_each_other_for_themselves():

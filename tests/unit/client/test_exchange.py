@@ -183,7 +183,7 @@ def test_an_error_that_comes_with_200_is_a_refusal_with_the_servers_words(body):
         ask(httpx.Response(200, json=body, headers={"X-Request-Id": "req-1"}))
     assert (
         caught.value.report,
-        caught.value.slice_name,
+        caught.value.days,
         caught.value.status,
         caught.value.request_id,
     ) == (
