@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 from support.airflow_line import AIRFLOW
 from support.dag_runs import make_known
 from support.engines import Postgres, postgres_server
 
 
 @pytest.fixture
-def sandbox(request, monkeypatch) -> Iterator[Sandbox]:
+def sandbox(request, monkeypatch) -> Iterator[Simulator]:
     """A sandbox of twelve people, or as many as the parameter says, on a socket; the Connection ``we360_default`` to it."""
-    app = Sandbox(SandboxConfig(employees=getattr(request, "param", 12)))
+    app = Simulator(SimulatorConfig(employees=getattr(request, "param", 12)))
     with serve(app) as server:
         monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(we360_connection(server.url)))
         yield app
@@ -50,7 +50,7 @@ def example(airflow_db: Path) -> Callable[[str], Any]:
 
 def we360_connection(url: str, **extra: object) -> dict[str, object]:
     """A Connection to the sandbox's first account."""
-    config = SandboxConfig()
+    config = SimulatorConfig()
     return {
         "conn_type": "we360",
         "host": url,

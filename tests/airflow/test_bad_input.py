@@ -16,9 +16,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from airflow_provider_we360.errors import SinkError, We360ConfigError, We360DataError, We360Error
 from airflow_provider_we360.hooks.we360 import We360Hook
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 from support.airflow_line import since
 from support.dag_runs import OneEvent
 
@@ -97,7 +97,7 @@ def test_a_warehouse_whose_provider_is_missing_names_the_extra_before_anything_i
         match=rf'sql_conn_id: .*pip install "airflow-provider-we360\[{extra}\]"',
     ):
         load(sql_conn_id="elsewhere")
-    assert sandbox.ledger.requests == []
+    assert sandbox.request_log.requests == []
     assert extra in metadata("airflow-provider-we360").get_all("Provides-Extra")
 
 
@@ -144,7 +144,7 @@ def test_a_wrong_field_of_the_connection_fails_at_once_by_name(
     with pytest.raises(AirflowFailException, match=names) as caught:
         load()
     assert isinstance(caught.value, We360ConfigError)
-    assert sandbox.ledger.logins == 0
+    assert sandbox.request_log.logins == 0
     assert tables(duckdb_file) == []
 
 
@@ -261,7 +261,7 @@ def test_a_column_that_the_server_refuses_is_shown_with_its_words(we360, duckdb_
 def test_a_default_column_that_the_server_refuses_is_dropped_with_a_warning(
     monkeypatch, duckdb_file, caplog
 ):
-    app = Sandbox(SandboxConfig(employees=12, refuse_columns=("shift_name", "idle_percent")))
+    app = Simulator(SimulatorConfig(employees=12, refuse_columns=("shift_name", "idle_percent")))
     with serve(app) as server:
         extra = {
             "customer_id": "acme-demo",
@@ -308,7 +308,7 @@ def test_a_web_page_instead_of_json_says_what_to_check(we360, sandbox, monkeypat
 def test_a_url_of_another_host_raises_before_a_byte_is_sent(we360, sandbox, url):
     with pytest.raises(We360ConfigError, match="url"):
         We360Hook().get_conn().get(url)
-    assert sandbox.ledger.logins == 0
+    assert sandbox.request_log.logins == 0
 
 
 def test_a_day_that_would_lose_its_rows_fails_and_says_so(we360, sandbox, duckdb_file):
@@ -324,7 +324,7 @@ def test_an_interval_that_ends_no_day_is_skipped(we360, sandbox):
     hour = {"data_interval_start": NOON, "data_interval_end": NOON + dt.timedelta(hours=1)}
     with pytest.raises(AirflowSkipException, match="nothing to load"):
         load(hour, window_start=None, window_end=None)
-    assert sandbox.ledger.logins == 0
+    assert sandbox.request_log.logins == 0
 
 
 def test_the_outlets_learn_rows_and_window(we360):
@@ -362,7 +362,7 @@ def test_a_wrong_password_fails_the_task_at_once_also_where_a_dag_uses_the_clien
     we360(password="wrong-canary")
     with pytest.raises(AirflowFailException, match="Login or Password"):
         We360Hook().get_conn().post("/query/external/reports/dynamic_report", json={})
-    assert sandbox.ledger.logins == 1
+    assert sandbox.request_log.logins == 1
 
 
 def test_a_client_that_was_closed_is_made_anew(we360):

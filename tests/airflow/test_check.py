@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_we360.cli.command import main
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 from support.airflow_line import since
 from support.tls_server import https_server
 
@@ -58,7 +58,7 @@ def test_a_good_connection_passes_every_step_and_leaves_no_session(sandbox, told
     assert code == 0
     assert printed["passed"] is True
     assert [printed[name] for name in ALL] == ["ok"] * len(ALL)
-    assert (sandbox.ledger.logins, sum(sandbox.ledger.live_sessions().values())) == (1, 0)
+    assert (sandbox.request_log.logins, sum(sandbox.request_log.live_sessions().values())) == (1, 0)
 
 
 def test_a_wrong_password_is_sent_once_and_named(sandbox, told, monkeypatch):
@@ -69,7 +69,7 @@ def test_a_wrong_password_is_sent_once_and_named(sandbox, told, monkeypatch):
     )  # fmt: skip
     assert "Password" in printed["why"]
     assert "wrong-Passw0rd-55" not in json.dumps(printed)
-    assert sandbox.ledger.counts["logins_refused"] == 1
+    assert sandbox.request_log.counts["logins_refused"] == 1
 
 
 def test_a_wrong_customer_id_is_named(sandbox, told, monkeypatch):
@@ -90,7 +90,7 @@ def test_a_host_that_nobody_knows_is_for_the_network_team(sandbox, told, monkeyp
     )
     assert "api.we360.invalid has no address" in printed["why"]
     assert "api.we360.invalid:443" in printed["hosts_to_allow"]
-    assert sandbox.ledger.logins == 0
+    assert sandbox.request_log.logins == 0
 
 
 def test_a_port_that_nobody_serves_is_for_the_network_team(sandbox, monkeypatch, capsys):
@@ -139,7 +139,7 @@ def test_a_failed_report_still_ends_the_session(sandbox, told):
     sandbox.faults.add("report", "http_403", times="always")
     code, printed = told()
     assert (code, printed["report"], printed["logout"]) == (1, "failed", "ok")
-    assert sum(sandbox.ledger.live_sessions().values()) == 0
+    assert sum(sandbox.request_log.live_sessions().values()) == 0
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_the_fingerprint_holds_forms_and_never_a_value(sandbox, told):
     assert [value for value in values if value in text] == []
     assert sandbox.config.password not in text
     assert sandbox.config.login not in text
-    assert sum(sandbox.ledger.live_sessions().values()) == 0
+    assert sum(sandbox.request_log.live_sessions().values()) == 0
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def other_sandbox(sandbox, monkeypatch) -> Iterator[Callable[..., None]]:
     with contextlib.ExitStack() as stack:
 
         def put(**switches: Any) -> None:
-            server = stack.enter_context(serve(Sandbox(SandboxConfig(**switches))))
+            server = stack.enter_context(serve(Simulator(SimulatorConfig(**switches))))
             connect(monkeypatch, host=server.url, extra={"auth_url": server.url})
 
         yield put

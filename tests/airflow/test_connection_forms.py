@@ -15,8 +15,8 @@ from airflow.utils.session import create_session
 
 from airflow_provider_we360.connection import DEFAULT_AUTH_URL, EXTRAS, parse_connection
 from airflow_provider_we360.hooks.we360 import We360Hook
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 from support import commands, shell
 from support.documents import ROOT, Block, blocks
 
@@ -43,10 +43,10 @@ def no_connections():
 @pytest.fixture
 def server():
     """A sandbox with an account whose e-mail and password have to be quoted everywhere."""
-    config = SandboxConfig(
+    config = SimulatorConfig(
         employees=3, customer_id=CUSTOMER, login=LOGIN, password=PASSWORD, realm="other-prod"
     )
-    app = Sandbox(config)
+    app = Simulator(config)
     with serve(app) as running:
         yield app, running.url
 
@@ -217,7 +217,7 @@ def test_every_field_comes_through_and_logs_in(form, full, server, monkeypatch, 
     worked, told = We360Hook("x").test_connection()
     assert worked, told
     assert CUSTOMER in told
-    assert (sandbox.ledger.logins, sandbox.ledger.counts["logins_refused"]) == (1, 0)
+    assert (sandbox.request_log.logins, sandbox.request_log.counts["logins_refused"]) == (1, 0)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
@@ -276,13 +276,13 @@ def test_each_block_of_the_page_makes_the_same_connection_which_logs_in(block, m
     )
     assert (settings.customer_id, settings.timeout_s) == ("your-company", 120)
     assert str(settings.auth_url).rstrip("/") == DEFAULT_AUTH_URL
-    config = SandboxConfig(
+    config = SimulatorConfig(
         customer_id=settings.customer_id,
         login=settings.login,
         password=settings.password,
         employees=3,
     )
-    with serve(Sandbox(config)) as server:
+    with serve(Simulator(config)) as server:
         there = {
             "host": server.url,
             "extra": connection.extra_dejson | {"auth_url": server.url, "allow_http": "true"},

@@ -194,9 +194,9 @@ def test_the_session_of_a_run_is_one_login_that_is_gone_with_the_run(
     holds(*days)
     holds(*days, f"'{tmp_path}/archive/*/*.parquet'")
     assert (
-        sandbox.ledger.logins,
-        sandbox.ledger.counts["logouts"],
-        sandbox.ledger.live_sessions(),
+        sandbox.request_log.logins,
+        sandbox.request_log.counts["logouts"],
+        sandbox.request_log.live_sessions(),
     ) == (1, 1, {})
 
 
@@ -209,7 +209,7 @@ def test_the_session_of_a_run_is_ended_where_a_load_fails_too(
     run = example("we360_run_session").test(run_conf={"archive": str(tmp_path / "archive")})
     assert run.state == "failed"
     assert states(run)["logout", -1] == "success"
-    assert sum(sandbox.ledger.live_sessions().values()) == 0
+    assert sum(sandbox.request_log.live_sessions().values()) == 0
 
 
 def in_xcom(monkeypatch):

@@ -9,8 +9,8 @@ from collections import defaultdict
 import pytest
 from airflow.models.pool import Pool
 
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 from support.run_days import DAY, INDIA, days_of, run_as_of
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
@@ -21,7 +21,7 @@ def companies(monkeypatch):
     """Two companies, each with a server, a Connection and a pool of its own: by the name that the example gives them."""
     seeds = {"north-inc": 1, "south-inc": 2}
     north, south = (
-        Sandbox(SandboxConfig(customer_id=name, employees=12, seed=seed))
+        Simulator(SimulatorConfig(customer_id=name, employees=12, seed=seed))
         for name, seed in seeds.items()
     )
     with serve(north) as at_north, serve(south) as at_south:

@@ -122,7 +122,7 @@ def test_what_the_test_button_says_holds_no_secret(sandbox, monkeypatch):
     assert bad is False
     assert "Login or Password" in words
     assert not any(secret in words for secret in (sandbox.config.password, sandbox.config.login))
-    assert sum(sandbox.ledger.live_sessions().values()) == 0
+    assert sum(sandbox.request_log.live_sessions().values()) == 0
 
 
 def test_an_error_that_is_pickled_or_shown_whole_holds_no_secret(sandbox):

@@ -260,7 +260,7 @@ def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(
     assert isinstance(caught.value, We360ConfigError)
     assert "secret" not in str(caught.value)
     assert not folder.exists()
-    assert sandbox.ledger.logins == 0
+    assert sandbox.request_log.logins == 0
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 
 REPORT = ("we360://acme-demo", "dynamic_report")
 PERSONAL = (
@@ -39,7 +39,7 @@ class Events:
     :param folder: where the targets lie.
     """
 
-    def __init__(self, folder: Path, app: Sandbox, text: str) -> None:
+    def __init__(self, folder: Path, app: Simulator, text: str) -> None:
         self.folder = folder
         self.app = app
         self.text = text
@@ -57,7 +57,7 @@ class Events:
 @pytest.fixture(scope="module")
 def events(airflow_db, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lineage")
-    app = Sandbox(SandboxConfig(employees=12))
+    app = Simulator(SimulatorConfig(employees=12))
     with serve(app) as server:
         account = {"login": app.config.login, "password": app.config.password}
         extra = {"customer_id": app.config.customer_id, "auth_url": server.url, "allow_http": True}

@@ -183,7 +183,7 @@ def test_whatever_is_wrong_with_it_is_named_before_a_row_is_asked_for(
     with pytest.raises(We360ConfigError, match=words) as caught:
         load(pseudonymize=pseudonymize)
     assert "canary" not in str(caught.value)
-    assert sandbox.ledger.counts["data_requests"] == 0
+    assert sandbox.request_log.counts["data_requests"] == 0
 
 
 def test_a_variable_may_say_its_version(sandbox, duckdb_file, monkeypatch):

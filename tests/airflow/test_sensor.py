@@ -23,9 +23,9 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_we360.errors import CredentialsRefused, We360ConfigError
 from airflow_provider_we360.hooks.awaited_day import AwaitedDay
 from airflow_provider_we360.hooks.we360 import We360Hook
-from airflow_provider_we360.sandbox.config import LOGIN, PASSWORD
 from airflow_provider_we360.sensors.report import We360ReportSensor
 from airflow_provider_we360.triggers.report import We360ReportTrigger
+from simulator.config import LOGIN, PASSWORD
 from support.dag_runs import run_here
 
 DAY = "2026-06-02"
@@ -117,18 +117,18 @@ def event_of(time: Time, *, deadline: float, day: AwaitedDay | None = None) -> A
 
 def test_the_day_is_the_one_that_a_transfer_of_the_same_run_loads(sandbox):
     assert sensor().poke(context())
-    (request,) = sandbox.ledger.requests
+    (request,) = sandbox.request_log.requests
     assert (request.start_date[:10], request.end_date[:10]) == (DAY, DAY)
 
 
 def test_of_a_longer_window_the_last_day_is_waited_for(sandbox):
     assert sensor(window_start="2026-05-25", window_end="2026-05-29").poke(context())
-    assert [request.start_date[:10] for request in sandbox.ledger.requests] == ["2026-05-29"]
+    assert [request.start_date[:10] for request in sandbox.request_log.requests] == ["2026-05-29"]
 
 
 def test_one_row_of_the_key_columns_is_asked_for(sandbox):
     sensor().poke(context())
-    (request,) = sandbox.ledger.requests
+    (request,) = sandbox.request_log.requests
     assert (request.columns, request.page, request.limit, request.rows) == (2, 1, 1, 1)
 
 
@@ -144,7 +144,7 @@ def test_a_day_settles_half_past_eleven_of_the_next_in_india_so_that_a_dag_at_no
     day = task._awaited(context(), We360Hook())
     assert day.settled_at == SETTLED
     assert day.is_there(We360Hook(), now=now) is there
-    assert sandbox.ledger.logins == int(there), "nobody is asked before the day has settled"
+    assert sandbox.request_log.logins == int(there), "nobody is asked before the day has settled"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_refused_password_ends_a_poke_at_once(sandbox, wrong_password):
     with pytest.raises(AirflowFailException) as caught:
         sensor(mode="reschedule").poke(context())
     assert isinstance(caught.value, CredentialsRefused)
-    assert sandbox.ledger.counts["logins_sent"] == 1
+    assert sandbox.request_log.counts["logins_sent"] == 1
 
 
 # The trigger
@@ -227,7 +227,7 @@ def test_a_trigger_sleeps_until_the_day_has_settled_and_then_asks_now_and_then(s
     time.asleep = then  # type: ignore[method-assign]
     assert event_of(time, deadline=SETTLED + 10 * HOUR) == {"outcome": "found"}
     assert time.slept == [5 * HOUR, 600, 600]
-    assert len(sandbox.ledger.requests) == 3
+    assert len(sandbox.request_log.requests) == 3
 
 
 def test_a_trigger_gives_up_at_its_deadline_and_not_later(sandbox):
@@ -242,7 +242,7 @@ def test_a_deadline_before_the_day_has_settled_asks_nobody(sandbox):
     time = Time(SETTLED - 5 * HOUR)
     assert event_of(time, deadline=SETTLED - HOUR) == {"outcome": "timed out"}
     assert time.slept == [4 * HOUR]
-    assert sandbox.ledger.counts == {}
+    assert sandbox.request_log.counts == {}
 
 
 def test_a_trigger_waits_out_faults_that_pass(sandbox):
@@ -287,7 +287,7 @@ def test_a_trigger_survives_airflows_database_and_holds_no_secret():
 
 def test_a_sensor_that_finds_all_there_is_never_deferred(sandbox):
     sensor(deferrable=True).execute(context())
-    assert len(sandbox.ledger.requests) == 1
+    assert len(sandbox.request_log.requests) == 1
 
 
 def test_a_deferred_sensor_leaves_a_trigger_that_ends_before_airflow_ends_it(sandbox):
@@ -366,7 +366,7 @@ def test_a_run_whose_rows_never_come_ends_in_time(sandbox, way, soft_fail, state
 def test_a_run_that_is_refused_ends_at_once_without_a_second_try(sandbox, way):
     sandbox.faults.add("login", "account_disabled", times=None)
     assert run(**WAYS[way], timeout=600.0, retries=3)["wait"] == "failed"
-    assert sandbox.ledger.counts["logins_sent"] == 1
+    assert sandbox.request_log.counts["logins_sent"] == 1
 
 
 def test_a_wrong_argument_is_named():

@@ -90,8 +90,11 @@ def test_the_tasks_between_share_one_session_that_is_ended_and_forgotten(xcom_mo
         )
         login >> logout
     assert run(dag) == "success"
-    assert (xcom_mode.ledger.logins, sum(xcom_mode.ledger.live_sessions().values())) == (1, 0)
-    assert xcom_mode.ledger.counts["logouts"] == 1
+    assert (xcom_mode.request_log.logins, sum(xcom_mode.request_log.live_sessions().values())) == (
+        1,
+        0,
+    )
+    assert xcom_mode.request_log.counts["logouts"] == 1
     assert variables() == {}
     sealed = seen[("login", "we360_token")]
     assert json.loads(sealed).keys() == {"v", "expires_at", "sealed"}
@@ -116,8 +119,8 @@ def test_login_and_logout_never_touch_the_shared_session_whatever_token_cache_sa
         login >> logout
     assert run(dag) == "success"
     assert variables() == shared
-    assert sum(sandbox.ledger.live_sessions().values()) == 1
-    assert sandbox.ledger.logins == (2 if token_cache == "variable" else 3)
+    assert sum(sandbox.request_log.live_sessions().values()) == 1
+    assert sandbox.request_log.logins == (2 if token_cache == "variable" else 3)
 
 
 def test_a_failed_task_still_ends_in_a_logout(xcom_mode):
@@ -126,7 +129,10 @@ def test_a_failed_task_still_ends_in_a_logout(xcom_mode):
         login >> read(fails=True) >> logout
         login >> logout
     assert run(dag) == "failed"
-    assert (xcom_mode.ledger.logins, sum(xcom_mode.ledger.live_sessions().values())) == (1, 0)
+    assert (xcom_mode.request_log.logins, sum(xcom_mode.request_log.live_sessions().values())) == (
+        1,
+        0,
+    )
 
 
 def test_a_logout_with_nothing_to_end_succeeds(xcom_mode):
@@ -137,7 +143,7 @@ def test_a_logout_with_nothing_to_end_succeeds(xcom_mode):
         first, second = We360LogoutOperator(task_id="first"), We360LogoutOperator(task_id="second")
         We360LoginOperator(task_id="login") >> first >> second
     assert run(dag) == "success"
-    assert xcom_mode.ledger.counts["logouts"] == 1
+    assert xcom_mode.request_log.counts["logouts"] == 1
 
 
 def test_without_a_login_task_the_process_logs_in_by_itself_says_so_once_and_logs_out(
@@ -146,7 +152,10 @@ def test_without_a_login_task_the_process_logs_in_by_itself_says_so_once_and_log
     with DAG("we360_no_session", schedule=None) as dag:
         read()
     assert run(dag) == "success"
-    assert (xcom_mode.ledger.logins, sum(xcom_mode.ledger.live_sessions().values())) == (1, 0)
+    assert (xcom_mode.request_log.logins, sum(xcom_mode.request_log.live_sessions().values())) == (
+        1,
+        0,
+    )
     assert told().count("no We360LoginOperator") == 1
 
 
@@ -155,7 +164,10 @@ def test_a_task_below_the_logout_logs_in_by_itself_and_leaves_no_session(xcom_mo
         login, logout = We360LoginOperator(task_id="login"), We360LogoutOperator(task_id="logout")
         login >> logout >> read()
     assert run(dag) == "success"
-    assert (xcom_mode.ledger.logins, sum(xcom_mode.ledger.live_sessions().values())) == (2, 0)
+    assert (xcom_mode.request_log.logins, sum(xcom_mode.request_log.live_sessions().values())) == (
+        2,
+        0,
+    )
     assert ("login", "we360_token") not in xcoms()
 
 
@@ -182,8 +194,8 @@ def test_login_tasks_of_two_connections_stand_side_by_side(xcom_mode, monkeypatc
         mine >> out_mine
         other >> out_other
     assert run(dag) == "success"
-    assert (xcom_mode.ledger.logins, xcom_mode.ledger.counts["logouts"]) == (2, 2)
-    assert sum(xcom_mode.ledger.live_sessions().values()) == 0
+    assert (xcom_mode.request_log.logins, xcom_mode.request_log.counts["logouts"]) == (2, 2)
+    assert sum(xcom_mode.request_log.live_sessions().values()) == 0
 
 
 def test_a_mapped_login_is_refused_by_name(xcom_mode, told):
@@ -191,7 +203,7 @@ def test_a_mapped_login_is_refused_by_name(xcom_mode, told):
         We360LoginOperator.partial(task_id="login").expand(we360_conn_id=["we360_default"])
     assert run(dag) == "failed"
     assert "cannot be mapped" in told()
-    assert xcom_mode.ledger.logins == 0
+    assert xcom_mode.request_log.logins == 0
 
 
 def test_a_logout_that_the_server_does_not_hear_can_be_retried(xcom_mode):
@@ -200,7 +212,7 @@ def test_a_logout_that_the_server_does_not_hear_can_be_retried(xcom_mode):
         login = We360LoginOperator(task_id="login")
         login >> We360LogoutOperator(task_id="logout", retries=1, retry_delay=0)
     run(dag)
-    assert sum(xcom_mode.ledger.live_sessions().values()) == 0
+    assert sum(xcom_mode.request_log.live_sessions().values()) == 0
 
 
 def test_the_healthy_way_logs_no_error(xcom_mode, capsys, caplog):
@@ -220,7 +232,7 @@ def test_the_healthy_way_logs_no_error(xcom_mode, capsys, caplog):
 def test_the_test_button_touches_no_entry_and_logs_itself_out(sandbox):
     assert We360Hook().test_connection()[0] is True
     assert variables() == {}
-    assert (sandbox.ledger.logins, sum(sandbox.ledger.live_sessions().values())) == (1, 0)
+    assert (sandbox.request_log.logins, sum(sandbox.request_log.live_sessions().values())) == (1, 0)
 
 
 IN_2 = "plain Python reaches the Variables, and with them the session of all tasks"
@@ -232,7 +244,7 @@ def test_plain_python_of_airflow_2_shares_the_session_of_all_tasks(sandbox):
         hook = We360Hook()
         assert hook.get_conn().post(REPORT, json={}).status_code in (200, 400, 422)
         hook.close()
-    assert (sandbox.ledger.logins, sum(sandbox.ledger.live_sessions().values())) == (1, 1)
+    assert (sandbox.request_log.logins, sum(sandbox.request_log.live_sessions().values())) == (1, 1)
     assert len(variables()) == 1
 
 
@@ -241,7 +253,7 @@ def test_plain_python_logs_in_for_itself_and_out_again(sandbox):
     hook = We360Hook()
     assert hook.get_conn().post(REPORT, json={}).status_code in (200, 400, 422)
     hook.close()
-    assert (sandbox.ledger.logins, sum(sandbox.ledger.live_sessions().values())) == (1, 0)
+    assert (sandbox.request_log.logins, sum(sandbox.request_log.live_sessions().values())) == (1, 0)
 
 
 @since((3, 0), f"before, {IN_2}")
@@ -250,4 +262,4 @@ def test_a_wrong_password_in_plain_python_is_asked_once_by_each_hook(sandbox):
     for _ in range(3):
         with pytest.raises(We360Error, match="Login or Password"):
             We360Hook().login()
-    assert sandbox.ledger.counts["logins_sent"] == 3
+    assert sandbox.request_log.counts["logins_sent"] == 3

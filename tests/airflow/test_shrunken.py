@@ -11,9 +11,9 @@ import duckdb
 import pytest
 
 from airflow_provider_we360.errors import EmptyDayRefused, We360ConfigError
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 
 FIRST, LAST = dt.date(2026, 6, 1), dt.date(2026, 6, 3)
 
@@ -21,7 +21,7 @@ FIRST, LAST = dt.date(2026, 6, 1), dt.date(2026, 6, 3)
 @pytest.fixture
 def company(monkeypatch):
     """Sixty people: their days are large enough to be guarded against losing half of their rows."""
-    sandbox = Sandbox(SandboxConfig(employees=60))
+    sandbox = Simulator(SimulatorConfig(employees=60))
     with serve(sandbox) as server:
         monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", connection(server.url))
         yield sandbox
@@ -30,7 +30,7 @@ def company(monkeypatch):
 @pytest.fixture
 def other_company(monkeypatch):
     """Another customer of We360, behind the Connection ``we360_other``."""
-    sandbox = Sandbox(SandboxConfig(employees=30, seed=7, customer_id="other-co"))
+    sandbox = Simulator(SimulatorConfig(employees=30, seed=7, customer_id="other-co"))
     with serve(sandbox) as server:
         monkeypatch.setenv(
             "AIRFLOW_CONN_WE360_OTHER", connection(server.url, customer_id="other-co")
@@ -39,7 +39,7 @@ def other_company(monkeypatch):
 
 
 def connection(url, **extra):
-    config = SandboxConfig()
+    config = SimulatorConfig()
     known = {
         "customer_id": config.customer_id,
         "auth_url": url,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_we360.hooks.we360 import We360Hook
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 
 
 def change(monkeypatch, **changes: Any) -> None:
@@ -49,7 +49,7 @@ def test_a_good_connection_is_told_with_its_customer_id(sandbox):
 
 
 def test_a_role_that_sees_nobody_passes_and_is_told(sandbox, monkeypatch):
-    with serve(Sandbox(SandboxConfig(sees=()))) as server:
+    with serve(Simulator(SimulatorConfig(sees=()))) as server:
         change(monkeypatch, host=server.url, extra={"auth_url": server.url})
         passed, words = We360Hook().test_connection()
     assert passed
@@ -74,7 +74,7 @@ def test_a_silent_host_is_told_at_once_with_both_that_the_firewall_must_allow(
     assert f"http://{silent}: cannot connect" in words
     both = (silent, there) if which == "host" else (there, silent)
     assert f"your firewall allows {both[0]} and {both[1]}" in words
-    assert sandbox.ledger.logins == 0
+    assert sandbox.request_log.logins == 0
 
 
 def test_a_missing_field_is_told_without_the_id_that_airflow_gave_its_copy(sandbox, monkeypatch):

@@ -31,9 +31,9 @@ from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.hooks.seal import Seal
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.operators.session import We360LoginOperator, We360LogoutOperator
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 from support.airflow_line import AIRFLOW, since
 from support.mini_api import FakeTime
 
@@ -127,7 +127,7 @@ def run(airflow_db, tmp_path_factory) -> Iterator[Run]:
 
     folder = tmp_path_factory.mktemp("sealed")
     (folder / "tokens_stay_sealed.py").write_text(DAG_FILE)
-    with serve(Sandbox(SandboxConfig(employees=12, login=LOGIN, password=PASSWORD))) as server:
+    with serve(Simulator(SimulatorConfig(employees=12, login=LOGIN, password=PASSWORD))) as server:
         connections = [
             _connection(SHARED, server.url),
             _connection(OF_RUN, server.url, token_cache="xcom"),
@@ -268,7 +268,7 @@ class Bench:
     """A hook that has logged in."""
 
     hook: We360Hook
-    sandbox: Sandbox
+    sandbox: Simulator
     time: FakeTime
     secrets: Secrets
     token: TokenSet
@@ -283,8 +283,8 @@ def bench(monkeypatch) -> Iterator[Bench]:
         "AIRFLOW_CONN_WE360_DEFAULT", json.dumps(_connection("we360_default", "http://127.0.0.1"))
     )
     time, secrets = FakeTime(), Secrets()
-    sandbox = Sandbox(
-        SandboxConfig(employees=12, login=LOGIN, password=PASSWORD),
+    sandbox = Simulator(
+        SimulatorConfig(employees=12, login=LOGIN, password=PASSWORD),
         clock=time.clock,
         sleep=time.sleep,
     )
@@ -329,7 +329,7 @@ def test_a_request_that_carries_the_token_shows_none_of_it_as_text(bench):
 
 
 def test_a_hook_that_has_logged_in_cannot_be_sent_elsewhere_with_its_secrets(monkeypatch):
-    with serve(Sandbox(SandboxConfig(employees=12, login=LOGIN, password=PASSWORD))) as server:
+    with serve(Simulator(SimulatorConfig(employees=12, login=LOGIN, password=PASSWORD))) as server:
         monkeypatch.setenv(
             "AIRFLOW_CONN_WE360_DEFAULT",
             json.dumps(_connection("we360_default", server.url, token_cache="memory")),
@@ -476,7 +476,7 @@ class _NoFernet:
 
 def _connection(conn_id: str, url: str, **extra: object) -> dict[str, Any]:
     extra = {
-        "customer_id": SandboxConfig().customer_id,
+        "customer_id": SimulatorConfig().customer_id,
         "auth_url": url,
         "allow_http": True,
     } | extra

@@ -52,12 +52,12 @@ def mixes() -> list[tuple[str, dict[str, Any]]]:
 
 def row(name: str, fleet: Fleet) -> tuple[str, ...]:
     """One line of the table."""
-    counts = fleet.ledger.counts
+    counts = fleet.request_log.counts
     figures = (
         fleet.done + len(fleet.failures),
-        fleet.ledger.logins,
+        fleet.request_log.logins,
         counts["logins_refused"],
-        fleet.ledger.refreshes,
+        fleet.request_log.refreshes,
         fleet.reuses,
         len(fleet.failures),
         fleet.live_sessions,

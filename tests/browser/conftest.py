@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from airflow_provider_we360.sandbox.app import Sandbox
-from airflow_provider_we360.sandbox.config import Account, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
 from browser.pages import Pages
+from simulator.app import Simulator
+from simulator.config import Account, SimulatorConfig
+from simulator.server import serve
 from support.real_airflow import Airflow, postgres, wait_until
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ def blind() -> Account:
 
 
 @pytest.fixture(scope="session")
-def sandbox(blind: Account) -> Sandbox:
-    return Sandbox(SandboxConfig(employees=50, more_accounts=(blind,)))
+def sandbox(blind: Account) -> Simulator:
+    return Simulator(SimulatorConfig(employees=50, more_accounts=(blind,)))
 
 
 @pytest.fixture(scope="session")
-def we360(sandbox: Sandbox) -> Iterator[str]:
+def we360(sandbox: Simulator) -> Iterator[str]:
     """URL of the sandbox."""
     with serve(sandbox) as server:
         yield server.url
@@ -123,7 +123,7 @@ def pages(person: BrowserContext, airflow: Airflow) -> Iterator[Pages]:
 
 
 @pytest.fixture
-def picture(tmp_path: Path, sandbox: Sandbox, blind: Account) -> Callable[[str, Locator], None]:
+def picture(tmp_path: Path, sandbox: Simulator, blind: Account) -> Callable[[str, Locator], None]:
     """Takes a picture of a part of a page, for the documentation where ``WE360_SCREENSHOTS`` names its folder."""
     into = Path(os.environ.get("WE360_SCREENSHOTS") or tmp_path)
 

@@ -183,7 +183,7 @@ def test_right(tested, pages, sandbox, picture):
         )
     else:  # a day off for all
         assert verdict.words.startswith("Logged in to acme-demo, but the Dynamic Report of")
-    assert sum(sandbox.ledger.live_sessions().values()) == 0
+    assert sum(sandbox.request_log.live_sessions().values()) == 0
     picture("test-right", verdict.shown)
 
 
@@ -199,7 +199,7 @@ def test_wrong_password(tested, sandbox, picture):
     assert "Login or Password of the Connection is wrong" in verdict.words
     assert "Try them in a browser first: each try counts" in verdict.words
     assert "wrong-Passw0rd-55" not in verdict.words
-    assert sandbox.ledger.counts["logins_refused"] == 1
+    assert sandbox.request_log.counts["logins_refused"] == 1
     picture("test-wrong-password", verdict.shown)
 
 

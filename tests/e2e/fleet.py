@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 from support.real_airflow import Airflow, wait_until
 
 DAGS = Path(__file__).parent / "dags_fleet"
@@ -94,7 +94,7 @@ class Fleet:
     """Airflow with the Dags of ``dags_fleet``, and a sandbox for each of the scenes that are asked for."""
 
     def __init__(
-        self, airflow: Airflow, folder: Path, sandboxes: dict[str, Sandbox], urls: dict[str, str]
+        self, airflow: Airflow, folder: Path, sandboxes: dict[str, Simulator], urls: dict[str, str]
     ) -> None:
         self.airflow = airflow
         self._folder = folder
@@ -168,35 +168,35 @@ class Fleet:
         return len(list(self.sandboxes[scene].company.rows(DAY, DAY, "detailed")))
 
     def live_sessions(self, scene: str) -> int:
-        return sum(self.sandboxes[scene].ledger.live_sessions().values())
+        return sum(self.sandboxes[scene].request_log.live_sessions().values())
 
     def assert_renewed_by_one(self, scene: str, lifetime_s: float) -> None:
         """The token ended three times and more, was renewed as often and not much more, and never by two tasks at once."""
-        ledger = self.sandboxes[scene].ledger
-        span_s = max(request.at for request in ledger.requests) - min(
-            request.at for request in ledger.requests
+        request_log = self.sandboxes[scene].request_log
+        span_s = max(request.at for request in request_log.requests) - min(
+            request.at for request in request_log.requests
         )
         assert span_s > 3 * lifetime_s
-        assert ledger.counts["logins_sent"] == 1
-        assert 3 <= ledger.refreshes <= span_s / (lifetime_s / 2)
-        assert ledger.counts["refreshes_refused"] == 0
-        assert ledger.counts["refresh_tokens_sent_twice"] == 0
-        assert ledger.max_concurrent_refreshes == 1
+        assert request_log.counts["logins_sent"] == 1
+        assert 3 <= request_log.refreshes <= span_s / (lifetime_s / 2)
+        assert request_log.counts["refreshes_refused"] == 0
+        assert request_log.counts["refresh_tokens_sent_twice"] == 0
+        assert request_log.max_concurrent_refreshes == 1
         assert self.live_sessions(scene) == 1
 
     def figures(self, scene: str, run: Run) -> str:
         """What the sandbox of a scene has seen until now, as one line."""
-        ledger = self.sandboxes[scene].ledger
+        request_log = self.sandboxes[scene].request_log
         facts = {
             "seconds": f"{run.seconds:.1f}",
-            "logins sent": ledger.counts["logins_sent"],
-            "refused": ledger.counts["logins_refused"],
-            "refreshes": ledger.refreshes,
-            "refused refreshes": ledger.counts["refreshes_refused"],
-            "refresh tokens sent twice": ledger.counts["refresh_tokens_sent_twice"],
-            "data requests": len(ledger.requests),
-            "401": ledger.unauthorized,
-            "logouts": ledger.counts["logouts"],
+            "logins sent": request_log.counts["logins_sent"],
+            "refused": request_log.counts["logins_refused"],
+            "refreshes": request_log.refreshes,
+            "refused refreshes": request_log.counts["refreshes_refused"],
+            "refresh tokens sent twice": request_log.counts["refresh_tokens_sent_twice"],
+            "data requests": len(request_log.requests),
+            "401": request_log.unauthorized,
+            "logouts": request_log.counts["logouts"],
             "live sessions": self.live_sessions(scene),
         }
         return f"{run.id:<10}" + ", ".join(f"{name} {value}" for name, value in facts.items())
@@ -235,7 +235,7 @@ def _loaded(value: Any) -> list[int]:
     return [value["rows"]] if isinstance(value, dict) else value
 
 
-def _connection(config: SandboxConfig, url: str) -> dict[str, Any]:
+def _connection(config: SimulatorConfig, url: str) -> dict[str, Any]:
     return {
         "conn_type": "we360",
         "host": url,
@@ -245,9 +245,9 @@ def _connection(config: SandboxConfig, url: str) -> dict[str, Any]:
     }
 
 
-def account(scene: str, **switches: Any) -> SandboxConfig:
+def account(scene: str, **switches: Any) -> SimulatorConfig:
     """A tenant of twelve people, with an account that is easy to find in any text."""
-    return SandboxConfig(
+    return SimulatorConfig(
         employees=12,
         login=f"canary.{scene}@acme-demo.example.com",
         password=f"{PASSWORD}{scene}",
@@ -259,7 +259,7 @@ def account(scene: str, **switches: Any) -> SandboxConfig:
 def fleet(
     home: Path,
     database: str,
-    scenes: dict[str, SandboxConfig],
+    scenes: dict[str, SimulatorConfig],
     *,
     stored: Iterable[str] = (),
     environment: dict[str, str],
@@ -271,7 +271,7 @@ def fleet(
     :param stored: scenes whose Connection is none of the environment: whoever tests them writes it into Airflow's database.
     :param more_parts: starts further processes of this Airflow.
     """
-    sandboxes = {scene: Sandbox(config) for scene, config in scenes.items()}
+    sandboxes = {scene: Simulator(config) for scene, config in scenes.items()}
     folder = home / "meetings"
     told = {
         "AIRFLOW__CORE__PARALLELISM": str(3 * TASKS),

@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 from support.real_airflow import Airflow, postgres, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -24,7 +24,7 @@ SETTLES_IN_S = 90
 
 @pytest.fixture(scope="module")
 def sandbox():
-    return Sandbox(SandboxConfig(employees=25))
+    return Simulator(SimulatorConfig(employees=25))
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def test_two_workers_on_a_cold_cache_log_in_once(ships, figure):
     run.assert_all_at_once()
     run.assert_green(ships.rows_of_the_day("cold"))
     assert run.workers == dict.fromkeys(WORKERS, TASKS // len(WORKERS))
-    assert ships.sandboxes["cold"].ledger.counts["logins_sent"] == 1
+    assert ships.sandboxes["cold"].request_log.counts["logins_sent"] == 1
     assert ships.live_sessions("cold") == 1
 
 

@@ -9,8 +9,8 @@ import duckdb
 import pytest
 from cryptography.fernet import Fernet
 
-from airflow_provider_we360.sandbox.app import BruteForce
 from e2e.fleet import DAY, LIFETIME_S, TASKS, account, everything_in, fleet
+from simulator.app import BruteForce
 
 pytestmark = pytest.mark.e2e
 
@@ -89,8 +89,8 @@ def test_eight_tasks_on_a_cold_cache_log_in_once(ships, figure):
     figure(ships.figures("cold", run))
     run.assert_all_at_once()
     run.assert_green(ships.rows_of_the_day("cold"))
-    ledger = ships.sandboxes["cold"].ledger
-    assert ledger.counts["logins_sent"] == 1
+    request_log = ships.sandboxes["cold"].request_log
+    assert request_log.counts["logins_sent"] == 1
     assert ships.live_sessions("cold") == 1
 
 
@@ -101,9 +101,9 @@ def test_four_triggers_and_four_tasks_on_a_cold_cache_log_in_once(ships, figure,
         "the triggers share one process"
     )
     deferred_run.assert_green(ships.rows_of_the_day("deferred"))
-    ledger = ships.sandboxes["deferred"].ledger
-    assert ledger.counts["logins_sent"] == 1
-    assert ledger.counts["logouts"] == 0
+    request_log = ships.sandboxes["deferred"].request_log
+    assert request_log.counts["logins_sent"] == 1
+    assert request_log.counts["logouts"] == 0
     assert ships.live_sessions("deferred") == 1
 
 
@@ -122,8 +122,8 @@ def test_eight_loads_against_a_login_guard_log_in_once_and_none_is_refused(
     figure(ships.figures("guarded", run))
     run.assert_all_at_once()
     run.assert_green(ships.rows_of_the_day("guarded"))
-    ledger = ships.sandboxes["guarded"].ledger
-    assert (ledger.counts["logins_sent"], ledger.counts["logins_refused"]) == (1, 0)
+    request_log = ships.sandboxes["guarded"].request_log
+    assert (request_log.counts["logins_sent"], request_log.counts["logins_refused"]) == (1, 0)
     assert ships.live_sessions("guarded") == 1
     truth = {
         (row["attendance_date"], row["identity_id"])
@@ -140,15 +140,18 @@ def test_a_session_ended_on_the_server_costs_eight_tasks_one_login(ships, figure
     ships.begin("ended", "ended")
     ships.wait_at("before the end", "ended")
     sandbox = ships.sandboxes["ended"]
-    assert sandbox.ledger.counts["logins_sent"] == 1
+    assert sandbox.request_log.counts["logins_sent"] == 1
     sandbox.identity.sessions.end_all()
     ships.tell("ended", "ended")
     run = ships.end_of("ended", "ended")
     figure(ships.figures("ended", run))
     run.assert_all_at_once()
     run.assert_green(ships.rows_of_the_day("ended"))
-    assert (sandbox.ledger.counts["logins_sent"], sandbox.ledger.counts["logins_refused"]) == (2, 0)
-    assert sandbox.ledger.counts["refresh_tokens_sent_twice"] == 0
+    assert (
+        sandbox.request_log.counts["logins_sent"],
+        sandbox.request_log.counts["logins_refused"],
+    ) == (2, 0)
+    assert sandbox.request_log.counts["refresh_tokens_sent_twice"] == 0
     assert ships.live_sessions("ended") == 1
 
 
@@ -167,9 +170,9 @@ def test_a_wrong_password_is_sent_twice_by_eight_tasks_with_three_retries_each(
     refused_run.assert_all_at_once()
     assert refused_run.states == ["failed"]
     assert {task.try_number for task in refused_run.tasks} == {1}
-    ledger = ships.sandboxes["refused"].ledger
-    assert ledger.counts["logins_sent"] == 2
-    assert ledger.min_gap_between_failed_logins_s > GRANTS_ARE_APART_S
+    request_log = ships.sandboxes["refused"].request_log
+    assert request_log.counts["logins_sent"] == 2
+    assert request_log.min_gap_between_failed_logins_s > GRANTS_ARE_APART_S
 
 
 def test_the_log_of_each_refused_task_says_what_to_mend_and_which_variable_to_delete(
@@ -187,7 +190,7 @@ def test_a_run_after_a_refusal_fails_without_asking_the_server(ships, figure, re
     figure(ships.figures("refused", run))
     assert run.states == ["failed"]
     assert {task.try_number for task in run.tasks} == {1}
-    assert ships.sandboxes["refused"].ledger.counts["logins_sent"] == 2
+    assert ships.sandboxes["refused"].request_log.counts["logins_sent"] == 2
 
 
 def test_a_mended_password_lifts_the_block_by_itself(ships, figure, refused_run):
@@ -197,7 +200,7 @@ def test_a_mended_password_lifts_the_block_by_itself(ships, figure, refused_run)
     run = ships.run("refused", "mended")
     figure(ships.figures("refused", run))
     run.assert_green(ships.rows_of_the_day("refused"))
-    assert ships.sandboxes["refused"].ledger.counts["logins_sent"] == 3
+    assert ships.sandboxes["refused"].request_log.counts["logins_sent"] == 3
     assert ships.live_sessions("refused") == 1
     assert variables(ships, "token_block") == []
 

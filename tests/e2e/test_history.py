@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 from support.real_airflow import Airflow, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -26,7 +26,7 @@ DEADLINE_S = 900.0
 
 @pytest.fixture(scope="module")
 def sandbox():
-    return Sandbox(SandboxConfig(employees=6))
+    return Simulator(SimulatorConfig(employees=6))
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +92,13 @@ def test_five_years_are_sixty_tasks_and_the_one_that_failed_is_all_that_runs_aga
     wait_until(ended(airflow, "failed"), airflow, "all months tried", deadline_s=DEADLINE_S)
     seconds = time.monotonic() - began
     assert loads(airflow) == {"success": MONTHS - 1, "failed": 1}
-    asked = len(sandbox.ledger.requests)
+    asked = len(sandbox.request_log.requests)
 
     clear = {"dry_run": False, "dag_run_id": "all", "only_failed": True}
     airflow.ask("POST", "dags/we360_history/clearTaskInstances", clear)
     wait_until(ended(airflow, "success"), airflow, "the month that failed", deadline_s=DEADLINE_S)
     assert loads(airflow) == {"success": MONTHS}
-    again = len(sandbox.ledger.requests) - asked
+    again = len(sandbox.request_log.requests) - asked
     assert again < 3 * 31, "only that month was asked for again"
 
     truth = sorted(
@@ -113,7 +113,7 @@ def test_five_years_are_sixty_tasks_and_the_one_that_failed_is_all_that_runs_aga
         (logged,) = database.execute(log).fetchall()
     assert found == truth != []
     assert logged == (DAYS, DAYS, len(truth), MONTHS)
-    assert sandbox.ledger.counts["logins_sent"] == 1
+    assert sandbox.request_log.counts["logins_sent"] == 1
     figure(
         f"{DAYS} days, {MONTHS} tasks, {len(truth)} rows, {asked + again} data requests, 1 login, {seconds:.0f} s"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_we360.sandbox.app import Sandbox
+from simulator.app import Simulator
 from support.real_airflow import free_port
 
 pytestmark = pytest.mark.e2e
@@ -108,7 +108,7 @@ def test_ten_minutes_end_with_ninety_days_and_their_proof(steps, tmp_path, figur
         (shell.folder / "proof.sql").write_text(proof)
         answer = timed("prove", ask)
     assert answer.strip() == shown.strip()
-    rows = Sandbox().company.rows(FIRST, LAST)
+    rows = Simulator().company.rows(FIRST, LAST)
     hours = round(sum(row["online_duration"] or 0 for row in rows) / 3600)
     assert [float(number) for number in re.findall(r"[\d.]+", shown.splitlines()[4])] == [
         90,

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import serve
 from support.real_airflow import Airflow, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -37,7 +37,7 @@ EXPECTED = {
 
 def test_each_kind_of_run_loads_its_own_days_once(tmp_path, metadata_database):
     warehouse = tmp_path / "warehouse.duckdb"
-    sandbox = Sandbox(SandboxConfig(employees=12))
+    sandbox = Simulator(SimulatorConfig(employees=12))
     with serve(sandbox) as server:
         connection = {
             "conn_type": "we360",
@@ -102,6 +102,6 @@ def test_each_kind_of_run_loads_its_own_days_once(tmp_path, metadata_database):
         }
         assert by_event
         assert by_event <= EXPECTED["we360_interval"]
-    assert sum(sandbox.ledger.live_sessions().values()) >= 1
+    assert sum(sandbox.request_log.live_sessions().values()) >= 1
     assert sandbox.config.password not in left_behind
     assert sandbox.config.login not in left_behind

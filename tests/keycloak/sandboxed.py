@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 
-from airflow_provider_we360.sandbox.app import Account, BruteForce, Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.identity import Identity
-from airflow_provider_we360.sandbox.server import SandboxServer, serve
 from keycloak.jvm import VERSION
 from keycloak.server import CUSTOMER, OTHER_CUSTOMER, REALM, ROBOT, Server
+from simulator.app import Account, BruteForce, Simulator, SimulatorConfig
+from simulator.identity import Identity
+from simulator.server import SimulatorServer, serve
 
 
 class Sandboxed(Server):
@@ -21,7 +21,7 @@ class Sandboxed(Server):
 
     name = "sandbox"
 
-    def __init__(self, server: SandboxServer, http: httpx.Client) -> None:
+    def __init__(self, server: SimulatorServer, http: httpx.Client) -> None:
         self.base_url, self.realm, self.http = server.url, REALM, http
         self._server = server
         self._passed_s = 0.0
@@ -34,13 +34,13 @@ class Sandboxed(Server):
         self.realm = REALM
         self._passed_s = 0.0
         robot = Account(f"service-account-{ROBOT}", "", refused="service_account")
-        config = SandboxConfig(
+        config = SimulatorConfig(
             kc_version=VERSION,
             customer_id=CUSTOMER,
             more_customers=(OTHER_CUSTOMER,),
             more_accounts=(robot,),
         )
-        self._server.sandbox = Sandbox(config, clock=self.now)
+        self._server.sandbox = Simulator(config, clock=self.now)
 
     def set_rotation(self, *, max_reuse: int = 0) -> None:
         self._identity.change_realm(rotation=True, max_reuse=max_reuse)
@@ -122,7 +122,7 @@ class Sandboxed(Server):
 def served() -> Iterator[Sandboxed]:
     """The sandbox behind a socket, with an HTTP client of its own."""
     with (
-        serve(Sandbox()) as server,
+        serve(Simulator()) as server,
         httpx.Client(base_url=server.url, trust_env=False, timeout=30) as http,
     ):
         yield Sandboxed(server, http)

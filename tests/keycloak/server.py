@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import httpx
 
-from airflow_provider_we360.sandbox.config import LOGIN, PASSWORD
+from simulator.config import LOGIN, PASSWORD
 
 REALM = "ind-prod"
 CUSTOMER = "acme-demo"

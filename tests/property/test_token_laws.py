@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from airflow_provider_we360.errors import AuthUnavailable, ClientRefused, CredentialsRefused
-from airflow_provider_we360.sandbox.app import BruteForce, SandboxConfig
+from simulator.app import BruteForce, SimulatorConfig
 from support.fleet import KEY, Fleet, Trouble
 
 TURNED_AWAY = ("http_503", "html_502", "http_429", "reset")
@@ -49,7 +49,7 @@ class Deployment(RuleBasedStateMachine):
         seed=st.integers(0, 2**16),
     )
     def begin(self, rotation, guard, lifetime_s, may_kill, seed):
-        config = SandboxConfig(
+        config = SimulatorConfig(
             rotation=rotation,
             brute_force=BruteForce() if guard else None,
             access_lifetime_s=lifetime_s,
@@ -89,13 +89,13 @@ class Deployment(RuleBasedStateMachine):
         ]
 
     def run(self):
-        granted = self.fleet.ledger.counts["logins_ok"]
+        granted = self.fleet.request_log.counts["logins_ok"]
         self.fleet.time.run()
-        if self.fleet.ledger.counts["logins_ok"] > granted:
+        if self.fleet.request_log.counts["logins_ok"] > granted:
             self.rhythm_begins_anew()
 
     def rhythm_begins_anew(self):
-        self.since = len(self.fleet.ledger.failed_logins_at)
+        self.since = len(self.fleet.request_log.failed_logins_at)
 
     @rule(hours=st.sampled_from([0.01, 0.2, 1, 9.8, 10.5, 30]))
     def time_passes(self, hours):
@@ -171,7 +171,7 @@ class Deployment(RuleBasedStateMachine):
     @invariant()
     def a_refused_login_is_asked_again_in_the_rhythm_that_locks_nobody_out(self):
         if hasattr(self, "fleet") and not self.killed and not self.login_answers_were_lost:
-            times = self.fleet.ledger.failed_logins_at[self.since :]
+            times = self.fleet.request_log.failed_logins_at[self.since :]
             for (sooner, later), least_s in zip(
                 itertools.pairwise(times), (90, 3600, 43_200, 43_200), strict=False
             ):
@@ -200,8 +200,8 @@ class Deployment(RuleBasedStateMachine):
     @invariant()
     def the_login_server_sees_one_of_us_at_a_time(self):
         if hasattr(self, "fleet") and not self.killed:
-            assert self.fleet.ledger.max_concurrent_logins <= 1
-            assert self.fleet.ledger.max_concurrent_refreshes <= 1
+            assert self.fleet.request_log.max_concurrent_logins <= 1
+            assert self.fleet.request_log.max_concurrent_refreshes <= 1
 
     @invariant()
     def no_lease_stays_behind(self):

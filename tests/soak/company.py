@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from airflow_provider_we360.sandbox.company import Company, Entry
+from simulator.company import Company, Entry
 
 Key = tuple[dt.date, str]
 

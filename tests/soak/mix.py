@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_we360.errors import EmptyDayRefused, We360Error
-from airflow_provider_we360.sandbox.app import SandboxConfig
+from simulator.app import SimulatorConfig
 from soak import targets
 from soak.company import DriftingCompany
 from soak.model import Empties, Model, Order, Refuses
@@ -176,7 +176,7 @@ class _Mix:
         random.seed(seed)  # the jitter of the waits
         self.count = count
         self.kind, self.server = dice.choice(kinds), dice.choice(SERVERS)
-        config = SandboxConfig(
+        config = SimulatorConfig(
             employees=dice.choice((3, 12, 26)), seed=seed, today=TODAY, **self.server
         )
         self.company = DriftingCompany(seed=seed, employees=config.employees, today=self._today)
@@ -269,13 +269,13 @@ class _Mix:
             max_parallel_requests=self.dice.choice((1, 4)),
         )
         self.count.loads += 1
-        played = self.stage.sandbox.ledger.counts["faults_played"]
+        played = self.stage.sandbox.request_log.counts["faults_played"]
         try:
             self.stage.run(operator, order.run_id)
         except (Exception, Aborted) as failure:
             return failure
         finally:
-            self.count.faults += self.stage.sandbox.ledger.counts["faults_played"] - played
+            self.count.faults += self.stage.sandbox.request_log.counts["faults_played"] - played
             self.stage.time.sleep(120)
         return None
 

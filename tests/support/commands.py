@@ -49,6 +49,10 @@ def answer(words: list[str]) -> tuple[int, str]:
             from airflow_provider_we360.sandbox.__main__ import make_parser
 
             return _printed(lambda: _read(make_parser(), asked))
+        case ["python", "-m", "simulator", *asked]:
+            from simulator import __main__ as simulator
+
+            return _printed(lambda: _read(simulator.make_parser(), asked))
     return (
         127,
         f"{shlex.join(words)}: no test knows this command; teach it to tests/support/commands.py\n",
@@ -69,7 +73,12 @@ def is_known(command: str) -> tuple[int, str]:
             return _printed(
                 lambda: _read(_airflow_parser(), [*asked, "--help"] if only_named else asked)
             )
-        case ["make" | "pip", *_] | ["python", "-m", "airflow_provider_we360.sandbox", *_]:
+        case ["make" | "pip", *_] | [
+            "python",
+            "-m",
+            "airflow_provider_we360.sandbox" | "simulator",
+            *_,
+        ]:
             return answer(words)
         case ["python", "-m", "airflow_provider_we360", *asked]:
             return is_known(shlex.join(["airflow", "we360", *asked]))

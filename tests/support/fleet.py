@@ -22,7 +22,7 @@ from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.hooks.seal import Seal
 from airflow_provider_we360.hooks.token_store import variable_store
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
+from simulator.app import Simulator, SimulatorConfig
 from support.session import settings_for
 from support.variables import FakeVariables
 
@@ -177,7 +177,7 @@ class _Latency:
 class Fleet:
     """A deployment: a sandbox, Variables, and workers that come and go."""
 
-    config: SandboxConfig = field(default_factory=SandboxConfig)
+    config: SimulatorConfig = field(default_factory=SimulatorConfig)
     seed: int = 0
     trouble: Trouble = field(default_factory=Trouble)
     variables: FakeVariables = field(default_factory=FakeVariables)
@@ -185,7 +185,7 @@ class Fleet:
     def __post_init__(self) -> None:
         self.time = FleetTime()
         self.dice = random.Random(self.seed)
-        self.sandbox = Sandbox(self.config, clock=self.time.clock, sleep=self.time.sleep)
+        self.sandbox = Simulator(self.config, clock=self.time.clock, sleep=self.time.sleep)
         self.failures: list[Exception] = []
         self.done = 0
         self.reuses = 0
@@ -193,12 +193,12 @@ class Fleet:
         self._seals: dict[We360Settings, Seal] = {}
 
     @property
-    def ledger(self) -> Any:
-        return self.sandbox.ledger
+    def request_log(self) -> Any:
+        return self.sandbox.request_log
 
     @property
     def live_sessions(self) -> int:
-        return sum(self.ledger.live_sessions().values())
+        return sum(self.request_log.live_sessions().values())
 
     def worker(self, *, skew_s: float = 0.0, **changes: object) -> Worker:
         """A process of its own.
@@ -287,7 +287,7 @@ def month(
         "login_takes_s": 0.4,
         "refresh_takes_s": 0.2,
     } | config
-    fleet = Fleet(SandboxConfig(**told), seed=seed, trouble=trouble or Trouble())
+    fleet = Fleet(SimulatorConfig(**told), seed=seed, trouble=trouble or Trouble())
     for tick in range(int(days * 86_400 / every_s)):
         for number in range(tasks):
             at = fleet.time.now + 10 + tick * every_s + fleet.dice.expovariate(1 / 0.6)

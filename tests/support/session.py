@@ -15,13 +15,13 @@ from airflow_provider_we360.auth.manager import TokenManager
 from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.client.http import build_http_client, send_whole
 from airflow_provider_we360.connection import We360Settings
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
+from simulator.app import Simulator, SimulatorConfig
 from support.mini_api import FakeTime
 
 URL = httpx.URL("http://127.0.0.1/")
 
 
-def settings_for(sandbox: Sandbox, **changes: object) -> We360Settings:
+def settings_for(sandbox: Simulator, **changes: object) -> We360Settings:
     """Settings of the sandbox's first account."""
     fields: dict[str, object] = {
         "conn_id": "we360_default",
@@ -39,21 +39,21 @@ def settings_for(sandbox: Sandbox, **changes: object) -> We360Settings:
 class World:
     """A sandbox, a clock, a store that tasks share."""
 
-    config: SandboxConfig = field(default_factory=SandboxConfig)
+    config: SimulatorConfig = field(default_factory=SimulatorConfig)
     store: TokenStore = field(default_factory=lambda: TokenStore(is_shared=True))
     time: FakeTime = field(default_factory=FakeTime)
 
     def __post_init__(self) -> None:
-        self.sandbox = Sandbox(self.config, clock=self.time.clock, sleep=self.time.sleep)
+        self.sandbox = Simulator(self.config, clock=self.time.clock, sleep=self.time.sleep)
         self.masked: list[str] = []
 
     @property
-    def ledger(self):
-        return self.sandbox.ledger
+    def request_log(self):
+        return self.sandbox.request_log
 
     @property
     def live_sessions(self) -> int:
-        return sum(self.ledger.live_sessions().values())
+        return sum(self.request_log.live_sessions().values())
 
     def task(self, *, dice: Callable[[], float] = random.random, **changes: object) -> Task:
         """A new task: empty memory, the shared store."""

@@ -17,9 +17,9 @@ from airflow_provider_we360.auth.manager import TokenManager
 from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.client.http import build_http_client, send_whole
 from airflow_provider_we360.errors import AccountRefused, ClientRefused, CredentialsRefused
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.catalog import CATALOG
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.faults import FAULTS
+from simulator.server import serve
 from support.session import World, settings_for
 
 TEN_HOURS = 36_000
@@ -127,7 +127,7 @@ ELSEWHERE = {
 
 def test_every_fault_of_the_identity_side_stands_in_one_of_these_lists():
     named = {*REFUSED_LOGINS, *DEAD_REFRESH_TOKENS, *PASSING, *HARMLESS, *ON_THE_WIRE, *ELSEWHERE}
-    assert {name for name, fault in CATALOG.items() if fault.number in IDENTITY} <= named
+    assert {name for name, fault in FAULTS.items() if fault.number in IDENTITY} <= named
 
 
 @pytest.mark.parametrize("fault", REFUSED_LOGINS)
@@ -138,7 +138,7 @@ def test_a_login_refused_for_what_a_person_must_mend_is_not_asked_again(fault):
         with pytest.raises(REFUSED_LOGINS[fault]) as caught:
             world.task().ask()
         assert type(caught.value) is REFUSED_LOGINS[fault]
-    assert world.ledger.counts["logins_sent"] == (
+    assert world.request_log.counts["logins_sent"] == (
         2 if REFUSED_LOGINS[fault] is CredentialsRefused else 1
     )
     assert world.live_sessions == 0
@@ -154,7 +154,7 @@ def test_a_password_changed_on_the_server_costs_two_grants_and_the_session_lives
     for _ in range(4):
         with pytest.raises(CredentialsRefused):
             world.task().ask()
-    assert world.ledger.counts["logins_sent"] == 3
+    assert world.request_log.counts["logins_sent"] == 3
 
 
 @pytest.mark.parametrize("fault", ["user_disabled", "account_becomes"])
@@ -166,20 +166,23 @@ def test_an_account_disabled_while_its_session_lives_gets_no_login(fault):
     for _ in range(3):
         with pytest.raises(AccountRefused):
             world.task().ask()
-    assert (world.ledger.counts["logins_sent"], world.ledger.counts["refreshes_sent"]) == (1, 1)
+    assert (
+        world.request_log.counts["logins_sent"],
+        world.request_log.counts["refreshes_sent"],
+    ) == (1, 1)
 
 
 @pytest.mark.parametrize("fault", DEAD_REFRESH_TOKENS)
 @pytest.mark.parametrize("rotation", [False, True])
 def test_a_dead_refresh_token_costs_one_login_and_is_not_sent_again(fault, rotation):
-    world = World(SandboxConfig(rotation=rotation))
+    world = World(SimulatorConfig(rotation=rotation))
     world.task().ask()
     world.time.now += TEN_HOURS
     world.sandbox.faults.add("refresh", fault)
     for _ in range(3):
         assert world.task().ask().status_code == 200
-    assert world.ledger.logins == 2
-    assert world.ledger.counts["refreshes_sent"] == 1
+    assert world.request_log.logins == 2
+    assert world.request_log.counts["refreshes_sent"] == 1
 
 
 @pytest.mark.parametrize("fault", PASSING)
@@ -187,33 +190,35 @@ def test_trouble_at_login_that_passes_costs_no_task(fault):
     world = World()
     world.sandbox.faults.add("login", fault)
     assert world.task().ask().status_code == 200
-    assert world.ledger.counts["logins_sent"] == 2
+    assert world.request_log.counts["logins_sent"] == 2
 
 
 @pytest.mark.parametrize("fault", PASSING)
 @pytest.mark.parametrize("rotation", [False, True])
 def test_trouble_at_a_refresh_costs_a_login_at_most_and_no_session(fault, rotation):
-    world = World(SandboxConfig(rotation=rotation))
+    world = World(SimulatorConfig(rotation=rotation))
     world.task().ask()
     world.time.now += TEN_HOURS
     world.sandbox.faults.add("refresh", fault)
     assert world.task().ask().status_code == 200
-    assert world.ledger.logins == (2 if rotation and fault != "http_429" else 1)
+    assert world.request_log.logins == (2 if rotation and fault != "http_429" else 1)
     assert world.live_sessions == 1
 
 
 @pytest.mark.parametrize("fault", PASSING)
 @pytest.mark.parametrize("rotation", [False, True])
 def test_trouble_at_an_early_refresh_leaves_the_present_token_in_use(fault, rotation):
-    world = World(SandboxConfig(rotation=rotation))
+    world = World(SimulatorConfig(rotation=rotation))
     world.task().ask()
     world.time.now += TEN_HOURS - 1000
     world.sandbox.faults.add("refresh", fault, times=None)
     task = world.task(dice=lambda: 1.0)
     for _ in range(20):
         assert task.ask().status_code == 200
-    assert world.ledger.logins == 1
-    assert world.ledger.counts["refreshes_sent"] == (1 if rotation and fault != "http_429" else 2)
+    assert world.request_log.logins == 1
+    assert world.request_log.counts["refreshes_sent"] == (
+        1 if rotation and fault != "http_429" else 2
+    )
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
@@ -225,7 +230,7 @@ def test_an_answer_of_an_odd_shape_is_as_good_as_any(fault, call):
         world.time.now += TEN_HOURS
     world.sandbox.faults.add(call, fault)
     assert world.task().ask().status_code == 200
-    assert world.ledger.logins == 1
+    assert world.request_log.logins == 1
 
 
 @pytest.mark.parametrize("times", [1, None])
@@ -243,8 +248,8 @@ def test_a_logout_that_the_server_does_not_understand_is_told(times):
 
 @contextmanager
 def over_a_socket(
-    config: SandboxConfig, **changes: object
-) -> Iterator[tuple[Sandbox, TokenManager, list[float]]]:
+    config: SimulatorConfig, **changes: object
+) -> Iterator[tuple[Simulator, TokenManager, list[float]]]:
     """The real client and manager, real time, but nobody sleeps: who would, moves the clock."""
     slept: list[float] = [0.0]
 
@@ -254,7 +259,7 @@ def over_a_socket(
     def clock() -> float:
         return time.time() + slept[0]
 
-    sandbox = Sandbox(config, clock=clock, sleep=sleep)
+    sandbox = Simulator(config, clock=clock, sleep=sleep)
     with serve(sandbox) as server:
         url = httpx.URL(server.url)
         settings = settings_for(
@@ -279,40 +284,40 @@ def over_a_socket(
 
 @pytest.mark.parametrize("fault", ON_THE_WIRE)
 def test_a_wire_that_breaks_at_login_costs_another_try(fault):
-    with over_a_socket(SandboxConfig()) as (sandbox, manager, _):
+    with over_a_socket(SimulatorConfig()) as (sandbox, manager, _):
         sandbox.faults.add("login", fault)
         assert manager.token().access_token
-        assert sandbox.ledger.counts["logins_sent"] <= 2
+        assert sandbox.request_log.counts["logins_sent"] <= 2
 
 
 def test_a_login_server_that_drips_its_headers_holds_nobody_longer_than_a_call_may_take():
-    with over_a_socket(SandboxConfig()) as (sandbox, manager, _):
+    with over_a_socket(SimulatorConfig()) as (sandbox, manager, _):
         sandbox.faults.add("login", "drip", chunk=1, pause_s=0.1)
         began = time.monotonic()
         assert manager.token().access_token
         assert DEADLINE_S / 10 < time.monotonic() - began < DEADLINE_S / 10 + 3
-        assert sandbox.ledger.counts["logins_sent"] == 2
+        assert sandbox.request_log.counts["logins_sent"] == 2
 
 
 @pytest.mark.parametrize("fault", ON_THE_WIRE)
 @pytest.mark.parametrize("rotation", [False, True])
 def test_a_wire_that_breaks_at_a_refresh_costs_no_session(fault, rotation):
-    with over_a_socket(SandboxConfig(rotation=rotation)) as (sandbox, manager, slept):
+    with over_a_socket(SimulatorConfig(rotation=rotation)) as (sandbox, manager, slept):
         manager.token()
         slept[0] += TEN_HOURS
         sandbox.faults.add("refresh", fault)
         token = manager.token()
         assert sandbox.identity.holder_of(token.access_token) is not None
-        assert sum(sandbox.ledger.live_sessions().values()) == 1
-        assert sandbox.ledger.counts["refresh_tokens_sent_twice"] == 0 or not rotation
+        assert sum(sandbox.request_log.live_sessions().values()) == 1
+        assert sandbox.request_log.counts["refresh_tokens_sent_twice"] == 0 or not rotation
 
 
 def test_a_login_server_that_cannot_be_reached_is_named_with_the_host_to_allow():
-    with over_a_socket(SandboxConfig(), auth_url=httpx.URL("http://127.0.0.1:9")) as (
+    with over_a_socket(SimulatorConfig(), auth_url=httpx.URL("http://127.0.0.1:9")) as (
         sandbox,
         manager,
         _,
     ):
         with pytest.raises(Exception, match=r"http://127\.0\.0\.1:9: cannot connect; .*firewall"):
             manager.token()
-        assert sandbox.ledger.counts["logins_sent"] == 0
+        assert sandbox.request_log.counts["logins_sent"] == 0

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_we360.auth.grants import login_request
 from airflow_provider_we360.errors import AuthUnavailable, ClientRefused, CredentialsRefused
-from airflow_provider_we360.sandbox.app import BruteForce, SandboxConfig
+from simulator.app import BruteForce, SimulatorConfig
 from support.fleet import Fleet, Trouble, month
 from support.session import settings_for
 
@@ -29,9 +29,9 @@ def test_a_month_of_eight_tasks_an_hour_costs_one_login(rotation, guard):
     fleet = month(days=30, rotation=rotation, login_guard=guard)
     assert fleet.failures == []
     assert fleet.done == 30 * 24 * 8
-    assert (fleet.ledger.logins, fleet.live_sessions) == (1, 1)
-    assert fleet.ledger.counts["refresh_tokens_sent_twice"] == 0
-    assert fleet.ledger.refreshes < 100
+    assert (fleet.request_log.logins, fleet.live_sessions) == (1, 1)
+    assert fleet.request_log.counts["refresh_tokens_sent_twice"] == 0
+    assert fleet.request_log.refreshes < 100
     assert len(fleet.variables.values) == 1
 
 
@@ -40,8 +40,8 @@ def test_a_month_of_eight_tasks_an_hour_costs_one_login(rotation, guard):
 def test_workers_whose_clocks_are_ten_minutes_off_share_it_all_the_same(skews, seed):
     fleet = month(days=10, skews=skews, seed=seed)
     assert fleet.failures == []
-    assert (fleet.ledger.logins, fleet.live_sessions) == (1, 1)
-    assert fleet.ledger.counts["refresh_tokens_sent_twice"] == 0
+    assert (fleet.request_log.logins, fleet.live_sessions) == (1, 1)
+    assert fleet.request_log.counts["refresh_tokens_sent_twice"] == 0
 
 
 @pytest.mark.parametrize("clock_skew_s", [600, -600])
@@ -56,13 +56,13 @@ def test_short_and_long_lives_and_a_server_whose_clock_is_off(lifetime_s, every_
         clock_skew_s=clock_skew_s,
     )
     assert fleet.failures == []
-    assert (fleet.ledger.logins, fleet.live_sessions) == (1, 1)
-    assert fleet.ledger.counts["refresh_tokens_sent_twice"] == 0
+    assert (fleet.request_log.logins, fleet.live_sessions) == (1, 1)
+    assert fleet.request_log.counts["refresh_tokens_sent_twice"] == 0
 
 
 def test_eight_tasks_that_renew_early_do_not_renew_as_one():
     fleet = month(days=5)
-    assert fleet.ledger.max_concurrent_refreshes == 1
+    assert fleet.request_log.max_concurrent_refreshes == 1
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -74,31 +74,31 @@ def test_eight_tasks_that_renew_early_do_not_renew_as_one():
 def test_variables_in_trouble_never_cost_a_session(trouble, seed):
     fleet = month(days=2, trouble=trouble, seed=seed)
     assert fleet.failures == []
-    assert fleet.ledger.logins <= 2
+    assert fleet.request_log.logins <= 2
     assert fleet.live_sessions == 1
 
 
 @pytest.mark.parametrize("broken", ["set", "get", "delete"])
 def test_variables_that_refuse_cost_a_login_a_task_and_leave_no_session_behind(broken):
-    fleet = Fleet(SandboxConfig(rotation=True, login_takes_s=0.4))
+    fleet = Fleet(SimulatorConfig(rotation=True, login_takes_s=0.4))
     fleet.variables.broken = frozenset({broken})
     begin(fleet)
     fleet.time.run()
     assert fleet.failures == []
-    assert fleet.ledger.logins == (1 if broken == "delete" else 8)
+    assert fleet.request_log.logins == (1 if broken == "delete" else 8)
     assert fleet.live_sessions == (1 if broken == "delete" else 0)
 
 
 def test_variables_that_forget_what_is_written_leave_no_session_behind():
-    fleet = Fleet(SandboxConfig(rotation=True))
+    fleet = Fleet(SimulatorConfig(rotation=True))
     fleet.variables.deaf = True
     begin(fleet)
     fleet.time.run()
-    assert (fleet.failures, fleet.ledger.logins, fleet.live_sessions) == ([], 8, 0)
+    assert (fleet.failures, fleet.request_log.logins, fleet.live_sessions) == ([], 8, 0)
 
 
 def test_a_secrets_backend_that_shadows_the_token_costs_logins_but_no_session():
-    fleet = Fleet(SandboxConfig(rotation=True))
+    fleet = Fleet(SimulatorConfig(rotation=True))
     begin(fleet, 1)
     fleet.time.run()
     fleet.variables.shadow.update(fleet.variables.values)
@@ -114,25 +114,25 @@ def test_a_secrets_backend_that_shadows_the_token_costs_logins_but_no_session():
 
 @pytest.mark.parametrize("guard", [False, True])
 def test_a_wrong_password_costs_two_grants_however_many_tasks_and_retries_there_are(guard):
-    fleet = Fleet(SandboxConfig(brute_force=BruteForce() if guard else None, login_takes_s=0.4))
+    fleet = Fleet(SimulatorConfig(brute_force=BruteForce() if guard else None, login_takes_s=0.4))
     for retry in range(4):
         begin(fleet, at=10 + 300 * retry, password="wrong")
     fleet.time.run()
     assert len(fleet.failures) == 32
     assert {type(failure) for failure in fleet.failures} == {CredentialsRefused}
-    assert fleet.ledger.counts["logins_sent"] == 2
-    assert fleet.ledger.min_gap_between_failed_logins_s >= 90
+    assert fleet.request_log.counts["logins_sent"] == 2
+    assert fleet.request_log.min_gap_between_failed_logins_s >= 90
     assert all("we360_token_block__" in str(failure) for failure in fleet.failures)
 
 
 def test_after_an_hour_one_task_probes_and_then_one_every_twelve_hours():
-    fleet = Fleet(SandboxConfig(login_takes_s=0.4))
+    fleet = Fleet(SimulatorConfig(login_takes_s=0.4))
     for hour in range(48):
         begin(fleet, 4, at=10 + hour * 1800, password="wrong")
     fleet.time.run()
-    times = fleet.ledger.failed_logins_at
+    times = fleet.request_log.failed_logins_at
     gaps = [later - sooner for sooner, later in itertools.pairwise(times)]
-    assert fleet.ledger.max_concurrent_logins == 1
+    assert fleet.request_log.max_concurrent_logins == 1
     assert [round(gap / HOUR) for gap in gaps] == [0, 1, 12]
     assert len(fleet.failures) == 48 * 4
 
@@ -145,26 +145,26 @@ def test_a_password_corrected_in_the_connection_is_tried_at_once():
     fleet.time.run()
     assert len(fleet.failures) == 8
     assert (fleet.done, fleet.live_sessions) == (8, 1)
-    assert fleet.ledger.counts["logins_sent"] == 3
+    assert fleet.request_log.counts["logins_sent"] == 3
     assert not any("block" in name for name in fleet.variables.values)
 
 
 def test_connections_with_two_wrong_passwords_never_lift_each_others_block():
-    fleet = Fleet(SandboxConfig(brute_force=BruteForce()))
+    fleet = Fleet(SimulatorConfig(brute_force=BruteForce()))
     for hour in range(12):
         begin(fleet, 2, at=10 + 3600 * hour, password="old-1")
         begin(fleet, 2, at=10 + 3600 * hour, password="old-2")
     fleet.time.run()
-    assert fleet.ledger.counts["logins_sent"] <= 6
+    assert fleet.request_log.counts["logins_sent"] <= 6
 
 
 def test_connections_of_one_account_whose_login_differs_in_case_share_a_session():
-    fleet = Fleet(SandboxConfig(rotation=True))
+    fleet = Fleet(SimulatorConfig(rotation=True))
     for hour in range(12):
         begin(fleet, 2, at=10 + 3600 * hour, login="canary.etl@acme-demo.example.com")
         begin(fleet, 2, at=10 + 3600 * hour, login="Canary.ETL@acme-demo.example.com")
     fleet.time.run()
-    assert (fleet.failures, fleet.ledger.logins, fleet.live_sessions) == ([], 1, 1)
+    assert (fleet.failures, fleet.request_log.logins, fleet.live_sessions) == ([], 1, 1)
 
 
 def test_a_deleted_block_is_tried_at_once_and_a_success_lifts_it():
@@ -172,11 +172,11 @@ def test_a_deleted_block_is_tried_at_once_and_a_success_lifts_it():
     fleet.sandbox.identity.change_account(refused="disabled")
     begin(fleet)
     fleet.time.run()
-    assert fleet.ledger.counts["logins_sent"] == 1
+    assert fleet.request_log.counts["logins_sent"] == 1
     fleet.sandbox.identity.change_account(refused=None)
     begin(fleet)
     fleet.time.run()
-    assert fleet.ledger.counts["logins_sent"] == 1, "blocked for an hour"
+    assert fleet.request_log.counts["logins_sent"] == 1, "blocked for an hour"
     (block,) = (name for name in fleet.variables.values if "block" in name)
     del fleet.variables.values[block]
     begin(fleet)
@@ -198,7 +198,7 @@ def test_a_lockout_that_ends_heals_by_itself_within_the_hour():
 
 
 def test_a_login_in_the_portal_at_the_same_moment_is_no_wrong_password():
-    fleet = Fleet(SandboxConfig(login_guard=True, login_takes_s=5))
+    fleet = Fleet(SimulatorConfig(login_guard=True, login_takes_s=5))
     person = fleet.worker()
     for second in range(0, 20, 4):
         fleet.time.spawn(
@@ -208,7 +208,7 @@ def test_a_login_in_the_portal_at_the_same_moment_is_no_wrong_password():
     fleet.time.run()
     assert fleet.failures == []
     assert fleet.done == 8
-    assert fleet.ledger.counts["logins_refused"] >= 1
+    assert fleet.request_log.counts["logins_refused"] >= 1
     assert sum(name.startswith("we360_token__") for name in fleet.variables.values) == 1
 
 
@@ -222,12 +222,12 @@ def test_a_login_in_the_portal_at_the_same_moment_is_no_wrong_password():
     ],
 )
 def test_a_refused_configuration_costs_one_grant(config):
-    fleet = Fleet(SandboxConfig(**config))
+    fleet = Fleet(SimulatorConfig(**config))
     for retry in range(3):
         begin(fleet, at=10 + 300 * retry)
     fleet.time.run()
     assert {type(failure) for failure in fleet.failures} == {ClientRefused}
-    assert fleet.ledger.counts["logins_sent"] == 1
+    assert fleet.request_log.counts["logins_sent"] == 1
 
 
 # a killed worker
@@ -235,7 +235,7 @@ def test_a_refused_configuration_costs_one_grant(config):
 
 @pytest.mark.parametrize("seconds", [0.1, 0.4, 0.8, 1.2, 1.6, 2.0, 2.5])
 def test_a_worker_killed_while_it_renews_costs_the_others_half_a_minute_at_most(seconds):
-    fleet = Fleet(SandboxConfig(login_takes_s=0.4))
+    fleet = Fleet(SimulatorConfig(login_takes_s=0.4))
     (leader,) = begin(fleet, 1, at=0)
     fleet.time.spawn(fleet.time.now + 0.6 + seconds, lambda: fleet.time.kill(leader))
     began = fleet.time.now
@@ -244,7 +244,7 @@ def test_a_worker_killed_while_it_renews_costs_the_others_half_a_minute_at_most(
     assert fleet.failures == []
     assert fleet.done >= len(others)
     assert fleet.time.now - began < 60
-    assert fleet.ledger.logins <= 2
+    assert fleet.request_log.logins <= 2
 
 
 def test_a_worker_killed_between_the_two_grants_leaves_the_second_to_another():
@@ -254,8 +254,8 @@ def test_a_worker_killed_between_the_two_grants_leaves_the_second_to_another():
     begin(fleet, 7, password="wrong")
     fleet.time.run()
     assert len(fleet.failures) == 7
-    assert fleet.ledger.counts["logins_sent"] == 2
-    assert fleet.ledger.min_gap_between_failed_logins_s >= 90
+    assert fleet.request_log.counts["logins_sent"] == 2
+    assert fleet.request_log.min_gap_between_failed_logins_s >= 90
 
 
 # one session
@@ -263,7 +263,7 @@ def test_a_worker_killed_between_the_two_grants_leaves_the_second_to_another():
 
 def test_two_logins_at_once_end_with_one_session():
     fleet = Fleet(
-        trouble=Trouble(slow_share=1.0), config=SandboxConfig(rotation=True, login_takes_s=1)
+        trouble=Trouble(slow_share=1.0), config=SimulatorConfig(rotation=True, login_takes_s=1)
     )
     begin(fleet, 30)
     fleet.time.run()
@@ -274,7 +274,7 @@ def test_two_logins_at_once_end_with_one_session():
 @pytest.mark.parametrize("fault", ["http_503", "html_502", "reset", "committed_then_500"])
 @pytest.mark.parametrize("rotation", [False, True])
 def test_a_refresh_that_breaks_while_the_token_works_costs_no_task(fault, rotation):
-    fleet = Fleet(SandboxConfig(rotation=rotation))
+    fleet = Fleet(SimulatorConfig(rotation=rotation))
     begin(fleet, 1)
     fleet.time.run()
     fleet.sandbox.faults.add("refresh", fault, times=3)
@@ -282,7 +282,7 @@ def test_a_refresh_that_breaks_while_the_token_works_costs_no_task(fault, rotati
         begin(fleet, 2, at=60 * minutes)
     fleet.time.run()
     assert fleet.failures == []
-    assert fleet.ledger.counts["refresh_tokens_sent_twice"] == 0 or not rotation
+    assert fleet.request_log.counts["refresh_tokens_sent_twice"] == 0 or not rotation
     assert fleet.live_sessions == 1
 
 
@@ -295,4 +295,4 @@ def test_a_fleet_that_can_reach_no_login_server_sends_no_password_after_a_refres
     begin(fleet)
     fleet.time.run()
     assert {type(failure) for failure in fleet.failures} == {AuthUnavailable}
-    assert fleet.ledger.counts["logins_sent"] == 1
+    assert fleet.request_log.counts["logins_sent"] == 1

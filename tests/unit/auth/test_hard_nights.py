@@ -19,7 +19,7 @@ from airflow_provider_we360.errors import (
     RefreshRejected,
 )
 from airflow_provider_we360.hooks.token_store import variable_store
-from airflow_provider_we360.sandbox.app import BruteForce, SandboxConfig
+from simulator.app import BruteForce, SimulatorConfig
 from support.fleet import Fleet, Trouble
 from support.session import World
 
@@ -47,7 +47,7 @@ def test_a_first_refusal_that_nobody_can_overwrite_costs_one_grant_a_process(bro
     fleet.variables.broken, fleet.variables.deaf = broken, not broken
     run(fleet, 1, password="wrong")
     assert [type(failure) for failure in fleet.failures] == [CredentialsRefused]
-    assert fleet.ledger.counts["logins_sent"] <= 2
+    assert fleet.request_log.counts["logins_sent"] <= 2
 
 
 def test_a_block_that_cannot_be_renewed_holds_for_the_process_all_the_same():
@@ -64,11 +64,11 @@ def test_a_block_that_cannot_be_renewed_holds_for_the_process_all_the_same():
 
     run(fleet, 1, password="wrong", work=ask_ten_times)
     assert fleet.failures == []
-    assert fleet.ledger.counts["logins_sent"] == 1
+    assert fleet.request_log.counts["logins_sent"] == 1
 
 
 def test_an_old_token_that_a_secrets_backend_shows_for_ever_is_no_siblings_success():
-    fleet = Fleet(SandboxConfig(rotation=True))
+    fleet = Fleet(SimulatorConfig(rotation=True))
     run(fleet, 1)
     fleet.variables.shadow.update(fleet.variables.values)
     fleet.time.now += 11 * HOUR
@@ -76,7 +76,7 @@ def test_an_old_token_that_a_secrets_backend_shows_for_ever_is_no_siblings_succe
     fleet.sandbox.identity.change_account(password="changed")
     run(fleet)
     assert {type(failure) for failure in fleet.failures} == {CredentialsRefused}
-    assert fleet.ledger.counts["logins_sent"] == 3
+    assert fleet.request_log.counts["logins_sent"] == 3
     assert fleet.reuses == 0
 
 
@@ -84,14 +84,14 @@ def test_an_old_token_that_a_secrets_backend_shows_for_ever_is_no_siblings_succe
 @pytest.mark.parametrize("seed", range(8))
 def test_writes_that_fail_now_and_then_cost_no_grant_and_no_task(share, seed):
     wrong = Fleet(
-        SandboxConfig(brute_force=BruteForce(), login_takes_s=0.4),
+        SimulatorConfig(brute_force=BruteForce(), login_takes_s=0.4),
         seed=seed,
         trouble=Trouble(failing_share=share),
     )
     run(wrong, password="wrong")
-    assert wrong.ledger.counts["logins_sent"] <= 2
+    assert wrong.request_log.counts["logins_sent"] <= 2
     right = Fleet(
-        SandboxConfig(rotation=True, login_guard=True, login_takes_s=0.4),
+        SimulatorConfig(rotation=True, login_guard=True, login_takes_s=0.4),
         seed=seed,
         trouble=Trouble(failing_share=share),
     )
@@ -106,7 +106,7 @@ def test_a_holder_that_was_frozen_sends_no_grant_after_another_has_sent_the_seco
     first = fleet.start(fleet.time.now + 1, password="wrong")
     fleet.time.spawn(fleet.time.now + 17, lambda: fleet.time.freeze(first, frozen_s))
     run(fleet, 2, at=5, password="wrong")
-    assert fleet.ledger.counts["logins_sent"] == 2
+    assert fleet.request_log.counts["logins_sent"] == 2
     assert len(fleet.failures) == 3
 
 
@@ -129,7 +129,7 @@ def test_a_refusal_is_one_whatever_status_wraps_it(status):
     answer = httpx.Response(status, json=body)
     with pytest.raises(CredentialsRefused):
         grants.parse_login(answer, sent_at=0.0)
-    assert world.ledger.logins == 0
+    assert world.request_log.logins == 0
 
 
 def test_logins_whose_answers_get_lost_are_not_sent_by_every_task():
@@ -138,7 +138,7 @@ def test_logins_whose_answers_get_lost_are_not_sent_by_every_task():
     for retry in range(4):
         run(fleet, at=300.0 * (retry > 0))
     assert {type(failure) for failure in fleet.failures} == {AuthUnavailable}
-    assert fleet.ledger.counts["logins_sent"] <= 12
+    assert fleet.request_log.counts["logins_sent"] <= 12
     fleet.sandbox.faults.clear()
     run(fleet, at=HOUR)
     assert fleet.done == 8
@@ -148,7 +148,7 @@ def test_a_firewall_that_answers_for_two_minutes_stops_a_fleet_for_minutes_only(
     fleet = Fleet()
     fleet.sandbox.faults.add("login", "http_403", times=1)
     run(fleet)
-    assert fleet.ledger.counts["logins_sent"] == 1
+    assert fleet.request_log.counts["logins_sent"] == 1
     run(fleet, at=120)
     assert fleet.done == 8
 
@@ -169,7 +169,7 @@ def test_a_task_that_is_timed_out_while_it_refreshes_leaves_its_token_doubtful()
     class Timeout(BaseException):
         pass
 
-    world = World(SandboxConfig(rotation=True))
+    world = World(SimulatorConfig(rotation=True))
     world.task().ask()
     world.time.now += 36_000
     task = world.task()
@@ -183,7 +183,7 @@ def test_a_task_that_is_timed_out_while_it_refreshes_leaves_its_token_doubtful()
     with pytest.raises(Timeout):
         task.ask()
     assert world.task().ask().status_code == 200
-    assert world.ledger.counts["refresh_tokens_sent_twice"] == 0
+    assert world.request_log.counts["refresh_tokens_sent_twice"] == 0
     assert world.live_sessions == 1
 
 
@@ -210,7 +210,7 @@ def test_a_login_under_a_new_password_ends_the_session_of_the_one_before():
     run(fleet, 1)
     fleet.sandbox.identity.change_account(password="changed")
     run(fleet, 4, password="changed")
-    assert (fleet.failures, fleet.ledger.logins, fleet.live_sessions) == ([], 2, 1)
+    assert (fleet.failures, fleet.request_log.logins, fleet.live_sessions) == ([], 2, 1)
 
 
 def test_what_a_server_echoes_is_not_repeated():
@@ -264,9 +264,9 @@ def test_a_block_from_a_clock_far_ahead_counts_for_twelve_hours_and_no_longer():
         Block("credentials", 3, fleet.time.now + 400 * 24 * HOUR, "wrong")
     )
     run(fleet, 2, password="wrong")
-    assert fleet.ledger.counts["logins_sent"] == 0
+    assert fleet.request_log.counts["logins_sent"] == 0
     run(fleet, 2, at=12.1 * HOUR, password="wrong")
-    assert fleet.ledger.counts["logins_sent"] == 1
+    assert fleet.request_log.counts["logins_sent"] == 1
 
 
 def test_the_seal_of_an_outdated_entry_is_opened_for_its_end_alone():

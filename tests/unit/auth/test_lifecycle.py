@@ -14,7 +14,7 @@ from airflow_provider_we360.errors import (
     CredentialsRefused,
     We360ConfigError,
 )
-from airflow_provider_we360.sandbox.app import SandboxConfig
+from simulator.app import SimulatorConfig
 from support.session import World
 
 HOUR = 3600
@@ -25,37 +25,37 @@ def test_the_first_request_logs_in_once_and_carries_token_and_tenant():
     task = world.task()
     assert task.ask().status_code == 200
     assert task.ask().status_code == 200
-    assert world.ledger.logins == 1
-    assert {request.tenant_header for request in world.ledger.requests} == {"acme-demo"}
+    assert world.request_log.logins == 1
+    assert {request.tenant_header for request in world.request_log.requests} == {"acme-demo"}
 
 
 def test_the_next_task_finds_the_token_in_the_store():
     world = World()
     world.task().ask()
     world.task().ask()
-    assert (world.ledger.logins, world.ledger.refreshes) == (1, 0)
+    assert (world.request_log.logins, world.request_log.refreshes) == (1, 0)
 
 
 @pytest.mark.parametrize("lifetime_s", [60, 300, 36_000])
 def test_no_request_ever_carries_a_token_that_has_ended(lifetime_s):
-    world = World(SandboxConfig(access_lifetime_s=lifetime_s))
+    world = World(SimulatorConfig(access_lifetime_s=lifetime_s))
     task = world.task()
     for _ in range(60):
         assert task.ask().status_code == 200
         world.time.now += lifetime_s / 7
-    assert world.ledger.unauthorized == 0
-    assert world.ledger.logins == 1
-    assert world.ledger.refreshes >= 7
+    assert world.request_log.unauthorized == 0
+    assert world.request_log.logins == 1
+    assert world.request_log.refreshes >= 7
 
 
 @pytest.mark.parametrize("rotation", [True, False])
 def test_a_month_of_hourly_tasks_costs_one_login(rotation):
-    world = World(SandboxConfig(rotation=rotation))
+    world = World(SimulatorConfig(rotation=rotation))
     for _ in range(30 * 24):
         assert world.task().ask().status_code == 200
         world.time.now += HOUR
-    assert world.ledger.logins == 1
-    assert world.ledger.counts["refresh_tokens_sent_twice"] == 0
+    assert world.request_log.logins == 1
+    assert world.request_log.counts["refresh_tokens_sent_twice"] == 0
     assert world.live_sessions == 1
 
 
@@ -66,9 +66,9 @@ def test_the_newest_pair_is_in_the_store_before_the_first_request_uses_it():
     world.sandbox.faults.add("report", "reset", times=1)
     with pytest.raises(httpx.TransportError):
         world.task().ask()
-    assert world.ledger.refreshes == 1
+    assert world.request_log.refreshes == 1
     world.task().ask()
-    assert (world.ledger.logins, world.ledger.refreshes) == (1, 1)
+    assert (world.request_log.logins, world.request_log.refreshes) == (1, 1)
 
 
 def test_an_answer_without_a_refresh_token_keeps_the_old_one():
@@ -79,7 +79,7 @@ def test_an_answer_without_a_refresh_token_keeps_the_old_one():
     world.task().ask()
     world.time.now += 10 * HOUR
     world.task().ask()
-    assert (world.ledger.logins, world.ledger.refreshes) == (1, 2)
+    assert (world.request_log.logins, world.request_log.refreshes) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_dead_refresh_token_costs_one_login(end):
     world.time.now += 10 * HOUR
     world.sandbox.faults.add("refresh", end)
     assert task.ask().status_code == 200
-    assert world.ledger.logins == 2
+    assert world.request_log.logins == 2
     assert world.live_sessions <= 1 or end == "not_before_push"
 
 
@@ -102,7 +102,11 @@ def test_a_401_costs_one_refresh_and_one_replay():
     task.ask()
     world.sandbox.faults.add("report", "http_401")
     assert task.ask().status_code == 200
-    assert (world.ledger.logins, world.ledger.refreshes, len(world.ledger.requests)) == (1, 1, 3)
+    assert (
+        world.request_log.logins,
+        world.request_log.refreshes,
+        len(world.request_log.requests),
+    ) == (1, 1, 3)
 
 
 def test_a_401_for_a_token_that_a_sibling_has_renewed_costs_no_refresh():
@@ -114,7 +118,7 @@ def test_a_401_for_a_token_that_a_sibling_has_renewed_costs_no_refresh():
     sibling.ask()
     world.sandbox.faults.add("report", "http_401")
     assert task.ask().status_code == 200
-    assert world.ledger.refreshes == 1
+    assert world.request_log.refreshes == 1
 
 
 def test_a_second_401_is_the_answer_and_no_loop():
@@ -122,7 +126,7 @@ def test_a_second_401_is_the_answer_and_no_loop():
     task = world.task()
     world.sandbox.faults.add("report", "http_401", times=None)
     assert task.ask().status_code == 401
-    assert len(world.ledger.requests) == 2
+    assert len(world.request_log.requests) == 2
 
 
 def test_a_token_endpoint_in_trouble_leaves_the_present_token_in_use():
@@ -133,12 +137,12 @@ def test_a_token_endpoint_in_trouble_leaves_the_present_token_in_use():
     world.sandbox.faults.add("refresh", "http_503", times=None)
     for _ in range(20):
         assert task.ask().status_code == 200
-    assert world.ledger.counts["refreshes_sent"] <= 3
-    assert world.ledger.logins == 1
+    assert world.request_log.counts["refreshes_sent"] <= 3
+    assert world.request_log.logins == 1
 
 
 def test_a_refresh_whose_answer_is_lost_ends_in_a_session_all_the_same():
-    world = World(SandboxConfig(rotation=True))
+    world = World(SimulatorConfig(rotation=True))
     task = world.task()
     task.ask()
     world.time.now += 10 * HOUR
@@ -175,7 +179,7 @@ def test_a_refusal_in_unknown_words_is_not_tried_again_before_a_while(fault):
     for _ in range(3):
         with pytest.raises(AuthUnavailable):
             task.ask()
-    assert world.ledger.counts["logins_sent"] == 1
+    assert world.request_log.counts["logins_sent"] == 1
     world.sandbox.faults.clear()
     world.time.now += 91
     assert task.ask().status_code == 200
@@ -186,7 +190,7 @@ def test_trouble_at_login_that_stays_ends_after_three_tries():
     world.sandbox.faults.add("login", "http_503", times=None)
     with pytest.raises(AuthUnavailable):
         world.task().ask()
-    assert world.ledger.counts["logins_sent"] == 3
+    assert world.request_log.counts["logins_sent"] == 3
 
 
 @pytest.mark.parametrize(
@@ -204,13 +208,13 @@ def test_trouble_at_login_that_stays_ends_after_three_tries():
 )
 @pytest.mark.parametrize("kc_version", ["18.0", "26.5", "26.6"])
 def test_a_refusal_is_not_asked_again_and_says_what_to_fix(config, error, advice, kc_version):
-    world = World(SandboxConfig(**{"kc_version": kc_version, **config}))
+    world = World(SimulatorConfig(**{"kc_version": kc_version, **config}))
     task = world.task(customer_id="acme-demo", password="canary-Passw0rd-7f3a91")
     for _ in range(4):
         with pytest.raises(error, match=advice) as caught:
             task.ask()
         assert not any(secret in str(caught.value) for secret in ("canary", "@"))
-    assert world.ledger.counts["logins_sent"] == (2 if error is CredentialsRefused else 1)
+    assert world.request_log.counts["logins_sent"] == (2 if error is CredentialsRefused else 1)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +240,7 @@ def test_a_user_disabled_while_the_session_lives_is_not_logged_in_again():
     world.sandbox.faults.add("refresh", "account_becomes")
     with pytest.raises(CredentialsRefused, match="disabled"):
         task.ask()
-    assert world.ledger.logins == 1
+    assert world.request_log.logins == 1
 
 
 @pytest.mark.parametrize(
@@ -278,8 +282,8 @@ def test_eight_threads_of_a_task_share_one_login():
         thread.start()
     for thread in threads:
         thread.join()
-    assert world.ledger.logins == 1
-    assert len(world.ledger.requests) == 8
+    assert world.request_log.logins == 1
+    assert len(world.request_log.requests) == 8
 
 
 def test_logout_ends_the_session_and_empties_the_store():
@@ -321,7 +325,7 @@ def test_another_host_raises_before_a_byte_is_sent(url):
         task.http.get(url)
     with pytest.raises(We360ConfigError, match="url"):
         task.http.get(url, auth=None)
-    assert world.ledger.counts["logins_sent"] == 0
+    assert world.request_log.counts["logins_sent"] == 0
 
 
 def test_a_redirect_is_never_followed():
@@ -347,7 +351,7 @@ def test_a_token_answer_with_broken_compression_costs_no_flood_of_logins():
     world.sandbox.faults.add("login", "gzip_junk", times=None)
     with pytest.raises(AuthUnavailable):
         world.task().ask()
-    assert world.ledger.counts["logins_sent"] == 3
+    assert world.request_log.counts["logins_sent"] == 3
 
 
 def test_a_server_that_asks_for_a_long_rest_gets_no_password_instead():
@@ -358,7 +362,7 @@ def test_a_server_that_asks_for_a_long_rest_gets_no_password_instead():
     world.sandbox.faults.add("refresh", "http_503", times=None, retry_after="3600")
     with pytest.raises(AuthUnavailable):
         task.ask()
-    assert world.ledger.counts["logins_sent"] == 1
+    assert world.request_log.counts["logins_sent"] == 1
 
 
 def test_a_rejected_token_is_not_replaced_by_an_older_one_of_the_store():
@@ -371,7 +375,7 @@ def test_a_rejected_token_is_not_replaced_by_an_older_one_of_the_store():
     world.store.token.write(old)
     world.sandbox.faults.add("report", "http_401")
     assert task.ask().status_code == 200
-    assert (world.ledger.logins, world.ledger.refreshes) == (1, 2)
+    assert (world.request_log.logins, world.request_log.refreshes) == (1, 2)
 
 
 def test_a_session_that_is_over_already_is_a_good_logout():

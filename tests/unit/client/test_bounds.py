@@ -25,10 +25,10 @@ from airflow_provider_we360.client.http import (
     send_whole,
 )
 from airflow_provider_we360.client.report import Query
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.http_faults import _zeros
-from airflow_provider_we360.sandbox.server import serve
 from airflow_provider_we360.transport import AnswerTooLarge
+from simulator.app import Simulator, SimulatorConfig
+from simulator.http_faults import _zeros
+from simulator.server import serve
 from support.endless import endless, peak_growth_bytes
 from support.session import World, settings_for
 
@@ -46,7 +46,7 @@ QUERY = Query(
 def client_of(url, **changes):
     url = httpx.URL(url)
     with build_http_client(
-        settings_for(Sandbox(SandboxConfig()), **{"api_url": url, "auth_url": url} | changes)
+        settings_for(Simulator(SimulatorConfig()), **{"api_url": url, "auth_url": url} | changes)
     ) as http:
         yield http
 
@@ -120,7 +120,7 @@ def test_headers_that_drip_over_tls_end_by_the_deadline(tmp_path):
 
 @pytest.mark.parametrize("opener", ["bounded", "not bounded"])
 def test_a_connection_that_has_served_before_is_held_to_the_next_answers_deadline(opener):
-    sandbox = Sandbox(SandboxConfig())
+    sandbox = Simulator(SimulatorConfig())
     with serve(sandbox) as server, client_of(server.url) as http:
         first = ask(http) if opener == "bounded" else http.post(REPORT.path)
         assert first.status_code == 401
@@ -130,7 +130,7 @@ def test_a_connection_that_has_served_before_is_held_to_the_next_answers_deadlin
 
 
 def test_a_request_of_the_users_own_is_not_held_to_the_deadline_of_the_one_before():
-    sandbox = Sandbox(SandboxConfig())
+    sandbox = Simulator(SimulatorConfig())
     with serve(sandbox) as server, client_of(server.url) as http:
         ask(http, deadline_s=0.3)
         sandbox.faults.add("report", "delay", seconds=0.6)
@@ -153,7 +153,7 @@ def test_an_answer_that_a_user_reads_bit_by_bit_is_not_held_to_the_deadline_of_a
 
 
 def test_a_day_whose_headers_drip_has_timed_out_and_is_left_to_its_pages():
-    sandbox = Sandbox(SandboxConfig())
+    sandbox = Simulator(SimulatorConfig())
     sandbox.faults.add("report", "drip", chunk=1, pause_s=0.1, times="always")
     with (
         serve(sandbox) as server,
@@ -231,7 +231,7 @@ def test_a_bomb_that_httpx_reads_by_itself_before_it_sends_again_is_bounded_too(
 
 
 def test_a_refusal_that_drips_is_held_to_its_own_deadline_after_a_token_was_asked_for_meanwhile():
-    sandbox = Sandbox(SandboxConfig())
+    sandbox = Simulator(SimulatorConfig())
 
     class Renewing(httpx.Auth):
         def auth_flow(self, request):
@@ -264,7 +264,7 @@ def test_only_what_we_can_unpack_within_bounds_is_asked_for():
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip", "gzip, br", "x"])
 def test_another_packing_is_refused_unread(encoding):
-    sandbox = Sandbox(SandboxConfig())
+    sandbox = Simulator(SimulatorConfig())
     sandbox.faults.add("report", "other_packing", encoding=encoding)
     with (
         serve(sandbox) as server,
@@ -360,8 +360,8 @@ def a_certificate(place):
 
 def test_a_client_that_speaks_no_https_loads_no_certificates_and_trusts_nobody():
     http, https = httpx.URL("http://127.0.0.1:1"), httpx.URL("https://auth.example.com")
-    plain = _tls(settings_for(Sandbox(SandboxConfig()), api_url=http, auth_url=http))
+    plain = _tls(settings_for(Simulator(SimulatorConfig()), api_url=http, auth_url=http))
     assert isinstance(plain, ssl.SSLContext)
     assert plain.verify_mode == ssl.CERT_REQUIRED
     assert not plain.get_ca_certs()
-    assert _tls(settings_for(Sandbox(SandboxConfig()), api_url=http, auth_url=https)) is True
+    assert _tls(settings_for(Simulator(SimulatorConfig()), api_url=http, auth_url=https)) is True

@@ -21,10 +21,10 @@ from airflow_provider_we360.errors import (
     ValueDoesNotFit,
     We360DataError,
 )
-from airflow_provider_we360.sandbox.app import SandboxConfig
-from airflow_provider_we360.sandbox.catalog import CATALOG
-from airflow_provider_we360.sandbox.company import Company
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import SimulatorConfig
+from simulator.company import Company
+from simulator.faults import FAULTS
+from simulator.server import serve
 from support.engines import SQLite
 from support.proof import COLUMNS, TODAY, Stage, to_engine, trimmed
 
@@ -185,10 +185,10 @@ CASES = [
 
 
 def test_every_fault_of_the_sandboxs_catalogue_stands_in_the_table():
-    known = {name for name, fault in CATALOG.items() if fault.number in NUMBERS}
+    known = {name for name, fault in FAULTS.items() if fault.number in NUMBERS}
     assert {case.fault for case in CASES} == known
-    # F26 is no fault but the ledger, F29 no fault of one answer: test_late_rows_... below.
-    assert {CATALOG[case.fault].number for case in CASES} | {"F26", "F29"} == NUMBERS
+    # F26 is no fault but the request_log, F29 no fault of one answer: test_late_rows_... below.
+    assert {FAULTS[case.fault].number for case in CASES} | {"F26", "F29"} == NUMBERS
 
 
 @pytest.fixture
@@ -202,20 +202,20 @@ def test_a_fault_ends_as_the_table_says_and_the_rows_are_the_truth_or_as_they_we
     case, times, engine, caplog
 ):
     caplog.set_level(logging.INFO, logger="airflow_provider_we360")
-    stage = Stage(SandboxConfig(employees=30, today=TODAY, **case.server))
+    stage = Stage(SimulatorConfig(employees=30, today=TODAY, **case.server))
     stage.connect()
     before = hold_something_else(stage, engine)
     stage.sandbox.faults.add("report", case.fault, times=times, **case.args)
     expected = case.once if times else case.always
-    on_a_socket = CATALOG[case.fault].socket
-    sent_before = len(stage.sandbox.ledger.requests)
+    on_a_socket = FAULTS[case.fault].socket
+    sent_before = len(stage.sandbox.request_log.requests)
     if on_a_socket:
         with serve(stage.sandbox) as server:
             stage.connect(server.url)
             failure = outcome(stage, engine, on_a_socket=True)
     else:
         failure = outcome(stage, engine)
-    sent = len(stage.sandbox.ledger.requests) - sent_before
+    sent = len(stage.sandbox.request_log.requests) - sent_before
     held, truth = engine.rows("days", COLUMNS), trimmed(stage.sandbox.company.rows(FIRST, LAST))
     if expected.error:
         assert isinstance(failure, expected.error), failure
@@ -293,7 +293,7 @@ def keys(rows):
 def test_late_rows_and_restated_ones_land_with_the_next_load_over_their_days(engine, night_rows_on):
     """F29: rows of a day that appear days later, values restated, night shifts under either of their days."""
     day = dt.date(2026, 5, 26)
-    stage = Stage(SandboxConfig(employees=60, today=day, night_rows_on=night_rows_on))
+    stage = Stage(SimulatorConfig(employees=60, today=day, night_rows_on=night_rows_on))
     stage.connect()
     stage.run(to_engine(engine, "days", window_start=str(day), window_end=str(day)))
     first = engine.rows("days", COLUMNS)
@@ -318,7 +318,7 @@ def test_an_answer_cut_at_a_row_is_only_seen_by_what_the_server_says_of_their_nu
 
 def test_what_changed_in_the_columns_is_said_once_an_extract(engine, caplog):
     caplog.set_level(logging.INFO, logger="airflow_provider_we360")
-    config = SandboxConfig(
+    config = SimulatorConfig(
         employees=30, today=TODAY, drop_columns=("active_duration",), extra_columns={"x_new": 1}
     )
     stage = Stage(config)

@@ -15,7 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-COMMAND = [sys.executable, "-m", "airflow_provider_we360.sandbox", "--port", "0"]
+TESTS = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "simulator", "--port", "0"]
 
 
 def test_many_requests_share_one_connection(served) -> None:
@@ -23,7 +24,7 @@ def test_many_requests_share_one_connection(served) -> None:
     token = caller.tokens()["access_token"]
     with socket.create_connection(server.server_address[:2]) as raw:
         for _ in range(3):
-            raw.sendall(b"GET /_sandbox/ledger HTTP/1.1\r\nHost: x\r\n\r\n")
+            raw.sendall(b"GET /_simulator/requests HTTP/1.1\r\nHost: x\r\n\r\n")
             head, _, rest = raw.recv(65536).partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200 OK")
             assert f"Content-Length: {len(rest)}".encode() in head
@@ -45,7 +46,7 @@ def test_requests_are_served_at_the_same_time(served) -> None:
         codes = list(pool.map(lambda _: caller.report(token).status_code, range(4)))
     assert [200] * 4 == codes
     assert time.monotonic() - started < 1.0
-    assert len(caller.sandbox.ledger.requests) == 4
+    assert len(caller.sandbox.request_log.requests) == 4
 
 
 @pytest.mark.parametrize("fault", ["reset", "reset_after_commit"])
@@ -80,7 +81,7 @@ def test_a_committed_refresh_can_lose_its_answer(served) -> None:
     caller.sandbox.faults.add("refresh", "reset_after_commit")
     with pytest.raises(httpx.ReadError):
         caller.refresh(token)
-    assert caller.sandbox.ledger.refreshes == 1
+    assert caller.sandbox.request_log.refreshes == 1
 
 
 def test_an_answer_can_drip_and_a_client_may_lose_patience(served) -> None:
@@ -134,13 +135,13 @@ def test_the_page_tells_a_connection_that_works(served) -> None:
 def test_faults_are_planned_listed_and_forgotten_at_run_time(served) -> None:
     caller, _ = served
     rule = {"match": "login", "fault": "http_503", "times": 5, "retry_after": "2"}
-    told = caller.http.post("/_sandbox/faults", json=[rule]).json()
+    told = caller.http.post("/_simulator/faults", json=[rule]).json()
     assert [rule | {"after": 0, "played": 0}] == told["plan"]
     assert told["names"]["http_503"] == "F23"
     assert caller.login().status_code == 503
-    assert caller.http.delete("/_sandbox/faults").status_code == 204
+    assert caller.http.delete("/_simulator/faults").status_code == 204
     assert caller.login().status_code == 200
-    wrong = caller.http.post("/_sandbox/faults", json={"match": "login", "fault": "x"})
+    wrong = caller.http.post("/_simulator/faults", json={"match": "login", "fault": "x"})
     assert (400, True) == (wrong.status_code, "'x' is no fault" in wrong.json()["error"])
 
 
@@ -148,7 +149,7 @@ def test_the_ledger_can_be_read_from_outside(served) -> None:
     caller, _ = served
     token = caller.tokens()["access_token"]
     caller.report(token, page=2, limit=10)
-    seen = caller.http.get("/_sandbox/ledger").json()
+    seen = caller.http.get("/_simulator/requests").json()
     (request,) = seen["requests"]
     assert ("2026-04-06T00:00:00", "2026-04-06T23:59:59", 2, 10, 3, "acme-demo", 200, 10) == tuple(
         request[name]
@@ -169,8 +170,8 @@ def test_the_ledger_can_be_read_from_outside(served) -> None:
 
 def test_the_sandbox_has_no_other_page(served) -> None:
     caller, _ = served
-    assert caller.http.get("/_sandbox/secrets").status_code == 404
-    assert caller.http.post("/_sandbox/today", json={"today": "soon"}).status_code == 400
+    assert caller.http.get("/_simulator/secrets").status_code == 404
+    assert caller.http.post("/_simulator/today", json={"today": "soon"}).status_code == 400
 
 
 # the command
@@ -184,7 +185,11 @@ def test_the_command_says_in_one_line_where_it_is_and_stops_when_told(tmp_path: 
     asked = ["--today", "2026-04-15", "--employees", "12", "--seed", "7"]
     files = ["--faults", str(tmp_path / "faults.json"), "--config", str(tmp_path / "config.json")]
     with subprocess.Popen(
-        [*COMMAND, *asked, *files], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *asked, *files],
+        cwd=TESTS,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         line = process.stdout.readline()
         found = re.fullmatch(
@@ -219,7 +224,7 @@ def test_the_command_says_in_one_line_where_it_is_and_stops_when_told(tmp_path: 
 )
 def test_the_command_refuses_what_it_cannot_do(arguments: list[str], words: str) -> None:
     done = subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=20
+        [*COMMAND, *arguments], cwd=TESTS, capture_output=True, text=True, check=False, timeout=20
     )
     assert done.returncode == 2
     assert words in done.stderr

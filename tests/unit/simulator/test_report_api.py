@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_we360.sandbox.app import Account
-from airflow_provider_we360.sandbox.company import COLUMNS, PER_DAY_COLUMNS
+from simulator.app import Account
+from simulator.company import COLUMNS, PER_DAY_COLUMNS
 
 MONDAY = dt.date(2026, 4, 6)
 
@@ -391,7 +391,7 @@ def test_a_long_range_can_be_refused(sandbox_with) -> None:
 
 def test_the_day_that_the_sandbox_lives_in_can_move(caller) -> None:
     before = caller.report(start_date="2026-04-14", end_date="2026-04-14").json()
-    caller.http.post("/_sandbox/today", json={"today": "2026-04-22"})
+    caller.http.post("/_simulator/today", json={"today": "2026-04-22"})
     assert before != caller.report(start_date="2026-04-14", end_date="2026-04-14").json()
 
 

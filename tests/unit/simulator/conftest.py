@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_we360.sandbox.app import Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.server import SandboxServer, serve
+from simulator.app import Simulator, SimulatorConfig
+from simulator.server import SimulatorServer, serve
 
 TODAY = dt.date(2026, 4, 15)
 OPENID = "/realms/ind-prod/protocol/openid-connect"
@@ -35,7 +35,7 @@ class Clock:
 class Caller:
     """A hand-written client of the API: knows nothing of the provider's own."""
 
-    sandbox: Sandbox
+    sandbox: Simulator
     http: httpx.Client
 
     def post(self, call: str, **form: Any) -> httpx.Response:
@@ -95,7 +95,9 @@ def sandbox_with(clock: Clock) -> Callable[..., Caller]:
     """Makes a sandbox with these switches, and a client that calls it in process."""
 
     def make(*, sleep: Callable[[float], None] = clock.sleep, **switches: Any) -> Caller:
-        sandbox = Sandbox(SandboxConfig(**{"today": TODAY, **switches}), clock=clock, sleep=sleep)
+        sandbox = Simulator(
+            SimulatorConfig(**{"today": TODAY, **switches}), clock=clock, sleep=sleep
+        )
         http = httpx.Client(
             transport=httpx.WSGITransport(sandbox), base_url="https://sandbox.example.com"
         )
@@ -110,9 +112,9 @@ def caller(sandbox_with: Callable[..., Caller]) -> Caller:
 
 
 @pytest.fixture
-def served() -> Iterator[tuple[Caller, SandboxServer]]:
+def served() -> Iterator[tuple[Caller, SimulatorServer]]:
     """A sandbox behind a real socket."""
-    sandbox = Sandbox(SandboxConfig(today=TODAY))
+    sandbox = Simulator(SimulatorConfig(today=TODAY))
     with (
         serve(sandbox) as server,
         httpx.Client(base_url=server.url, timeout=5, trust_env=False) as http,

@@ -12,9 +12,9 @@ import httpx
 import jwt
 import pytest
 
-from airflow_provider_we360.sandbox.app import Account, BruteForce, Sandbox, SandboxConfig
-from airflow_provider_we360.sandbox.refusals import REFUSALS
-from airflow_provider_we360.sandbox.server import serve
+from simulator.app import Account, BruteForce, Simulator, SimulatorConfig
+from simulator.refusals import REFUSALS
+from simulator.server import serve
 
 BAD = "Invalid user credentials"
 NO_CLIENT = "Invalid client or Invalid client credentials"
@@ -180,7 +180,7 @@ def test_a_login_is_refused_in_keycloaks_words(
     caller = sandbox_with(more_accounts=accounts, **switches)
     answer = caller.login(**form)
     assert expected == told(answer)
-    assert caller.sandbox.ledger.counts["logins_ok"] == 0
+    assert caller.sandbox.request_log.counts["logins_ok"] == 0
 
 
 def test_a_login_tells_no_cases_of_the_name_apart_but_of_the_password(caller) -> None:
@@ -305,7 +305,9 @@ def test_a_refresh_keeps_the_session_and_brings_a_new_pair(caller, clock) -> Non
         == len({first["refresh_token"], second["refresh_token"]})
         == 2
     )
-    assert caller.sandbox.ledger.snapshot()["live_sessions"] == {caller.sandbox.config.login: 1}
+    assert caller.sandbox.request_log.snapshot()["live_sessions"] == {
+        caller.sandbox.config.login: 1
+    }
 
 
 def test_without_rotation_an_old_refresh_token_lives_on(caller) -> None:
@@ -327,7 +329,7 @@ def test_with_rotation_a_second_use_ends_the_session_for_the_winner_too(sandbox_
         "invalid_grant",
         "Session doesn't have required client",
     )
-    assert caller.sandbox.ledger.snapshot()["live_sessions"] == {}
+    assert caller.sandbox.request_log.snapshot()["live_sessions"] == {}
 
 
 def test_with_rotation_a_token_older_than_the_last_used_is_stale_and_ends_the_session(
@@ -534,7 +536,7 @@ def test_logout_ends_one_session_and_says_nothing(caller) -> None:
     assert "content-length" not in answer.headers
     assert caller.refresh(second["refresh_token"]).status_code == 200
     assert caller.logout(first["refresh_token"]).status_code == 204, "a second time too"
-    assert caller.sandbox.ledger.counts["logouts"] == 2
+    assert caller.sandbox.request_log.counts["logouts"] == 2
 
 
 def test_logout_takes_an_expired_token_but_not_none_and_not_garbage(sandbox_with, clock) -> None:
@@ -564,7 +566,7 @@ def test_a_revocation_used_to_end_all_sessions_of_the_user(
     first, _ = caller.tokens(), caller.tokens()
     answer = caller.post("revoke", token=first["refresh_token"])
     assert (200, b"") == (answer.status_code, answer.content)
-    assert left == sum(caller.sandbox.ledger.live_sessions().values())
+    assert left == sum(caller.sandbox.request_log.live_sessions().values())
 
 
 def test_a_revoked_access_token_opens_nothing_and_its_session_lives_on(caller) -> None:
@@ -601,7 +603,7 @@ def test_a_login_while_another_is_in_flight_is_refused_and_not_counted(
 ) -> None:
     caller = sandbox_with(login_guard=guard, login_takes_s=0.15, sleep=time.sleep)
     assert codes == at_once(3, caller.login)
-    assert caller.sandbox.ledger.max_concurrent_logins >= 2
+    assert caller.sandbox.request_log.max_concurrent_logins >= 2
     assert caller.login().status_code == 200
 
 
@@ -615,7 +617,7 @@ def test_refreshes_at_once_all_win_in_old_versions_and_one_wins_in_new_ones(
     assert caller.refresh(token).status_code == 400
 
 
-# the ledger
+# the request_log
 
 
 def test_the_ledger_counts_what_happened_to_sessions(caller, clock) -> None:
@@ -627,7 +629,7 @@ def test_the_ledger_counts_what_happened_to_sessions(caller, clock) -> None:
     caller.refresh(first["refresh_token"])
     caller.refresh("x")
     caller.logout(second["refresh_token"])
-    seen = caller.sandbox.ledger.snapshot()
+    seen = caller.sandbox.request_log.snapshot()
     counted = {name: value for name, value in seen.items() if isinstance(value, int | float | dict)}
     assert {
         "logins_ok": 2,
@@ -660,7 +662,7 @@ def test_every_refusal_has_a_name_and_no_two_say_the_same_unless_keycloak_does()
 
 
 def test_the_real_clock_and_the_real_wire_bring_tokens_that_work() -> None:
-    sandbox = Sandbox(SandboxConfig())
+    sandbox = Simulator(SimulatorConfig())
     with serve(sandbox) as server, httpx.Client(base_url=server.url, trust_env=False) as http:
         form = {
             "client_id": "acme-demo",

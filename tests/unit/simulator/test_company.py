@@ -6,13 +6,15 @@ import datetime as dt
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_we360.client.reports.dynamic_report import REPORT
 from airflow_provider_we360.rows.schema import Kind
-from airflow_provider_we360.sandbox.company import COLUMNS, PER_DAY_COLUMNS, Company
+from simulator.company import COLUMNS, PER_DAY_COLUMNS, Company
 
+TESTS = Path(__file__).parents[2]
 TODAY = dt.date(2026, 4, 15)
 FIRST, LAST = dt.date(2026, 2, 1), dt.date(2026, 3, 31)
 
@@ -30,13 +32,13 @@ def rows() -> list[dict]:
 
 def test_the_same_seed_makes_the_same_company_in_another_process() -> None:
     program = (
-        "import datetime as dt, hashlib; from airflow_provider_we360.sandbox.company import Company;"
+        "import datetime as dt, hashlib; from simulator.company import Company;"
         "c = Company(seed=360, employees=50, today=lambda: dt.date(2026, 4, 15));"
         "print(hashlib.sha256(repr(c.rows(dt.date(2026, 4, 6), dt.date(2026, 4, 7))).encode()).hexdigest())"
     )
     digests = {
         subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=TESTS
         ).stdout
         for _ in range(2)
     }

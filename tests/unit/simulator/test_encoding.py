@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_we360.sandbox.config import SandboxConfig
-from airflow_provider_we360.sandbox.wire import ABSENT, duration, writer
+from simulator.config import SimulatorConfig
+from simulator.encoding import ABSENT, duration, writer
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_every_form_of_a_duration_can_be_read_back(seconds: int, form: str) -> N
     ],
 )
 def test_values_stand_in_the_forms_of_the_live_api(name: str, value: object, wire: object) -> None:
-    assert wire == writer(name, SandboxConfig())(value, 1)
+    assert wire == writer(name, SimulatorConfig())(value, 1)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_values_stand_in_the_forms_of_the_live_api(name: str, value: object, wir
     ["punch_in", "active_duration", "active_percent", "group_name", "key_presses", "c_grade"],
 )
 def test_no_value_is_a_dash_in_a_column_of_any_kind(name: str) -> None:
-    assert writer(name, SandboxConfig())(None, 1) == "-"
+    assert writer(name, SimulatorConfig())(None, 1) == "-"
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_no_value_is_a_dash_in_a_column_of_any_kind(name: str) -> None:
     ],
 )
 def test_no_value_has_every_form_that_was_seen(nothing: str, wire: object) -> None:
-    assert writer("group_name", SandboxConfig(nothing=nothing))(None, 1) == wire
+    assert writer("group_name", SimulatorConfig(nothing=nothing))(None, 1) == wire
 
 
 def test_mixed_forms_play_all_of_them_and_repeat_themselves() -> None:
-    nothing = writer("group_name", SandboxConfig(nothing="mixed"))
-    durations = writer("active_duration", SandboxConfig(durations="mixed"))
-    numbers = writer("key_presses", SandboxConfig())
+    nothing = writer("group_name", SimulatorConfig(nothing="mixed"))
+    durations = writer("active_duration", SimulatorConfig(durations="mixed"))
+    numbers = writer("key_presses", SimulatorConfig())
     assert len({nothing(None, salt) for salt in range(6)}) == 6
     assert {"1:00:00", 3600, "3600"} == {durations(3600, salt) for salt in range(4)}
     assert {7, "7"} == {numbers(7, salt) for salt in range(3)}
@@ -93,7 +93,7 @@ def test_mixed_forms_play_all_of_them_and_repeat_themselves() -> None:
     ],
 )
 def test_punches_come_in_three_forms(form: str, wire: str) -> None:
-    assert wire == writer("punch_in", SandboxConfig(punches=form))(
+    assert wire == writer("punch_in", SimulatorConfig(punches=form))(
         dt.datetime(2026, 6, 1, 11, 55, 39), 1
     )
 
@@ -108,4 +108,4 @@ def test_a_flipped_column_has_another_type() -> None:
         "negative": -1,
     }
     for to, wire in flips.items():
-        assert wire == writer("group_name", SandboxConfig(type_flips={"group_name": to}))("v", 1)
+        assert wire == writer("group_name", SimulatorConfig(type_flips={"group_name": to}))("v", 1)

@@ -9,9 +9,8 @@ import httpx
 import jwt
 import pytest
 
-from airflow_provider_we360.sandbox.catalog import CATALOG
-from airflow_provider_we360.sandbox.faults import Faults
-from airflow_provider_we360.sandbox.refusals import REFUSALS
+from simulator.faults import FAULTS, FaultPlan
+from simulator.refusals import REFUSALS
 
 PLAYED: set[str] = set()
 """Names that a test of this file has seen at work."""
@@ -128,14 +127,14 @@ def test_chance_comes_from_the_seed(sandbox_with) -> None:
     ],
 )
 def test_a_plan_with_a_mistake_is_refused_whole_and_by_name(rule, words: str) -> None:
-    faults = Faults()
+    faults = FaultPlan()
     with pytest.raises(ValueError, match=words):
         faults.load([{"match": "login", "fault": "http_500"}, rule])
     assert faults.told() == []
 
 
 def test_a_plan_can_be_told_as_json() -> None:
-    faults = Faults()
+    faults = FaultPlan()
     faults.load(
         json.loads(
             '[{"match": "report", "fault": "http_429", "times": "always", "args": {"retry_after": 7}}]'
@@ -158,8 +157,8 @@ def test_a_fault_leaves_its_mark_in_the_ledger(caller) -> None:
     caller.sandbox.faults.add("report", "http_503")
     caller.report(token)
     caller.report(token)
-    assert ["http_503", None] == [request.fault for request in caller.sandbox.ledger.requests]
-    assert caller.sandbox.ledger.counts["faults_played"] == 1
+    assert ["http_503", None] == [request.fault for request in caller.sandbox.request_log.requests]
+    assert caller.sandbox.request_log.counts["faults_played"] == 1
 
 
 # the identity side
@@ -180,7 +179,7 @@ def test_a_refusal_at_will_counts_as_a_failed_login_but_trouble_does_not(play) -
     play("login", "http_503")
     caller.login()
     caller.login()
-    assert caller.sandbox.ledger.counts["logins_refused"] == 1
+    assert caller.sandbox.request_log.counts["logins_refused"] == 1
 
 
 @pytest.mark.parametrize(
@@ -377,7 +376,7 @@ def test_in_process_a_fault_of_the_wire_is_what_the_client_would_have_seen(
     caller = play("login", fault)
     with pytest.raises(error):
         caller.login()
-    assert granted == caller.sandbox.ledger.counts["logins_ok"]
+    assert granted == caller.sandbox.request_log.counts["logins_ok"]
 
 
 def test_in_process_an_answer_that_drips_comes_whole(play) -> None:
@@ -516,10 +515,10 @@ def test_every_number_of_the_fault_list_has_a_name_or_is_a_switch() -> None:
     switches = {
         "F3": "login_guard",
         "F17": "rotation_race",
-        "F26": "ledger",
+        "F26": "request_log",
         "F29": "today, night_rows_on",
     }
-    numbers = {fault.number for fault in CATALOG.values()} | switches.keys()
+    numbers = {fault.number for fault in FAULTS.values()} | switches.keys()
     assert {f"F{number}" for number in range(1, 30)} - numbers == set()
 
 
@@ -528,4 +527,4 @@ def test_every_fault_of_the_catalogue_was_played_here(request) -> None:
     own = {item.name for item in request.session.items if item.path == request.path}
     if len(own) < 100:
         pytest.skip("only part of the file runs")
-    assert CATALOG.keys() - PLAYED == set()
+    assert FAULTS.keys() - PLAYED == set()

@@ -1,0 +1,117 @@
+"""Faults of the report's answers: each is a switch of ``SimulatorConfig`` turned for one request."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+from simulator.config import SimulatorConfig
+from simulator.fault_effects import Effect
+from simulator.http import Answer
+from simulator.identity import Identity
+from simulator.report_api import error_answer
+
+
+def variant(**switches: Any) -> Effect:
+    """Any switches of ``SimulatorConfig``, for the requests that the rule matches.
+
+    :raises ValueError: for a switch that there is not.
+    """
+    SimulatorConfig.from_json(switches)
+    return Effect(variant=switches)
+
+
+def refusal(
+    message: str = "Something is wrong with the request", error_code: str = "VALIDATION_ERROR"
+) -> Effect:
+    """An error in the style and shape that the configuration names; by default with HTTP 200."""
+
+    def answer(identity: Identity) -> Answer:
+        return error_answer(identity.config, int(identity.config.error_style), message, error_code)
+
+    return Effect(instead=answer)
+
+
+def no_rows() -> Effect:
+    """Success without rows, as for an account that may see nobody."""
+
+    def nobody(answer: Answer, _: Identity) -> Answer:
+        content = _content(answer)
+        if "data" not in content:
+            return answer
+        return _with_content(answer, content | {"data": []} | _nothing(content))
+
+    return Effect(after=nobody)
+
+
+def rows_missing(count: int = 1) -> Effect:
+    """The last rows are gone, and the pagination does not know it."""
+
+    def shorter(answer: Answer, _: Identity) -> Answer:
+        content = _content(answer)
+        if "data" not in content:
+            return answer
+        return _with_content(answer, content | {"data": content["data"][: -count or None]})
+
+    return Effect(after=shorter)
+
+
+def _nothing(content: dict[str, Any]) -> dict[str, Any]:
+    pages = content.get("pagination")
+    if not isinstance(pages, dict):
+        return {}
+    empty: dict[str, Any] = {"total_records": 0, "total_pages": 0, "has_next": False}
+    return {"pagination": pages | {name: value for name, value in empty.items() if name in pages}}
+
+
+def _content(answer: Answer) -> dict[str, Any]:
+    """The JSON object of a success; empty where there is none."""
+    content = answer.json() if answer.status == 200 else None
+    return content if isinstance(content, dict) else {}
+
+
+def _with_content(answer: Answer, content: dict[str, Any]) -> Answer:
+    return dataclasses.replace(
+        answer,
+        body=json.dumps(content, ensure_ascii=False).encode(),
+        facts={"rows": len(content["data"])},
+    )
+
+
+FAULTS: dict[str, tuple[str, Callable[..., Effect]]] = {
+    "variant": ("F28", variant),
+    "refusal": ("F27", refusal),
+    "no_rows": ("F28", no_rows),
+    "rows_missing": ("F28", rows_missing),
+    "total_wrong": ("F28", lambda by=1: variant(total_offset=by)),
+    "total_as_text": ("F28", lambda: variant(totals_as_text=True)),
+    "total_missing": ("F28", lambda: variant(pagination="absent")),
+    "total_drifts": ("F28", lambda by=1: variant(total_drift=by)),
+    "limit_capped": ("F28", lambda rows=500: variant(cap=rows)),
+    "limit_capped_hidden": ("F28", lambda rows=500: variant(cap=rows, cap_hidden=True)),
+    "zero_limit_refused": ("F28", lambda: variant(zero_limit="refused")),
+    "past_end_clamped": ("F28", lambda: variant(past_end="clamped")),
+    "unstable_order": ("F28", lambda: variant(order="unstable")),
+    "duplicate_rows": ("F28", lambda every=10: variant(duplicate_every=every)),
+    "differing_duplicates": (
+        "F28",
+        lambda every=10: variant(duplicate_every=every, duplicates_differ=True),
+    ),
+    "null_keys": ("F28", lambda every=10: variant(null_key_every=every)),
+    "rows_inserted": ("F28", lambda: variant(shift_between_pages="insert")),
+    "rows_deleted": ("F28", lambda: variant(shift_between_pages="delete")),
+    "rows_updated": ("F28", lambda: variant(shift_between_pages="update")),
+    "column_missing": ("F28", lambda column="active_duration": variant(drop_columns=(column,))),
+    "column_refused": ("F27", lambda column="active_duration": variant(refuse_columns=(column,))),
+    "column_new": (
+        "F28",
+        lambda column="x_new", value="new": variant(extra_columns={column: value}),
+    ),
+    "type_flip": (
+        "F28",
+        lambda column="active_duration", to="garbage": variant(type_flips={column: to}),
+    ),
+    "not_a_number": ("F28", lambda column="active_percent": variant(type_flips={column: "nan"})),
+}

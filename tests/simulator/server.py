@@ -1,0 +1,168 @@
+"""Serves the sandbox over a real socket, keep-alive included, and plays the faults that only a wire can have."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import struct
+import threading
+import traceback
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from simulator.app import Simulator
+from simulator.http import Wire
+
+MAX_BODY_BYTES = 10_000_000
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection. Speaks WSGI to the sandbox."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 120
+    server: SimulatorServer
+
+    def _serve(self) -> None:
+        length = self.headers.get("Content-Length") or "0"
+        if (
+            not length.isdigit()
+            or int(length) > MAX_BODY_BYTES
+            or self.headers.get("Transfer-Encoding")
+        ):
+            self.close_connection = True
+            self.send_error(
+                411 if not length.isdigit() or self.headers.get("Transfer-Encoding") else 413
+            )
+            return
+        wire: dict[str, Wire] = {}
+        said: dict[str, Any] = {}
+
+        def start_response(status: str, headers: list[tuple[str, str]]) -> None:
+            said.update(status=status, headers=headers)
+
+        try:
+            body = b"".join(self.server.sandbox(self._environ(int(length), wire), start_response))
+        except Exception:  # the client gets an answer, the reader a traceback
+            traceback.print_exc()
+            self.close_connection = True
+            self.send_error(500, explain="The sandbox itself failed; its standard error tells why")
+            return
+        silent = self.command == "HEAD" or said["status"].startswith(("204", "304"))
+        self.log_request(said["status"])
+        head = [
+            f"HTTP/1.1 {said['status']}",
+            *(f"{name}: {value}" for name, value in said["headers"]),
+        ]
+        if self.close_connection:
+            head.append("Connection: close")
+        self._send(
+            "\r\n".join([*head, "", ""]).encode("latin-1"),
+            b"" if silent else body,
+            wire.get("plan"),
+        )
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = _serve  # noqa: N815 - names of http.server
+
+    def _environ(self, length: int, wire: dict[str, Wire]) -> dict[str, Any]:
+        path, _, query = self.path.partition("?")
+        named = {
+            f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()
+        }
+        return named | {
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(length),
+            "wsgi.input": io.BytesIO(self.rfile.read(length)),
+            "wsgi.url_scheme": "http",
+            "we360.sandbox.wire": wire,
+        }
+
+    def _send(self, head: bytes, body: bytes, wire: Wire | None) -> None:
+        if wire is None:
+            self.wfile.write(head + body)
+            return
+        if wire.kind == "drip":
+            self._drip(head + body, wire)
+            return
+        self.close_connection = True
+        if wire.kind == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        elif wire.kind == "cut_off":
+            self.wfile.write(head + body[: len(body) // 2])
+        elif wire.kind == "not_http":
+            self.wfile.write(b"\x15\x03\x01\x00\x02\x02\x46 this is no HTTP\r\n\r\n")
+
+    def _drip(self, data: bytes, wire: Wire) -> None:
+        for start in range(0, len(data), wire.chunk):
+            self.wfile.write(data[start : start + wire.chunk])
+            if self.server.stopping.wait(wire.pause_s):
+                return
+
+    def handle(self) -> None:
+        """A client that goes away is none of the sandbox's troubles."""
+        with contextlib.suppress(OSError):
+            super().handle()
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            super().finish()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+        """Quiet, unless asked: a test's output is its own."""
+        if self.server.verbose:
+            super().log_message(format, *args)
+
+
+class SimulatorServer(ThreadingHTTPServer):
+    """A thread for each connection; threads end with the process."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(
+        self, sandbox: Simulator, host: str = "127.0.0.1", port: int = 0, *, verbose: bool = False
+    ) -> None:
+        self.sandbox = sandbox
+        self.verbose = verbose
+        self.stopping = threading.Event()
+        super().__init__((host, port), _Handler)
+
+    @property
+    def url(self) -> str:
+        host, port = self.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def server_bind(self) -> None:
+        """Without the look-up of the host's full name, which can take seconds."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = (
+            str(self.server_address[0]),
+            int(self.server_address[1]),
+        )
+
+
+@contextlib.contextmanager
+def serve(sandbox: Simulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[SimulatorServer]:
+    """The sandbox behind a socket for as long as the block lasts; port 0 takes a free one."""
+    server = SimulatorServer(sandbox, host, port)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
