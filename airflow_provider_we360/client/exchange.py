@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, field
 
 import httpx
 
@@ -12,6 +11,7 @@ from airflow_provider_we360.client.answer import Answer, TooLarge, parse_answer
 from airflow_provider_we360.client.gate import Gate
 from airflow_provider_we360.client.http import DEADLINE_FACTOR, LARGEST_ANSWER_BYTES, send_whole
 from airflow_provider_we360.client.report import Query, Report
+from airflow_provider_we360.client.stats import ReadStats
 from airflow_provider_we360.errors import (
     RetryableApiError,
     ValueDoesNotFit,
@@ -33,20 +33,6 @@ class TimedOut(RetryableApiError):
     """No answer, or not the whole of it, in time."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """Counts of one extract."""
-
-    requests: int = 0
-    duplicates: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def add(self, *, requests: int = 0, duplicates: int = 0) -> None:
-        with self.lock:
-            self.requests += requests
-            self.duplicates += duplicates
-
-
 class Exchange:
     """Asks one report.
 
@@ -64,7 +50,7 @@ class Exchange:
         timezone: str,
         timeout_s: float,
         gate: Gate,
-        tally: Tally,
+        stats: ReadStats,
         clock: Clock,
     ) -> None:
         self._http = http
@@ -73,7 +59,7 @@ class Exchange:
         self._timezone = timezone
         self._deadline_s = timeout_s * DEADLINE_FACTOR
         self._gate = gate
-        self._tally = tally
+        self._stats = stats
         self._clock = clock
         self._decoders: dict[tuple[str, ...], RowDecoder] = {}
         self._told: set[str] = set()
@@ -116,7 +102,7 @@ class Exchange:
 
     def _ask_once(self, query: Query) -> Answer:
         with self._gate:
-            self._tally.add(requests=1)
+            self._stats.add(requests=1)
             response = self._post(query)
         try:
             with self._reading:

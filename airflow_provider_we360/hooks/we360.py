@@ -23,11 +23,12 @@ from airflow_provider_we360.types import Clock, Sleep, Window
 if TYPE_CHECKING:
     from airflow_provider_we360.auth.store import TokenStore
     from airflow_provider_we360.client.client import We360Client
-    from airflow_provider_we360.client.exchange import Tally
     from airflow_provider_we360.client.extract import Extract
+    from airflow_provider_we360.client.stats import ReadStats
     from airflow_provider_we360.connection import We360Settings
     from airflow_provider_we360.hooks.session import Session
     from airflow_provider_we360.rows.batch import RowBatch
+    from airflow_provider_we360.rows.stream import RowStream
 
 DEFAULT_PARALLEL_REQUESTS = 4
 
@@ -130,24 +131,25 @@ class We360Hook(BaseHook):
             report_params=report_params,
             column_types=column_types,
         )
-        yield from self.read(extract, max_parallel_requests=max_parallel_requests)
+        with self.read(extract, max_parallel_requests=max_parallel_requests) as rows:
+            yield from rows
 
     def read(
-        self, extract: Extract, *, max_parallel_requests: int, tally: Tally | None = None
-    ) -> Iterator[RowBatch]:
-        """The rows of an extract that has been checked already; for operators.
+        self, extract: Extract, *, max_parallel_requests: int, stats: ReadStats | None = None
+    ) -> RowStream:
+        """Return the rows of an extract that was checked before; for operators.
 
-        :param tally: counts requests and dropped duplicates.
+        Blocks until the first answer is in. Close the stream when done; commit nothing before its end.
+
+        :param stats: counts requests and dropped duplicates.
         """
         from airflow_provider_we360.hooks.lineage import tell_of_report
 
-        batches = self._client().batches(
-            extract, max_parallel_requests=max_parallel_requests, tally=tally
+        rows = self._client().read(
+            extract, max_parallel_requests=max_parallel_requests, stats=stats
         )
-        for number, batch in enumerate(batches):
-            if number == 0:
-                tell_of_report(self, self.settings.customer_id, extract.report.name)
-            yield batch
+        tell_of_report(self, self.settings.customer_id, extract.report.name)
+        return rows
 
     def has_rows(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,11 +20,14 @@ class RowBatch:
     :param columns: the columns, in the order of the Arrow batch.
     :param window: first and last day of the slice, both inclusive; one and the same day where a slice is a day.
     :param arrow: the rows.
+    :param requested_at: moment right before the request for these rows was sent, UTC. Of two batches
+        of one day, the one requested later is the newer one, whichever was received first.
     """
 
     columns: tuple[Column, ...]
     window: Window
     arrow: pa.RecordBatch
+    requested_at: dt.datetime
 
     def __len__(self) -> int:
         return int(self.arrow.num_rows)

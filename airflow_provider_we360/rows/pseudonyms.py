@@ -60,18 +60,25 @@ def require_pseudonymizable(keys: Mapping[str, PseudonymKey], columns: tuple[Col
             )
 
 
-def pseudonymized(batch: RowBatch, keys: Mapping[str, PseudonymKey]) -> RowBatch:
+def pseudonymize(batch: RowBatch, keys: Mapping[str, PseudonymKey]) -> RowBatch:
     """The batch with pseudonyms in these columns; a missing value stays missing. Columns that it lacks are passed over."""
     if not keys:
         return batch
-    columns = tuple(_named(column) if column.name in keys else column for column in batch.columns)
+    columns = pseudonymize_columns(batch.columns, keys)
     rows = batch.to_arrow()
     for number, column in enumerate(columns):
         if column.name in keys:
             rows = rows.set_column(
                 number, column.name, _replaced(rows.column(number), keys[column.name])
             )
-    return RowBatch(columns, batch.window, rows)
+    return replace(batch, columns=columns, arrow=rows)
+
+
+def pseudonymize_columns(
+    columns: tuple[Column, ...], keys: Mapping[str, PseudonymKey]
+) -> tuple[Column, ...]:
+    """Return the columns as they are after :func:`pseudonymize`: described as pseudonyms, not personal."""
+    return tuple(_named(column) if column.name in keys else column for column in columns)
 
 
 def _named(column: Column) -> Column:

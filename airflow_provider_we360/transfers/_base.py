@@ -9,7 +9,6 @@ from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, timezone  # type: ignore[attr-defined]
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_we360.client.exchange import Tally
     from airflow_provider_we360.client.extract import Extract
+    from airflow_provider_we360.client.stats import ReadStats
     from airflow_provider_we360.hooks.we360 import We360Hook
     from airflow_provider_we360.rows.pseudonyms import PseudonymKey
     from airflow_provider_we360.sinks.base import Load, LoadResult, Sink
@@ -137,8 +136,8 @@ class We360Transfer(BaseOperator):
         self._moved = None  # of an earlier try in this process, as ``dag.test()`` makes them
         with closing(We360Hook(self.we360_conn_id)) as hook:
             extract = self._extract(hook, context)
-            progress, tally, result = self._move(hook, extract, context)
-        return self._conclude(context, extract, progress, tally, result)
+            progress, stats, result = self._move(hook, extract, context)
+        return self._conclude(context, extract, progress, stats, result)
 
     def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any] | None:
         """For Airflow's OpenLineage provider: what will be read; None where the Connection does not say whose it is."""
@@ -211,35 +210,33 @@ class We360Transfer(BaseOperator):
 
     def _move(
         self, hook: We360Hook, extract: Extract, context: Context
-    ) -> tuple[Progress, Tally, LoadResult]:
-        from airflow_provider_we360.client.exchange import Tally
+    ) -> tuple[Progress, ReadStats, LoadResult]:
         from airflow_provider_we360.client.extract import require_parallel_requests
-        from airflow_provider_we360.rows.pseudonyms import pseudonymized
+        from airflow_provider_we360.client.stats import ReadStats
+        from airflow_provider_we360.rows.pseudonyms import pseudonymize, pseudonymize_columns
 
         parallel = require_parallel_requests(self.max_parallel_requests)
         keys = self._keys(extract)
         load, sink = self._describe(context, hook, extract, keys), self._sink()
         tell_of_task(self.log, self.we360_conn_id, extract, load, self._destination)
-        tally = Tally()
+        stats = ReadStats()
         progress = Progress(
             extract.slices,
             clock=time.monotonic,
             tell=self.log.info,
-            requests=lambda: tally.requests,
+            requests=lambda: stats.requests,
         )
-        rows = hook.read(extract, max_parallel_requests=parallel, tally=tally)
-        watched = progress.watch(pseudonymized(batch, keys) for batch in rows)
         with (
-            told_where_it_fails(self.log, extract, progress, tally),
+            told_where_it_fails(self.log, extract, progress, stats),
             progress,
-            closing(watched) as batches,
+            hook.read(extract, max_parallel_requests=parallel, stats=stats) as rows,
         ):
-            # The first batch says which columns the server really gives.
-            first = next(batches)
-            self._moved = moved = Moved(replace(load, columns=first.columns), sink)
-            moved.result = result = sink.load(moved.load, chain([first], batches))
+            columns = pseudonymize_columns(rows.columns, keys)
+            self._moved = moved = Moved(replace(load, columns=columns), sink)
+            batches = progress.watch(pseudonymize(batch, keys) for batch in rows)
+            moved.result = result = sink.load(moved.load, batches)
         tell_of_target(hook, lambda: moved.uri)
-        return progress, tally, result
+        return progress, stats, result
 
     def _keys(self, extract: Extract) -> dict[str, PseudonymKey]:
         """The key of each column that shall hold pseudonyms."""
@@ -282,11 +279,11 @@ class We360Transfer(BaseOperator):
         context: Context,
         extract: Extract,
         progress: Progress,
-        tally: Tally,
+        stats: ReadStats,
         result: LoadResult,
     ) -> dict[str, Any]:
         """The log's last lines, the outlets' extra, and the result that goes to XCom: counts only."""
-        tell_of_result(self.log, extract, progress, tally, result)
+        tell_of_result(self.log, extract, progress, stats, result)
         window = [day.isoformat() for day in extract.window]
         for outlet in self.outlets:
             if getattr(outlet, "uri", None):
@@ -298,7 +295,7 @@ class We360Transfer(BaseOperator):
             "window": window,
             "rows": result.rows,
             "slices": extract.slices,
-            "requests": tally.requests,
+            "requests": stats.requests,
             **self._target,
             "seconds": round(progress.seconds, 3),
         }

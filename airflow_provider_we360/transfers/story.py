@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_we360.transfers.progress import duration
 
 if TYPE_CHECKING:
-    from airflow_provider_we360.client.exchange import Tally
     from airflow_provider_we360.client.extract import Extract
+    from airflow_provider_we360.client.stats import ReadStats
     from airflow_provider_we360.sinks.base import Load, LoadResult
     from airflow_provider_we360.transfers.progress import Progress
     from airflow_provider_we360.types import Day
@@ -52,7 +52,7 @@ def tell_of_task(log: Any, conn_id: str, extract: Extract, load: Load, destinati
 
 @contextmanager
 def told_where_it_fails(
-    log: Any, extract: Extract, progress: Progress, tally: Tally
+    log: Any, extract: Extract, progress: Progress, stats: ReadStats
 ) -> Iterator[None]:
     """Inside it, whatever is raised is preceded by a line that says how far the load had come."""
     try:
@@ -63,14 +63,14 @@ def told_where_it_fails(
             progress.slices_done,
             extract.slices,
             progress.rows,
-            tally.requests,
+            stats.requests,
             duration(progress.seconds),
         )
         raise
 
 
 def tell_of_result(
-    log: Any, extract: Extract, progress: Progress, tally: Tally, result: LoadResult
+    log: Any, extract: Extract, progress: Progress, stats: ReadStats, result: LoadResult
 ) -> None:
     """What came of it, and what deserves a second look."""
     log.info(
@@ -79,14 +79,14 @@ def tell_of_result(
         extract.slices,
         result.where,
         result.rows_removed,
-        tally.requests,
+        stats.requests,
         progress.seconds,
     )
     if extract.mode.sliced_by_day:
         log.info("Rows a day%s", _days(progress.per_day, result.held, result.days_kept))
-    if tally.duplicates:
+    if stats.duplicates:
         log.warning(
-            "We360 sent %d row(s) twice, word for word; each was loaded once", tally.duplicates
+            "We360 sent %d row(s) twice, word for word; each was loaded once", stats.duplicates
         )
     if result.days_kept:
         log.warning(

@@ -18,7 +18,7 @@ from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.pseudonyms import (
     SHORTEST,
     PseudonymKey,
-    pseudonymized,
+    pseudonymize,
     require_pseudonymizable,
 )
 from airflow_provider_we360.rows.schema import Column, Kind
@@ -71,7 +71,7 @@ def test_another_process_makes_the_same_name():
 def test_a_batch_has_them_in_place_and_nothing_stays_nothing(notes, key):
     rows = [loads.row(1, number, note=note) for number, note in enumerate(notes)]
     batch = loads.batch(rows)
-    named = pseudonymized(batch, {"note": key})
+    named = pseudonymize(batch, {"note": key})
     assert named.to_arrow().column("note").to_pylist() == [
         None if note is None else key.pseudonym(note) for note in notes
     ]

@@ -93,7 +93,7 @@ def batch(
 ) -> RowBatch:
     complete = [{column.name: one.get(column.name) for column in columns} for one in content]
     arrow = pa.RecordBatch.from_pylist(complete, schema=arrow_schema(columns))
-    return RowBatch(columns, (day(number), day(number)), arrow)
+    return RowBatch(columns, (day(number), day(number)), arrow, LOADED_AT)
 
 
 def batches(content: Iterable[Row], columns: tuple[Column, ...] = COLUMNS) -> Iterator[RowBatch]:

@@ -16,7 +16,7 @@ from airflow_provider_we360.auth.endpoint import LARGEST_ANSWER_BYTES as LARGEST
 from airflow_provider_we360.client import reports
 from airflow_provider_we360.client.answer import TooLarge
 from airflow_provider_we360.client.bounds import counted, unpacked
-from airflow_provider_we360.client.exchange import Exchange, Tally, TimedOut
+from airflow_provider_we360.client.exchange import Exchange, TimedOut
 from airflow_provider_we360.client.gate import Gate
 from airflow_provider_we360.client.http import (
     LARGEST_ANSWER_BYTES,
@@ -25,6 +25,7 @@ from airflow_provider_we360.client.http import (
     send_whole,
 )
 from airflow_provider_we360.client.report import Query
+from airflow_provider_we360.client.stats import ReadStats
 from airflow_provider_we360.transport import AnswerTooLarge
 from simulator.app import Simulator, SimulatorConfig
 from simulator.http_faults import _zeros
@@ -72,7 +73,7 @@ def exchange(http, *, timeout_s=60.0):
         "timezone": "Asia/Kolkata",
         "timeout_s": timeout_s,
         "gate": gate,
-        "tally": Tally(),
+        "stats": ReadStats(),
         "clock": time.monotonic,
     }
     return Exchange(http, REPORT, dict(REPORT.columns), **about)

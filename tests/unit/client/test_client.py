@@ -45,7 +45,8 @@ def batches(answer, *, parallel=4, last=LAST, **arguments):
         sleep=time.sleep,
     )
     extract = parse_extract("dynamic_report", window=(FIRST, last), **arguments)
-    return client.batches(extract, max_parallel_requests=parallel)
+    with client.read(extract, max_parallel_requests=parallel) as stream:
+        yield from stream
 
 
 def test_days_come_in_order_however_long_each_takes():

@@ -10,9 +10,10 @@ import pytest
 
 from airflow_provider_we360.client import reports
 from airflow_provider_we360.client.answer import Refused, TooLarge
-from airflow_provider_we360.client.exchange import TRIES, Exchange, Tally, TimedOut
+from airflow_provider_we360.client.exchange import TRIES, Exchange, TimedOut
 from airflow_provider_we360.client.gate import Gate
 from airflow_provider_we360.client.report import Query
+from airflow_provider_we360.client.stats import ReadStats
 from airflow_provider_we360.errors import (
     AccessDenied,
     RequestRejected,
@@ -32,7 +33,7 @@ QUERY = Query(
 ROW = {"attendance_date": "2026-04-01", "identity_id": "a", "online_duration": "1:00:00"}
 
 
-def exchange(answer, time, tally=None, width=4):
+def exchange(answer, time, stats=None, width=4):
     return Exchange(
         api(answer),
         REPORT,
@@ -40,7 +41,7 @@ def exchange(answer, time, tally=None, width=4):
         timezone="Asia/Kolkata",
         timeout_s=60,
         gate=Gate(width, clock=time.clock, sleep=time.sleep),
-        tally=tally or Tally(),
+        stats=stats or ReadStats(),
         clock=time.clock,
     )
 

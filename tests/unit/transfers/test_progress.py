@@ -12,6 +12,8 @@ import pytest
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.transfers.progress import Progress, duration
 
+NOW = dt.datetime(2026, 6, 30, tzinfo=dt.UTC)
+
 
 class Log:
     """Lines, as they would be read; and the clock that stands over them."""
@@ -48,7 +50,7 @@ def log():
 
 def batch(number, rows):
     day = dt.date(2026, 6, number)
-    return RowBatch((), (day, day), pa.record_batch({"x": list(range(rows))}))
+    return RowBatch((), (day, day), pa.record_batch({"x": list(range(rows))}), NOW)
 
 
 def test_a_load_that_is_quick_says_nothing(log):
