@@ -27,8 +27,8 @@ from support.documents import ROOT, all_blocks, blocks, name, pages, spoken
 NOT_RUN = [
     "docs/how-to/redshift.md: the stand-in of Redshift knows no rights",
     "docs/how-to/snowflake.md: the stand-in of Snowflake knows no rights",
-    "docs/quickstart.md: its Dag is a file that the page tells to make; tests/e2e/test_quickstart.py walks the whole way",
-    "docs/quickstart.md: its files come of the steps before; tests/e2e/test_quickstart.py walks the whole way",
+    "docs/quickstart.md: its Dag is a file of step 4; tests/e2e/test_quickstart.py runs the page",
+    "docs/quickstart.md: its files come from earlier steps; tests/e2e/test_quickstart.py runs the page",
 ]
 """Every block that a comment before it takes out, and why. A new one is added here, so that it is seen."""
 
