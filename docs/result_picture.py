@@ -17,7 +17,7 @@ SELECT group_name, CAST(date_trunc('week', attendance_date) AS DATE) AS week,
 FROM we360_days
 GROUP BY group_name, week"""
 FIRST, LAST = dt.date(2026, 1, 5), dt.date(2026, 3, 23)
-LEFT, TOP, WIDTH, HEIGHT = 150, 132, 50, 26
+LEFT, TOP, WIDTH, HEIGHT = 176, 132, 50, 26
 
 # Pictures in an <img> follow the reader's colour scheme by a media query alone.
 STYLE = """
