@@ -3,10 +3,11 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots test-matrix check prose docs diagrams bench bench-full bench-tokens build fmt clean
+.PHONY: help demo test test-all mutants cover test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots test-matrix check prose docs diagrams bench bench-full bench-tokens build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
+pytest := $(bin)/python -m pytest -q -n 2 --dist worksteal --durations=10
 tests := $(wildcard $(addprefix tests/,unit property contract airflow architecture keycloak soak))
 
 help: ## list the targets
@@ -16,13 +17,25 @@ demo: ## real Airflow loads thirty days of a made-up company into DuckDB, and sh
 	$(ready) demo
 	@$(bin)/python example_dags/demo
 
-test: ## unit, property, contract, Airflow and architecture tests
+test: ## every promise once on the real thing, in three minutes
 	$(ready) test check
-	@$(bin)/python -m pytest -q -n 2 --dist loadfile --durations=10 -m "not keycloak" $(tests)
+	@$(pytest) -m "not long and not clouds and not keycloak" $(tests)
+
+test-all: ## what make test leaves out: all engines and forms, more examples of each law (a quarter of an hour)
+	$(ready) test check
+	@WE360_EXAMPLES=ci $(pytest) -m "(long or hypothesis) and not clouds and not keycloak" $(tests)
+
+mutants: ## put 64 small faults into a copy of the package, and count those that make test catches; ARGS='--seed 2'
+	$(ready) test check
+	@cd tests && ../$(bin)/python -m mutants --select "not long and not clouds and not keycloak" $(ARGS)
+
+cover: ## branch coverage by room, of make test
+	$(ready) test check
+	@$(bin)/python -m tests.support.coverage
 
 test-clouds: ## object stores and cloud warehouses, each on its test server (minutes)
 	$(ready) clouds
-	@WE360_REQUIRE_CLOUDS=1 .venv-clouds/bin/python -m pytest -q -n 2 --dist loadfile tests/contract tests/airflow/test_examples_s3.py -m clouds
+	@WE360_REQUIRE_CLOUDS=1 .venv-clouds/bin/python -m pytest -q -n 2 --dist worksteal tests/contract tests/airflow/test_examples_s3.py -m clouds
 
 test-kills: ## the task's process is killed at random moments of a load, and run again (minutes)
 	$(ready) test

@@ -41,8 +41,8 @@ def test_the_form_has_a_field_for_every_extra_that_is_understood_and_no_other():
     assert set(CONNECTION_FIELDS) == set(EXTRAS)
 
 
-FORM_NEEDS = pytest.mark.skipif(
-    (3, 0) <= AIRFLOW < (3, 2) and importlib.util.find_spec("flask_appbuilder") is None,
+FORM_NEEDS = pytest.mark.only_if(
+    not (3, 0) <= AIRFLOW < (3, 2) or importlib.util.find_spec("flask_appbuilder") is not None,
     reason="Airflow 3.0 and 3.1 make fields of their own for a form only with the FAB provider, whatever the provider",
 )
 

@@ -22,9 +22,8 @@ from support import cloud_stores, engines
 from support.bigquery_engine import DATASET, BigQueryEngine
 from support.bigquery_server import BigQuery, bigquery_server
 from support.cloud_stores import Cloud
-from support.elsewhere import ELSEWHERE, ElsewherePostgres, ElsewhereSQLite
+from support.elsewhere import ElsewherePostgres, ElsewhereSQLite
 from support.engines import (
-    MARIADBD,
     DuckDB,
     Engine,
     MariaDB,
@@ -32,6 +31,7 @@ from support.engines import (
     PostgresOverAdbc,
     SQLite,
     mariadb_server,
+    needs_mariadb,
     warm_up,
     watched_adbc,
 )
@@ -68,10 +68,6 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def mariadb_port() -> Iterator[int]:
     """Port of a MariaDB that lives as long as the session."""
-    if not MARIADBD and "CI" not in os.environ:
-        pytest.skip(
-            "no mariadbd here: MySQL is not tried (Debian: apt-get install --no-install-recommends mariadb-server)"
-        )
     memory = Path("/dev/shm")
     where = (
         memory if os.access(memory, os.W_OK) else None
@@ -104,6 +100,11 @@ def redshift_s3() -> Iterator[str]:
     Redshift(0, url).client.create_bucket(Bucket=BUCKET)
     yield url
     server.stop()
+
+
+@pytest.fixture
+def redshift(redshift_server: int, redshift_s3: str) -> tuple[int, str]:
+    return redshift_server, redshift_s3
 
 
 @pytest.fixture(scope="session")
@@ -144,6 +145,11 @@ def bigquery() -> Iterator[tuple[BigQuery, str]]:
         yield server, url
 
 
+@pytest.fixture
+def bigquery_url(bigquery: tuple[BigQuery, str]) -> str:
+    return bigquery[1]
+
+
 @pytest.fixture(scope="session")
 def processes() -> Iterator[ProcessPoolExecutor]:
     """Processes of their own, Airflow loaded."""
@@ -165,12 +171,52 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(made)
 
 
+CORE = ("duckdb", "sqlite", "postgres")
+"""The engines of `make test`; the others follow with `make test-all` and `make test-clouds`."""
+ENGINES: dict[str, tuple[type[Engine], str]] = {
+    "duckdb": (DuckDB, "folder"),
+    "sqlite": (SQLite, "folder"),
+    "postgres": (Postgres, "postgres_server"),
+    "postgres over adbc": (PostgresOverAdbc, "postgres_server"),
+    "elsewhere, PostgreSQL": (ElsewherePostgres, "postgres_server"),
+    "elsewhere, SQLite": (ElsewhereSQLite, "folder"),
+    "mysql": (MariaDB, "mariadb_port"),
+    "snowflake": (Snowflake, "snowflake_service"),
+    "redshift": (Redshift, "redshift"),
+    "gcpbigquery": (BigQueryEngine, "bigquery_url"),
+}
+"""Each target of the suite, and the fixture that its class is made from."""
+if missing := set(registry.names()) - set(ENGINES):
+    raise pytest.UsageError(f"no database to try {missing} on: add an engine to ENGINES")
 CLOUDS = frozenset({"gcpbigquery", "redshift", "snowflake"})
 """Targets whose clients are in a venv of their own."""
-TARGETS = [
-    pytest.param(name, marks=pytest.mark.clouds if name in CLOUDS else ())
-    for name in registry.names()
-]
+
+
+def _param(name: str) -> Any:
+    marks = [pytest.mark.clouds] if name in CLOUDS else []
+    if name not in CORE:
+        marks.append(pytest.mark.long)
+    if name == "mysql":
+        marks.append(needs_mariadb)
+    return pytest.param(name, marks=marks)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what an engine cannot do, before anything runs."""
+    left_out = [item for item in items if not _can_play(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _can_play(item: pytest.Item) -> bool:
+    name = getattr(item, "callspec", None) and item.callspec.params.get("engine")  # type: ignore[attr-defined]
+    if name is None:
+        return True
+    engine, _ = ENGINES[name]
+    chosen = [name in mark.args for mark in item.iter_markers("engines")]
+    has = [getattr(engine, word) for mark in item.iter_markers("engine_has") for word in mark.args]
+    return all([*chosen, *has]) and item.originalname not in engine.cannot_play  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
@@ -180,42 +226,12 @@ def _watched_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adbc, "connect", lambda hook: watched_adbc(hook, connect))
 
 
-@pytest.fixture(
-    params=[*TARGETS, "postgres over adbc", *(f"elsewhere, {kind}" for kind in ELSEWHERE)]
-)
-def engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
-    """A database of each type of Connection that there is a warehouse for, and some behind hooks that are not known."""
-    made = _engine(request, folder)
-    if getattr(request.node, "originalname", None) in made.cannot_play:
-        pytest.skip(f"the stand-in for {type(made).__name__} cannot play this")
-    return made
-
-
-def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine:
-    name = request.param
-    if name == "elsewhere, SQLite":
-        return ElsewhereSQLite(folder)
-    if name == "elsewhere, PostgreSQL":
-        return ElsewherePostgres(request.getfixturevalue("postgres_server"))
-    if name == "duckdb":
-        return DuckDB(folder)
-    if name == "sqlite":
-        return SQLite(folder)
-    if name == "postgres":
-        return Postgres(request.getfixturevalue("postgres_server"))
-    if name == "snowflake":
-        return Snowflake(request.getfixturevalue("snowflake_service"))
-    if name == "postgres over adbc":
-        return PostgresOverAdbc(request.getfixturevalue("postgres_server"))
-    if name == "mysql":
-        return MariaDB(request.getfixturevalue("mariadb_port"))
-    if name == "redshift":
-        return Redshift(
-            request.getfixturevalue("redshift_server"), request.getfixturevalue("redshift_s3")
-        )
-    if name == "gcpbigquery":
-        return BigQueryEngine(request.getfixturevalue("bigquery")[1])
-    raise AssertionError(f"warehouses/{name}.py has no database to be tried on: add one here")
+@pytest.fixture(params=[_param(name) for name in ENGINES])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Return a database of each type of Connection that has a warehouse, and some behind unknown hooks."""
+    kind, fixture = ENGINES[request.param]
+    given = request.getfixturevalue(fixture)
+    return kind(*given) if isinstance(given, tuple) else kind(given)  # type: ignore[call-arg]
 
 
 @pytest.fixture

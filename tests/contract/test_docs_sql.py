@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_we360.rows.schema import Column, Kind
 from support import documents
-from support.engines import DuckDB, Engine, MariaDB, Postgres
+from support.engines import Engine, MariaDB, Postgres, needs_mariadb
 from support.loads import COLUMNS, day, load, row, rows
 
 PERSON = "6f2c1d1e-0000-4000-8000-000000000007"
@@ -66,8 +66,6 @@ WORK = (
 @pytest.fixture
 def work(engine: Engine, table: str) -> list[dict[str, Any]]:
     """Three weeks of nine people in three teams, some days without data, some without a punch out."""
-    if type(engine) not in (Postgres, DuckDB):
-        pytest.skip("the page promises PostgreSQL and DuckDB")
     content = []
     for number in range(1, 22):
         for person in range(9):
@@ -104,6 +102,7 @@ def asked(
     return sorted(of_tenant, key=lambda row: (row[0] is None, row))
 
 
+@pytest.mark.engines("postgres", "duckdb")
 def test_hours_per_team_and_week_are_the_sum_of_the_seconds(
     engine: Engine, table: str, work: list[dict[str, Any]]
 ) -> None:
@@ -122,6 +121,7 @@ def test_hours_per_team_and_week_are_the_sum_of_the_seconds(
         assert [float(online), float(active)] == pytest.approx(expected, abs=0.051)
 
 
+@pytest.mark.engines("postgres", "duckdb")
 def test_the_productive_share_is_of_sums(
     engine: Engine, table: str, work: list[dict[str, Any]]
 ) -> None:
@@ -135,6 +135,7 @@ def test_the_productive_share_is_of_sums(
         assert float(percent) == pytest.approx(share, abs=0.051)
 
 
+@pytest.mark.engines("postgres", "duckdb")
 def test_a_missing_punch_out_is_found_once(
     engine: Engine, table: str, work: list[dict[str, Any]]
 ) -> None:
@@ -147,6 +148,8 @@ def test_a_missing_punch_out_is_found_once(
     assert expected[0][0] == day(1)
 
 
+@needs_mariadb
+@pytest.mark.long
 def test_the_grants_for_mysql_are_all_that_a_load_needs(mariadb_port: int, table: str) -> None:
     (grants,) = blocks("how-to/mysql.md")
     user, maria = f"u_{uuid.uuid4().hex[:8]}", MariaDB(mariadb_port)

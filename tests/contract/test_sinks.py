@@ -486,6 +486,7 @@ def test_a_row_without_a_day_is_never_loaded(engine: Engine, table: str) -> None
     assert engine.rows(table, COLUMNS[:2]) == []
 
 
+@pytest.mark.engine_has("enforces_keys")
 @pytest.mark.parametrize(
     ("mode", "refused"),
     [(WriteMode.REPLACE_WINDOW, True), (WriteMode.MERGE, True), (WriteMode.APPEND, False)],
@@ -493,8 +494,6 @@ def test_a_row_without_a_day_is_never_loaded(engine: Engine, table: str) -> None
 def test_the_key_is_a_primary_key_unless_rows_are_appended(
     engine: Engine, table: str, mode: WriteMode, refused: bool
 ) -> None:
-    if not engine.enforces_keys:
-        pytest.skip(f"{type(engine).__name__} enforces no key: loads hold theirs themselves")
     engine.load(table, load(write_mode=mode), rows(1, 1))
     names = ", ".join(f'"{name}"' for name in engine.column_names(table))
     twice = f"INSERT INTO {table} ({names}) SELECT {names} FROM {table}"

@@ -24,7 +24,7 @@ from airflow_provider_we360.errors import SinkError
 from airflow_provider_we360.sinks.base import Load, WriteMode
 from airflow_provider_we360.sinks.formats import FileFormat
 from support import loads
-from support.engines import DuckDB, Engine, MariaDB, Postgres, SQLite
+from support.engines import DuckDB, Engine, MariaDB, Postgres, SQLite, needs_mariadb
 from support.loads import batch, day, load, row, rows
 from support.stores import Store
 from support.wire import Line
@@ -33,8 +33,8 @@ OLD = rows(1, 3, note="old") + rows(2, 3, note="old")
 NEW = rows(1, 4, note="new") + rows(2, 2, note="new")
 NOBODY = 65534
 
-as_root = pytest.mark.skipif(
-    os.getuid() != 0, reason="only root can mount a small disk, or be somebody else"
+as_root = pytest.mark.only_if(
+    os.getuid() == 0, reason="only root can mount a small disk, or be somebody else"
 )
 
 
@@ -63,7 +63,7 @@ SERVERS: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
 }
 
 
-@pytest.fixture(params=list(SERVERS))
+@pytest.fixture(params=["postgres", pytest.param("mysql", marks=[pytest.mark.long, needs_mariadb])])
 def server(request: pytest.FixtureRequest) -> Engine:
     """A database on the other side of a line."""
     return SERVERS[request.param](request)

@@ -23,7 +23,7 @@ from airflow_provider_we360.sinks.generic import CHUNK_ROWS, STALE_HOURS
 from airflow_provider_we360.sinks.paramstyle import speller
 from support import loads
 from support.elsewhere import Elsewhere, ElsewhereMariaDB, ElsewherePostgres, ElsewhereSQLite
-from support.engines import MariaDB, Postgres
+from support.engines import MariaDB, Postgres, needs_mariadb
 from support.loads import LOADED_AT, append, batch, day, load, merge, row, rows
 
 
@@ -42,7 +42,10 @@ def unknown(postgres_server: str) -> ElsewherePostgres:
     return ElsewherePostgres(postgres_server, known=False)
 
 
-@pytest.fixture(params=["psycopg2", "unknown to SQLAlchemy", "mysql-connector"])
+MYSQL = pytest.param("mysql-connector", marks=[pytest.mark.long, needs_mariadb])
+
+
+@pytest.fixture(params=["psycopg2", "unknown to SQLAlchemy", MYSQL])
 def stranger(request: pytest.FixtureRequest) -> Elsewhere:
     if request.param == "mysql-connector":
         port = request.getfixturevalue("mariadb_port")

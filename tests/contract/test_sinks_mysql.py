@@ -20,8 +20,10 @@ from airflow_provider_we360.rows.schema import Column
 from airflow_provider_we360.sinks.base import OnEmpty
 from airflow_provider_we360.sinks.registry import sink_for
 from support import loads
-from support.engines import HAS_MYSQLCLIENT, MariaDB
+from support.engines import HAS_MYSQLCLIENT, MariaDB, needs_mariadb
 from support.loads import append, batch, batches, day, load, merge, row, rows
+
+pytestmark = [pytest.mark.long, needs_mariadb]
 
 SENDS_FILES = {"local_infile": "true"}
 WAYS: dict[str, dict[str, Any]] = {
@@ -30,8 +32,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "connector": {"client": "mysql-connector-python"},
     "connector, files": {"client": "mysql-connector-python", "extra": SENDS_FILES},
 }
-needs_mysqlclient = pytest.mark.skipif(
-    not HAS_MYSQLCLIENT, reason="no mysqlclient here (needs a compiler and libmariadb-dev)"
+needs_mysqlclient = pytest.mark.only_if(
+    HAS_MYSQLCLIENT, reason="no mysqlclient here (needs a compiler and libmariadb-dev)"
 )
 EVERY_WAY = [
     pytest.param(way, marks=needs_mysqlclient if way.startswith("mysqlclient") else ())

@@ -50,13 +50,6 @@ def together(request: pytest.FixtureRequest, engine: Engine) -> Together:
     return in_processes
 
 
-def require_lock(engine: Engine) -> None:
-    if not engine.has_lock:
-        pytest.skip(
-            f"{type(engine).__name__}: there is no lock that all databases know (docs/how-to/other-databases.md)"
-        )
-
-
 def test_eight_tasks_that_create_one_table_all_end_right(
     engine: Engine, table: str, together: Together
 ) -> None:
@@ -77,10 +70,10 @@ def test_eight_tasks_that_add_the_same_column_all_end_right(
     assert {one["count"] for one in engine.rows(table)} == {1}
 
 
+@pytest.mark.engine_has("has_lock")
 def test_of_loads_of_one_window_one_wins_whole(
     engine: Engine, table: str, together: Together
 ) -> None:
-    require_lock(engine)
     engine.load(table, append(), [])  # without a primary key that would stop what a lock must
     rivals = [
         (load(run_id=str(rival)), rows(1, 50, count=rival) + rows(2, 50, count=rival))
@@ -101,8 +94,8 @@ def test_two_windows_at_once_both_arrive(engine: Engine, table: str, together: T
     assert [row["note"] for row in engine.rows(table)] == ["new"] * 10
 
 
+@pytest.mark.engine_has("has_lock")
 def test_of_overlapping_sums_only_one_gets_in(engine: Engine, table: str) -> None:
-    require_lock(engine)
     engine.load(table, summary(20, 21), [])
     barrier = Barrier(2, timeout=20)
 

@@ -16,6 +16,7 @@ from airflow_provider_we360.client.answer import Answer, parse_answer
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.transport import retry_after_s
+from support.examples import examples
 
 REPORT = reports.get("dynamic_report")
 NAMES = (
@@ -152,7 +153,7 @@ def test_spite_ends_as_rows_or_an_error_of_ours_soon_and_in_bounded_memory(body)
     assert peak < 20_000_000 + 40 * len(body)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     objects, st.sampled_from([200, 200, 200, 201, 206, 400, 401, 403, 404, 413, 429, 500, 503, 302])
 )
@@ -160,20 +161,20 @@ def test_any_json_ends_as_rows_or_an_error_of_ours(content, status):
     parse(json.dumps(content).encode(), status)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(damaged())
 def test_a_damaged_answer_ends_as_rows_or_an_error_of_ours(body):
     parse(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([200, 404, 500]))
 @example(b"", 200)
 def test_any_bytes_end_as_rows_or_an_error_of_ours(body, status):
     parse(body, status, {"content-type": "text/html", "x-request-id": body[:20].hex()})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0")))
 @example("Fri, 31 Dec 9999 23:59:59 -9999")
 @example("Mon, 01 Jan 0001 00:00:00 +2359")

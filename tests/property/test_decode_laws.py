@@ -12,6 +12,7 @@ from airflow_provider_we360.errors import ValueDoesNotFit
 from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.rows.values import converter
+from support.examples import examples
 
 COLUMNS = [Column(f"c_{kind.value}", kind) for kind in Kind if kind is not Kind.INSTANT]
 DECODER = RowDecoder(COLUMNS, "Asia/Kolkata")
@@ -77,7 +78,7 @@ def patiently(rows):
     return [{name: convert(row.get(name)) for name, convert in converters.items()} for row in rows]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(wire_rows)
 def test_the_decoder_reads_what_the_rules_say_and_refuses_what_they_refuse(rows):
     text = json.dumps(rows).encode("utf-8", "surrogatepass")
@@ -101,7 +102,7 @@ nearly = st.builds(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(
     values=st.lists(clock | st.sampled_from(["-", "–", "—", "", None]), max_size=6),
     odd=st.none() | nearly,
@@ -123,7 +124,7 @@ def test_a_column_of_clock_texts_is_read_as_its_values_are_and_one_odd_one_is_ne
     assert DECODER.decode(text).column("c_duration").to_pylist() == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     kinds=st.lists(st.sampled_from([c.kind for c in COLUMNS]), min_size=1, max_size=7),
     data=st.data(),
@@ -149,7 +150,7 @@ def test_columns_of_one_kind_are_read_together_and_land_each_in_its_place(kinds,
     assert decoder.decode(json.dumps(rows).encode()).to_pylist() == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(seconds=st.integers(0, 10**9))
 def test_a_duration_written_as_hours_minutes_seconds_comes_back_as_its_seconds(seconds):
     column = RowDecoder([Column("d", Kind.DURATION)], "Asia/Kolkata")

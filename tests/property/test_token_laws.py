@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from airflow_provider_we360.errors import AuthUnavailable, ClientRefused, CredentialsRefused
 from simulator.app import BruteForce, SimulatorConfig
+from support.examples import examples
 from support.fleet import KEY, Fleet, Trouble
 
 TURNED_AWAY = ("http_503", "html_502", "http_429", "reset")
@@ -218,7 +219,7 @@ class Deployment(RuleBasedStateMachine):
 
 
 Deployment.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=examples(60),
     stateful_step_count=20,
     print_blob=True,
     deadline=None,

@@ -25,17 +25,13 @@ def without_debug_of_3_0(text: str) -> str:
 
 
 def since(version: tuple[int, int], reason: str) -> pytest.MarkDecorator:
-    """Skips below this Airflow; the reason says what is not there."""
-    return pytest.mark.skipif(
-        AIRFLOW < version, reason=f"Airflow {'.'.join(map(str, version))} and later: {reason}"
-    )
+    """Leave the test out below this Airflow; the reason names what is missing there."""
+    return pytest.mark.only_if(version <= AIRFLOW, reason=reason)
 
 
 def before(version: tuple[int, int], reason: str) -> pytest.MarkDecorator:
-    """Skips from this Airflow on; the reason says what is otherwise there."""
-    return pytest.mark.skipif(
-        AIRFLOW >= version, reason=f"before Airflow {'.'.join(map(str, version))}: {reason}"
-    )
+    """Leave the test out from this Airflow on; the reason names what changed."""
+    return pytest.mark.only_if(version > AIRFLOW, reason=reason)
 
 
 def xcom_model() -> Any:

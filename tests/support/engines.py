@@ -19,6 +19,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+
 from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.sinks.base import (
     LOADED_AT,
@@ -321,6 +323,8 @@ class MariaDB(Engine):
 
 
 MARIADBD = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+needs_mariadb = pytest.mark.only_if(bool(MARIADBD) or "CI" in os.environ)
+"""Debian: apt-get install --no-install-recommends mariadb-server."""
 
 
 @contextmanager

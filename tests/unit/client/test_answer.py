@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_we360.client.answer import _ROWS, _fields, _fields_around_rows
+from support.examples import examples
 
 NASTY = ["}]", "[{", "]", '"', '\\"', "}],", ', "data": [{', _ROWS.decode(), "}]}", "\\", "ü", ""]
 texts = st.lists(st.sampled_from(NASTY) | st.text(max_size=3), max_size=3).map("".join)
@@ -36,7 +37,7 @@ def taken_apart(fields):
 @example({"columns": [{"a": 1}], "data": [{"b": 2}]}, None, False)
 @example({"rows": [{"a": 1}], "data": float(_ROWS)}, None, False)
 @example({"more": {"data": [{"a": 1}]}, "data": None}, None, False)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_what_is_taken_apart_without_its_rows_is_what_stands_there(answer, indent, is_ascii):
     content = json.dumps(answer, indent=indent, ensure_ascii=is_ascii).encode()
     assert taken_apart(_fields_around_rows(content)) in (None, answer)
@@ -44,7 +45,7 @@ def test_what_is_taken_apart_without_its_rows_is_what_stands_there(answer, inden
 
 
 @given(answers, st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_a_broken_answer_is_not_taken_for_a_whole_one(answer, data):
     """What is broken is found at once, or when the rows are read, which are no JSON then."""
     sound = json.dumps(answer).encode()

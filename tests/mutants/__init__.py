@@ -1,0 +1,1 @@
+"""Measure what the tests catch: `make mutants`."""
