@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-all mutants cover test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots test-matrix check prose docs diagrams bench bench-full bench-tokens build fmt clean
+.PHONY: help demo test test-all mutants test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots test-matrix check prose docs diagrams bench bench-full bench-tokens build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
@@ -28,10 +28,6 @@ test-all: ## what make test leaves out: all engines and forms, more examples of 
 mutants: ## put 64 small faults into a copy of the package, and count those that make test catches; ARGS='--seed 2'
 	$(ready) test check
 	@cd tests && ../$(bin)/python -m mutants --select "not long and not clouds and not keycloak" $(ARGS)
-
-cover: ## branch coverage by room, of make test
-	$(ready) test check
-	@$(bin)/python -m tests.support.coverage
 
 test-clouds: ## object stores and cloud warehouses, each on its test server (minutes)
 	$(ready) clouds
@@ -82,7 +78,7 @@ test-matrix: ## the Airflow tests on each supported Airflow and Python, with the
 	@cd tests && ../$(bin)/python -m matrix $(ARGS)
 
 check: ## ruff, mypy, import-linter, spelling, private places in texts
-	$(ready) test check
+	$(ready) test check docs
 	@failed=; for gate in "ruff check ." "ruff format --check ." mypy lint-imports codespell \
 	    "python -m pytest -q tests/architecture/test_texts.py"; do \
 	    echo "== $$gate"; $(bin)/$$gate || failed="$$failed  $$gate\n"; \
