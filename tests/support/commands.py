@@ -36,6 +36,8 @@ def answer(words: list[str]) -> tuple[int, str]:
         case ["make", *asked]:
             return _run("make", "-n", *asked)
         case ["pip", "install", *requirements]:
+            return _may_be_installed([one for one in requirements if one != "--upgrade"])
+        case ["pip", "uninstall", *requirements]:
             return _may_be_installed(requirements)
         case ["python", "-c", code]:
             return _run(sys.executable, "-c", code)
