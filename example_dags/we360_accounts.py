@@ -1,15 +1,18 @@
-"""Every day at noon: several companies, each with a We360 account of its own, from We360 into one table in PostgreSQL.
+"""Load several companies, each with its own We360 account, into one PostgreSQL table, every day at
+noon.
 
-Each company has a Connection and a task. Its rows carry its Customer ID in ``_we360_tenant``, which is part of the key: a load
-replaces rows of its own company alone, even where two load the same day at once. A company whose account is refused fails its
-own task; the others load. Each has a pool as well, as what one may ask of We360 is no other's business:
-``airflow pools set we360_north 2 "We360, North"``.
+Each company has a Connection and a task. Its rows carry its Customer ID in ``_we360_tenant``,
+which is part of the key: a load replaces only the rows of its own company, even if two companies
+load the same day at the same time. If one account is rejected, only its task fails. Each company
+also has its own pool, because the limit on parallel requests is per company: ``airflow pools set
+we360_north 2 "We360, North"``.
 
-To add a company: a Connection ``we360_<name>``, a pool of that name, and the name in the list. Two accounts of *one* company
-see the same people or fewer, and would replace each other's rows: load one table with one of them.
+To add a company, create a Connection ``we360_<name>`` and a pool with that name, and add the name
+to the list. Do not load two accounts of the *same* company into one table: they see different
+people and would replace each other's rows.
 
-It needs the Connections ``we360_north``, ``we360_south`` (type We360) and ``postgres_default`` (type Postgres), the two pools,
-and the schema, once: ``CREATE SCHEMA hr``.
+It needs the Connections ``we360_north``, ``we360_south`` (type We360) and ``postgres_default``
+(type Postgres), the two pools, and the schema: ``CREATE SCHEMA hr``.
 """
 
 from __future__ import annotations

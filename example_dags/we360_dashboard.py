@@ -1,13 +1,15 @@
-"""Every Monday: four weeks summed up by We360, a row a person and week, and of these a small table for a dashboard.
+"""Load four weeks of sums per person every Monday, and build a table of teams for a dashboard.
 
-In ``summary`` mode We360 itself adds up a window. Windows in one table must not overlap, or a day would count twice: so each is
-a week from Monday to Sunday. The last four are loaded, because the past changes; a week that is there already is replaced.
+In ``summary`` mode, We360 adds up a window. Windows in one table must not overlap, or days would
+count twice, so each window is a week from Monday to Sunday. The last four weeks are loaded because
+past days change; a week that exists is replaced.
 
-The dashboard reads ``hr.we360_team_weeks`` and needs no right on anything else. No person is in it, and no team of fewer than
-five, whose average would tell of persons: ``SELECT week, team, hours_a_person FROM hr.we360_team_weeks ORDER BY week, team``.
+The dashboard reads only ``hr.we360_team_weeks``. It contains no person, and no team of fewer than
+five, whose average would reveal individuals: ``SELECT week, team, hours_a_person FROM
+hr.we360_team_weeks ORDER BY week, team``.
 
-It needs two Connections: ``we360_default`` (type We360) and ``postgres_default`` (type Postgres), and the schema, once:
-``CREATE SCHEMA hr``.
+It needs two Connections: ``we360_default`` (type We360) and ``postgres_default`` (type Postgres),
+and the schema: ``CREATE SCHEMA hr``.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 
 TEAM_WEEKS = """
 CREATE TABLE IF NOT EXISTS hr.we360_team_weeks (
-    week date, team text, people bigint, hours_a_person double precision, productive_percent double precision
+    week date, team text, people bigint,
+    hours_a_person double precision, productive_percent double precision
 );
 DELETE FROM hr.we360_team_weeks;
 INSERT INTO hr.we360_team_weeks
@@ -47,9 +50,9 @@ with DAG(
 
     @task
     def weeks() -> list[dict[str, str]]:
-        """The four whole weeks before the run, as windows."""
+        """Return the four complete weeks before the run as windows."""
         context = get_current_context()
-        # A manual run of Airflow 3 has no interval, and Airflow 2.11 has no run_after.
+        # A manual run has no interval in Airflow 3, and no run_after in Airflow 2.11.
         moment = context.get("data_interval_end") or context["dag_run"].run_after
         this_monday = pendulum.instance(moment).in_timezone("Asia/Kolkata").start_of("week")
         mondays = [this_monday.subtract(weeks=number) for number in (4, 3, 2, 1)]
@@ -67,7 +70,8 @@ with DAG(
         map_index_template="{{ task.window_start }}",
     ).expand_kwargs(weeks())
 
-    # Without autocommit all statements are one transaction: the dashboard never finds the table empty.
+    # Without autocommit, all statements are one transaction: the dashboard never sees an empty
+    # table.
     load >> SQLExecuteQueryOperator(
         task_id="team_weeks", conn_id="postgres_default", sql=TEAM_WEEKS, split_statements=True
     )

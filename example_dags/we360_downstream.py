@@ -1,9 +1,10 @@
-"""Whenever ``we360_days`` was loaded: the hours of each team, for the days that were loaded and no others.
+"""Compute the hours of each team after each load of ``we360_days``, for the days that were loaded.
 
-``we360_to_duckdb`` names the table as its outlet, and its load writes into the event which days came and how many rows. Where
-several loads wake one run, it takes all their days. Run by hand, without an event, it takes yesterday and the week before.
+``we360_to_duckdb`` has the table as its outlet, and its load writes the window and the number of
+rows into the event. If several loads trigger one run, it processes all their days. A manual run
+has no event and processes yesterday and the week before.
 
-It needs the Connection ``duckdb_default`` (type DuckDB, the file's path as Host).
+It needs the Connection ``duckdb_default`` (type DuckDB, with the path of the file as Host).
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from airflow.providers.common.compat.sdk import (
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 
 TEAM_DAYS = """
-CREATE TABLE IF NOT EXISTS we360_team_days (attendance_date DATE, group_name VARCHAR, people BIGINT, active_hours DOUBLE);
+CREATE TABLE IF NOT EXISTS we360_team_days (
+    attendance_date DATE, group_name VARCHAR, people BIGINT, active_hours DOUBLE
+);
 BEGIN;
 DELETE FROM we360_team_days
-WHERE attendance_date BETWEEN DATE '{{ ti.xcom_pull("loaded_days")[0] }}' AND DATE '{{ ti.xcom_pull("loaded_days")[1] }}';
+WHERE attendance_date BETWEEN DATE '{{ ti.xcom_pull("loaded_days")[0] }}'
+    AND DATE '{{ ti.xcom_pull("loaded_days")[1] }}';
 INSERT INTO we360_team_days
 SELECT attendance_date, group_name, count(*), sum(active_duration) / 3600.0
 FROM we360_days
-WHERE attendance_date BETWEEN DATE '{{ ti.xcom_pull("loaded_days")[0] }}' AND DATE '{{ ti.xcom_pull("loaded_days")[1] }}'
+WHERE attendance_date BETWEEN DATE '{{ ti.xcom_pull("loaded_days")[0] }}'
+    AND DATE '{{ ti.xcom_pull("loaded_days")[1] }}'
 GROUP BY attendance_date, group_name;
 COMMIT;
 """
@@ -42,7 +47,7 @@ with DAG(
 
     @task
     def loaded_days() -> list[str]:
-        """First and last day of all loads that woke this run."""
+        """Return the first and last day of all loads that triggered this run."""
         context = get_current_context()
         by_asset = (
             context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
@@ -52,7 +57,7 @@ with DAG(
             today = pendulum.now("Asia/Kolkata").date()
             return [str(today.subtract(days=8)), str(today.subtract(days=1))]
         if not any(load["rows"] for load in loads):
-            raise AirflowSkipException("the loads brought no rows")
+            raise AirflowSkipException("the loads wrote no rows")
         return [min(load["window"][0] for load in loads), max(load["window"][1] for load in loads)]
 
     loaded_days() >> SQLExecuteQueryOperator(

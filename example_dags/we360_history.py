@@ -1,13 +1,15 @@
-"""By hand, once: the years before, month by month, from We360 into a DuckDB file.
+"""Load several years once, month by month, into a DuckDB file. Run it by hand.
 
-A task makes the list of months, and one load is mapped over it: each month is a task of its own, with a log and retries of
-its own. Two run at a time here, and the pool ``we360`` bounds what all Dags ask of We360 together. Where months fail, clear
-those tasks alone: each replaces its own days, so nothing is lost and nothing comes twice, however often it runs.
+A task lists the months, and one load is mapped over them. Each month is a task with its own log
+and retries. Two months run at the same time, and the pool ``we360`` limits the tasks of all Dags
+together. If months fail, clear those tasks: each load replaces its own days, so nothing is lost or
+duplicated, however often it runs.
 
-``airflow pools set we360 4 "Loads from We360"``, then
-``airflow dags trigger we360_history --conf '{"first_day": "2021-04-01", "last_day": "2026-03-31"}'``
+``airflow pools set we360 4 "Loads from We360"``, then ``airflow dags trigger we360_history --conf
+'{"first_day": "2021-04-01", "last_day": "2026-03-31"}'``
 
-It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, the file's path as Host).
+It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, with
+the path of the file as Host).
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ with DAG(
 
     @task
     def months() -> list[dict[str, str]]:
-        """Windows that together are all days, each within one month."""
+        """Return windows that cover all days, each within one month."""
         params = get_current_context()["params"]
         begin, last = (dt.date.fromisoformat(params[name]) for name in ("first_day", "last_day"))
         windows = []

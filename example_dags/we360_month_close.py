@@ -1,9 +1,10 @@
-"""On the fifth of each month: the month before, whole and for the last time, from We360 into a DuckDB file.
+"""Load the previous month once more, completely, on the fifth of each month, into a DuckDB file.
 
-By then attendance has been corrected and leave approved: these are the figures that payroll and reports of the month stand
-on. A task says which month it is, so that a scheduled, a manual and a repeated run agree on it.
+By then attendance has been corrected and leave approved, so payroll and monthly reports can rely
+on these rows. A task computes the month, so scheduled, manual and repeated runs agree on it.
 
-It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, the file's path as Host).
+It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, with
+the path of the file as Host).
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ with DAG(
 
     @task
     def month_before() -> dict[str, str]:
-        """First and last day of the month before the run's, in India."""
+        """Return the first and last day of the month before the run, in India."""
         context = get_current_context()
-        # A manual run of Airflow 3 has no interval, and Airflow 2.11 has no run_after.
+        # A manual run has no interval in Airflow 3, and no run_after in Airflow 2.11.
         moment = context.get("data_interval_end") or context["dag_run"].run_after
         last_day = (
             pendulum.instance(moment).in_timezone("Asia/Kolkata").start_of("month").subtract(days=1)

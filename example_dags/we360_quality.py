@@ -1,9 +1,12 @@
-"""Every day at noon: load, then check what landed, with Airflow's own SQL checks. A check that fails, fails the run.
+"""Load every day at noon, then check the rows with Airflow's SQL checks. A failed check fails the
+run.
 
-The load itself refuses days that vanish, rows that come twice and values that do not fit. These checks are for what only you
-can know: which columns must be filled, what is too much, when too few people have a row.
+The load itself rejects days that vanish, duplicate rows, and values that do not fit. These checks
+cover what only you can know: which columns must be filled, which values are too large, and when
+too few people have a row.
 
-It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, the file's path as Host).
+It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, with
+the path of the file as Host).
 """
 
 from __future__ import annotations
@@ -46,7 +49,8 @@ with DAG(
         partition_clause=LAST_WEEK,
         checks={
             "one_row_per_person_and_day": {
-                "check_statement": "count(*) = count(DISTINCT (_we360_tenant, attendance_date, identity_id))"
+                "check_statement": "count(*) = "
+                "count(DISTINCT (_we360_tenant, attendance_date, identity_id))"
             },
             "somebody_worked": {"check_statement": "count(*) > 0"},
             "active_within_online": {

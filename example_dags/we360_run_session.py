@@ -1,12 +1,14 @@
-"""Every day at noon: a session of We360 that lives as long as the Dag run, and not a minute longer.
+"""Load every day at noon with a We360 session that lasts exactly as long as the Dag run.
 
-A setup task logs in, the loads share its session, and a teardown task ends it on the server, whatever became of the loads. The
-token lies sealed in the XCom of the task ``login`` until then. For this the Connection's Extra says ``"token_cache": "xcom"``.
+A setup task logs in, the loads share its session, and a teardown task ends it on the server, even
+if a load failed. Until then, the token is encrypted in the XCom of the task ``login``. The
+Connection's Extra must contain ``"token_cache": "xcom"``.
 
-Take it where a rule wants no session to outlive a run. Otherwise leave it out: all Dags then share one session, kept sealed in
-an Airflow Variable, and a run costs no login.
+Use this if a rule forbids sessions that outlive a run. Otherwise all Dags share one session
+through an encrypted Airflow Variable, and a run needs no login.
 
-It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, the file's path as Host).
+It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, with
+the path of the file as Host).
 """
 
 from __future__ import annotations
@@ -38,4 +40,4 @@ with DAG(
     logout = We360LogoutOperator(task_id="logout", retries=2)
 
     login >> [table, archive] >> logout
-    login >> logout  # Airflow runs the teardown of a setup that ran, whatever happened between
+    login >> logout  # the teardown runs whenever its setup ran

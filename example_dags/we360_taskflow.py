@@ -1,8 +1,10 @@
-"""Every day at noon: yesterday's hours of each team, computed in a task of your own, without a warehouse.
+"""Compute yesterday's hours of each team in a task of your own, every day at noon, without a
+warehouse.
 
-``We360Hook().iter_batches`` hands out typed rows, a day at a time: durations are whole seconds, a person who was not online has
-None. The task keeps the sums alone. Rows never go to XCom, where everybody who may see the Dag could read them: what does is a
-number of people and hours for each team, and a team of fewer than five, whose sum would tell of persons, is left out.
+``We360Hook().iter_batches`` yields typed rows, one day at a time. Durations are whole seconds; a
+person who was not online has None. The task keeps only sums. Rows must never go to XCom, where
+everyone who can see the Dag can read them. The result has the number of people and hours of each
+team, and omits teams of fewer than five, whose sum would reveal individuals.
 
 It needs the Connection ``we360_default`` (type We360).
 """
@@ -32,11 +34,11 @@ with DAG(
 
     @task
     def team_hours() -> list[dict[str, Any]]:
-        """People and hours online of each team, yesterday in India."""
+        """Return people and online hours of each team, yesterday in India."""
         from airflow_provider_we360.hooks.we360 import We360Hook
 
         context = get_current_context()
-        # A manual run of Airflow 3 has no interval, and Airflow 2.11 has no run_after.
+        # A manual run has no interval in Airflow 3, and no run_after in Airflow 2.11.
         moment = context.get("data_interval_end") or context["dag_run"].run_after
         yesterday = pendulum.instance(moment).in_timezone("Asia/Kolkata").date().subtract(days=1)
 
@@ -56,9 +58,9 @@ with DAG(
         ]
 
     @task
-    def tell(teams: list[dict[str, Any]]) -> None:
-        """Put a message to your chat or mail here."""
+    def report(teams: list[dict[str, Any]]) -> None:
+        """Replace this with a message to your chat or mail."""
         for one in teams:
             log.info("%s: %d people, %.1f hours online", one["team"], one["people"], one["hours"])
 
-    tell(team_hours())
+    report(team_hours())

@@ -1,10 +1,12 @@
-"""Every day at noon: yesterday, and the week before it again, from We360 into a DuckDB file.
+"""Load yesterday and the week before it into a DuckDB file, every day at noon.
 
-Noon in India is after We360 has taken in the HR system's data for the day before (11:00). The lookback is there because
-We360 restates the past for days: agents upload late, administrators correct. Loading a day again replaces it.
+We360 imports HR data for the previous day at 11:00 in India, so the load runs after that. The
+lookback is needed because past days change: agents upload late, administrators correct. Loading a
+day again replaces it.
 
-It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, the file's path as Host).
-Other days by hand: ``airflow dags trigger we360_to_duckdb --conf '{"window_start": "2026-01-01", "window_end": "2026-03-31"}'``
+It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, with
+the path of the file as Host). Other days: ``airflow dags trigger we360_to_duckdb --conf
+'{"window_start": "2026-01-01", "window_end": "2026-03-31"}'``
 """
 
 from __future__ import annotations
@@ -38,6 +40,6 @@ with DAG(
         window_start="{{ params.window_start or '' }}",
         window_end="{{ params.window_end or '' }}",
         lookback_days="{{ 0 if params.window_start else 7 }}",
-        # Dags scheduled by this asset run after each load, and read from its event which days came: we360_downstream.py.
+        # Dags scheduled on this asset run after each load; see we360_downstream.py.
         outlets=[Asset(uri="duckdb://warehouse/we360_days")],
     )

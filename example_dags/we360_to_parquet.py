@@ -1,11 +1,11 @@
-"""Every day at noon: yesterday, and the week before it again, from We360 into Parquet files, a file a day.
+"""Load yesterday and the week before it into Parquet files, one file per day, every day at noon.
 
-A file lies in ``<path>/attendance_date=2026-04-01/``; loading a day again writes the same file anew. Set ``path`` to a
-bucket (``s3://my_connection@bucket/we360``, with ``pip install "airflow-provider-we360[amazon]"``) or to a folder that all
-workers see.
+The file of a day is in ``<path>/attendance_date=2026-04-01/``. Loading a day again overwrites it.
+Set ``path`` to a bucket (``s3://my_connection@bucket/we360``, with ``pip install
+"airflow-provider-we360[amazon]"``) or to a folder that all workers can access.
 
-It needs the Connection ``we360_default`` (type We360), and for a bucket that of the bucket. In DuckDB the files are one table:
-``SELECT * FROM '/tmp/we360/*/*.parquet'``.
+It needs the Connection ``we360_default`` (type We360) and, for a bucket, the bucket's Connection.
+In DuckDB, read the files as one table: ``SELECT * FROM '/tmp/we360/*/*.parquet'``.
 """
 
 from __future__ import annotations

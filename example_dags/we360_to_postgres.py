@@ -1,10 +1,12 @@
-"""Every day at noon: yesterday, and the week before it again, from We360 into PostgreSQL, to be left alone for years.
+"""Load yesterday and the week before it into PostgreSQL, every day at noon.
 
-A try that fails is made again, five times within some three hours, each time for the same days: what a try left half done is
-not there. A try that hangs is ended after an hour. What was loaded when stands in ``hr.we360_load_log``, a row a load and day.
+A failed try is repeated up to five times within about three hours, for the same days. A failed try
+leaves the table unchanged. A try that hangs ends after an hour. ``hr.we360_load_log`` has one row
+for each load and day.
 
-It needs two Connections: ``we360_default`` (type We360) and ``postgres_default`` (type Postgres), and the schema, once:
-``CREATE SCHEMA hr``. Both tables are made by the first run, each column explained by its comment (``\\d+ hr.we360_days``).
+It needs two Connections: ``we360_default`` (type We360) and ``postgres_default`` (type Postgres),
+and the schema: ``CREATE SCHEMA hr``. The first run creates both tables, with a comment on each
+column (``\\d+ hr.we360_days``).
 """
 
 from __future__ import annotations

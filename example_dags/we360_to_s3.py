@@ -1,11 +1,14 @@
-"""Every day at noon: yesterday, and the week before it again, from We360 into Parquet files on S3, a file a day.
+"""Load yesterday and the week before it into Parquet files on S3, one file per day, every day at
+noon.
 
-The keys of the bucket are in an Airflow Connection of its own, never in the path. An upload shows only when it is whole, so
-whoever reads the bucket meanwhile sees a day as it was or as it is now. Nothing else in the bucket is touched.
+The bucket's credentials are in a separate Airflow Connection, never in the path. An upload becomes
+visible only when it is complete, so readers see either the old or the new file of a day. No other
+object in the bucket is changed.
 
-It needs two Connections: ``we360_default`` (type We360) and ``aws_default`` (type Amazon Web Services; it may list the bucket
-and write below the path), and ``pip install "airflow-provider-we360[amazon]"``. In DuckDB the files are one table:
-``SELECT * FROM 's3://company-data/we360/*/*.parquet'``.
+It needs two Connections: ``we360_default`` (type We360) and ``aws_default`` (type Amazon Web
+Services, with the right to list the bucket and write below the path), and ``pip install
+"airflow-provider-we360[amazon]"``. In DuckDB, read the files as one table: ``SELECT * FROM
+'s3://company-data/we360/*/*.parquet'``.
 """
 
 from __future__ import annotations

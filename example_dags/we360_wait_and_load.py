@@ -1,10 +1,12 @@
-"""Every day at noon: wait until yesterday's report is there and has settled, then load it and the week before it.
+"""Wait until yesterday's report is available and settled, then load it and the week before it.
 
-The wait costs no worker: the sensor is deferred to Airflow's triggerer and asks We360 for one row every ten minutes. After
-six hours it gives up, and the tasks are skipped: on a day off nobody works, and the next run loads that day all the same.
-What was loaded when is written down in ``we360_load_log``, a row per load and day.
+The wait occupies no worker: the sensor is deferred to Airflow's triggerer and requests one row
+every ten minutes. After six hours it gives up, and the tasks are skipped. On a day off no one
+works, and the next run loads that day anyway. ``we360_load_log`` has one row for each load and
+day.
 
-It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, the file's path as Host).
+It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, with
+the path of the file as Host).
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""Every Sunday: the last 35 days once more, a payroll month and some days, from We360 into a DuckDB file.
+"""Load the last 35 days again every Sunday, a payroll month and a few days, into a DuckDB file.
 
-The daily load looks back a week. What We360 restates later than that, such as a corrected punch or a leave approved at the
-end of the month, comes with this sweep. Loading a day again replaces it; a day that did not change is the same afterwards.
+The daily load looks back a week. Later changes, such as a corrected punch or leave approved at the
+end of the month, arrive with this sweep. Loading a day again replaces it; a day without changes
+stays the same.
 
-It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, the file's path as Host).
+It needs two Connections: ``we360_default`` (type We360) and ``duckdb_default`` (type DuckDB, with
+the path of the file as Host).
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ with DAG(
         task_id="load",
         sql_conn_id="duckdb_default",
         table="we360_days",
-        # Yesterday, and 34 days before it. Under Airflow 2.11 a weekly cron has an interval of seven days: these come first.
+        # Yesterday and 34 days before it. In Airflow 2.11, a weekly cron has an interval of seven
+        # days, and the 34 days come before these.
         lookback_days=34,
         load_log_table="we360_load_log",
     )
