@@ -228,7 +228,7 @@ GIVEN = {
         "add",
         "we360_default",
         "--conn-uri",
-        "we360://of:before@/",
+        "we360://of:before@/?customer_id=x",
     ],
     "docs/explanation/security.md": ["variables", "set", "we360_token__0123456789ab", "{}"],
 }
