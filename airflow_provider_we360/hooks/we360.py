@@ -143,12 +143,12 @@ class We360Hook(BaseHook):
 
         :param stats: counts requests and dropped duplicates.
         """
-        from airflow_provider_we360.hooks.lineage import tell_of_report
+        from airflow_provider_we360.lineage import record_input
 
         rows = self._client().read(
             extract, max_parallel_requests=max_parallel_requests, stats=stats
         )
-        tell_of_report(self, self.settings.customer_id, extract.report.name)
+        record_input(self, self.settings.customer_id, extract.report.name)
         return rows
 
     def has_rows(

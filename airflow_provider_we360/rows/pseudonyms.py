@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -43,13 +43,13 @@ class PseudonymKey:
         return self.prefix + hmac.new(self.secret, plain.encode(), hashlib.sha256).hexdigest()
 
 
-def require_pseudonymizable(keys: Mapping[str, PseudonymKey], columns: tuple[Column, ...]) -> None:
-    """Nothing, if each key is for a text column that is asked for.
+def require_pseudonymizable(names: Iterable[str], columns: tuple[Column, ...]) -> None:
+    """Raise unless each name is a text column that is requested.
 
-    :raises We360ConfigError: otherwise; names the column.
+    :raises We360ConfigError: for the first other one; the message names it.
     """
     kinds = {column.name: column.kind for column in columns}
-    for name in keys:
+    for name in names:
         if name not in kinds:
             raise We360ConfigError(
                 f"pseudonymize: {name!r} is not among the columns that are asked for; name it in columns, or leave it out here"

@@ -1,60 +1,84 @@
-"""We360ToSqlOperator: a We360 report into a table, through the warehouse connection you already have."""
+"""We360ToSqlOperator: load a We360 report into a table of a warehouse you already use."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowException
 
+from airflow_provider_we360.arguments.values import (
+    read_choice,
+    read_flag,
+    read_mapping,
+    read_required_text,
+    read_text,
+)
 from airflow_provider_we360.errors import We360ConfigError
-from airflow_provider_we360.hooks.connections import get_connection
-from airflow_provider_we360.transfers._base import We360Transfer, one_of
+from airflow_provider_we360.transfers.base import We360Transfer
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from airflow_provider_we360.arguments.signatures import TransferArguments, WriteModeChoice
     from airflow_provider_we360.sinks.base import Sink
 
 EXTRAS = {"gcpbigquery": "google", "google_cloud_platform": "google"}
-"""Where what is to be installed is not called as the type of Connection is."""
+"""The package's extra for a Connection type, if it has another name."""
+TABLE = "table, schema.table or database.schema.table"
 
 
 class We360ToSqlOperator(We360Transfer):
-    """Loads the days of a We360 report into a table, each exactly once, however often the task runs.
+    """Load the days of a We360 report into a table, each exactly once however often the task runs.
 
-    The rows land in a staging table first and then, in one transaction, take the place of those of the same days. A task
-    that is killed, retried or run twice at once leaves every day either as it was or as it is now, never in between.
+    Rows are written to a staging table first. One transaction then replaces the rows of the same
+    days. If the task is killed, retried, or runs twice at once, every day is either as before or
+    completely loaded, never in between.
 
-    :param sql_conn_id: the warehouse, a Connection of any type in :mod:`airflow_provider_we360.sinks.warehouses`. (templated)
-    :param table: where the rows go: ``table``, ``schema.table`` or ``database.schema.table``. (templated)
+    :param sql_conn_id: the warehouse, a Connection of any type in
+        :mod:`airflow_provider_we360.sinks.warehouses`. (templated)
+    :param table: the target: ``table``, ``schema.table`` or ``database.schema.table``. (templated)
     :param we360_conn_id: the We360 account, a Connection of type ``we360``. (templated)
     :param report: name of the report. (templated)
-    :param mode: ``detailed``: a row per person and day; ``summary``: a row per person over the window. One table holds one
-        mode. (templated)
-    :param columns: what to load; left out: the report's default list, which names nobody. The key columns always come
-        along. (templated)
-    :param group_ids: only these groups, a list of UUIDs; needs ``write_mode="merge"``. (templated)
-    :param user_ids: only these people, a list of UUIDs. (templated)
-    :param shift_ids: only these shifts, a list of UUIDs; needs ``write_mode="merge"``. (templated)
-    :param report_params: further inputs of the report, where it has any. (templated)
-    :param window_start: first day, or start of an interval; left out, the run decides (see "Windows" in the docs). (templated)
+    :param mode: ``detailed``: a row per person and day; ``summary``: a row per person over the
+        window. One table holds one mode. (templated)
+    :param columns: columns to load. Default: the report's own list, which contains no personal
+        columns. The key columns are always included. (templated)
+    :param group_ids: load only these groups, a list of UUIDs; needs ``write_mode="merge"``.
+        (templated)
+    :param user_ids: load only these people, a list of UUIDs. (templated)
+    :param shift_ids: load only these shifts, a list of UUIDs; needs ``write_mode="merge"``.
+        (templated)
+    :param report_params: further inputs of the report, if it has any. (templated)
+    :param window_start: first day, or start of an interval. Default: the run decides (see "Windows"
+        in the docs). (templated)
     :param window_end: last day, inclusive, or end of an interval. (templated)
-    :param timezone: IANA name of the zone in which days are counted; left out: the We360 Connection's. (templated)
-    :param lookback_days: so many days before the window are loaded again, as We360 restates the past. (templated)
-    :param write_mode: ``replace_window``: the window's rows take the place of those there; ``merge``: rows of the same key
-        are replaced, all others stay; ``append``: rows are added. (templated)
-    :param on_empty: where a day that holds rows would lose them, or more than half of at least 20: ``fail`` changes nothing
-        and fails, ``keep`` leaves that day as it is, ``replace`` lets them go. (templated)
-    :param create_table: create the table where it is absent.
+    :param timezone: IANA name of the time zone in which days are counted. Default: the one of the
+        We360 Connection. (templated)
+    :param lookback_days: number of days before the window to load again, because We360 corrects
+        past days. (templated)
+    :param write_mode: ``replace_window``: replace the rows of the window; ``merge``: replace rows
+        with the same key and keep all others; ``append``: add rows. (templated)
+    :param on_empty: what to do if a day's row count would drop to zero, or by more than half (days
+        with at least 20 rows): ``fail`` rolls the whole load back and fails the task, ``keep``
+        keeps the rows of that day, ``replace`` removes them. (templated)
+    :param create_table: create the table if it does not exist.
     :param evolve_schema: add columns that the table lacks; none is ever dropped or narrowed.
-    :param column_types: type of a column by name, where it shall not be the report's own: ``text``, ``bigint``, ``double``,
-        ``date``, ``timestamp``, ``duration``. (templated)
-    :param pseudonymize: columns that shall hold pseudonyms, and where the key is: ``{"email": "conn:we360_pseudonyms"}``, the
-        password of that Connection, or ``"var:NAME"``, a Variable that Airflow masks (docs: "Privacy"). (templated)
-    :param load_log_table: a table in the same database in which each load writes down, with the rows and in one transaction,
-        what it did: a row per day, empty days too. Named like ``table``. (templated)
-    :param max_parallel_requests: days that are asked for at once, 1 to 32.
-    :returns: ``{"report", "window", "rows", "slices", "requests", "table", "seconds"}``, never rows.
+    :param column_types: type by column name, if it should differ from the report's: ``text``,
+        ``bigint``, ``double``, ``date``, ``timestamp``, ``duration``. In a template, write
+        ``{{ ... | tojson }}`` or set ``render_template_as_native_obj=True`` on the Dag. (templated)
+    :param pseudonymize: columns to pseudonymize, and where the key is stored:
+        ``{"email": "conn:we360_pseudonyms"}``, the password of that Connection, or ``"var:NAME"``,
+        a Variable that Airflow masks (docs: "Privacy"). (templated)
+    :param load_log_table: a table in the same database that records each load, in the same
+        transaction as its rows: a row per day, empty days included. Named like ``table``.
+        (templated)
+    :param sql_hook_params: arguments for the hook of ``sql_conn_id``, as Airflow's own SQL
+        operators take them in ``hook_params``. (templated)
+    :param max_parallel_requests: number of days requested at the same time, 1 to 32.
+    :returns: ``{"report", "window", "rows", "days", "slices", "requests", "table", "seconds"}``,
+        never rows; ``slices`` is the former name of ``days``.
     """
 
     template_fields: Sequence[str] = (
@@ -63,18 +87,24 @@ class We360ToSqlOperator(We360Transfer):
         "table",
         "write_mode",
         "load_log_table",
+        "sql_hook_params",
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **We360Transfer.template_fields_renderers,
+        "sql_hook_params": "json",
+    }
 
     def __init__(
         self,
         *,
         sql_conn_id: str,
         table: str,
-        write_mode: str = "replace_window",
+        write_mode: WriteModeChoice = "replace_window",
         create_table: bool = True,
         evolve_schema: bool = True,
         load_log_table: str | None = None,
-        **kwargs: Any,
+        sql_hook_params: Mapping[str, Any] | None = None,
+        **kwargs: Unpack[TransferArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.sql_conn_id = sql_conn_id
@@ -83,60 +113,91 @@ class We360ToSqlOperator(We360Transfer):
         self.create_table = create_table
         self.evolve_schema = evolve_schema
         self.load_log_table = load_log_table
+        self.sql_hook_params = sql_hook_params
+        self._check_target_literals()
 
-    def _sink(self) -> Sink:
+    def _check_target_literals(self) -> None:
+        from airflow_provider_we360.arguments.literals import find_literals
+        from airflow_provider_we360.sinks.base import WriteMode
+        from airflow_provider_we360.sinks.table import parse_table
+
+        given = find_literals(self, We360ToSqlOperator.template_fields)
+        if "sql_conn_id" in given:
+            read_required_text(given["sql_conn_id"], "sql_conn_id", "the ID of a Connection")
+        if "table" in given:
+            parse_table(read_required_text(given["table"], "table", TABLE))
+        if log_table := read_text(given.get("load_log_table"), "load_log_table"):
+            parse_table(log_table, "load_log_table")
+        read_choice(WriteMode, given.get("write_mode"), "write_mode", WriteMode.REPLACE_WINDOW)
+        read_mapping(given.get("sql_hook_params"), "sql_hook_params")
+        read_flag(self.create_table, "create_table")
+        read_flag(self.evolve_schema, "evolve_schema")
+
+    def _build_sink(self) -> Sink:
         from airflow_provider_we360.sinks.registry import sink_for
 
-        # A template may render to nothing.
-        log = str(self.load_log_table or "").strip()
+        conn_id = read_required_text(self.sql_conn_id, "sql_conn_id", "the ID of a Connection")
         return sink_for(
-            self._sql_hook(),
-            self.table,
-            conn_id=self.sql_conn_id,
+            self._sql_hook(conn_id),
+            read_required_text(self.table, "table", TABLE),
+            conn_id=conn_id,
             clock=time.monotonic,
             sleep=time.sleep,
-            load_log_table=log if log not in ("", "None") else None,
+            load_log_table=read_text(self.load_log_table, "load_log_table"),
         )
 
-    def _write(self) -> dict[str, Any]:
+    def _plan_fields(self) -> dict[str, Any]:
         from airflow_provider_we360.sinks.base import WriteMode
 
+        default = WriteMode.REPLACE_WINDOW
         return {
-            **super()._write(),
-            "write_mode": one_of(WriteMode, self.write_mode, "write_mode"),
+            **super()._plan_fields(),
+            "write_mode": read_choice(WriteMode, self.write_mode, "write_mode", default),
             "create_table": self.create_table,
             "evolve_schema": self.evolve_schema,
         }
 
-    def _sql_hook(self) -> Any:
-        connection = get_connection(self.sql_conn_id, "sql_conn_id", "one to the warehouse")
+    def _sql_hook(self, conn_id: str) -> Any:
+        from airflow_provider_we360.hooks.connections import get_connection
+
+        connection = get_connection(conn_id, "sql_conn_id", "one to the warehouse")
+        params = read_mapping(self.sql_hook_params, "sql_hook_params")
         try:
-            if (
-                connection.conn_type == "google_cloud_platform"
-            ):  # is for all of Google; what takes rows there is BigQuery
+            # The type stands for all of Google Cloud; its only warehouse is BigQuery.
+            if connection.conn_type == "google_cloud_platform":
                 from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 
-                return BigQueryHook(gcp_conn_id=self.sql_conn_id)
-            return connection.get_hook()
+                return BigQueryHook(gcp_conn_id=conn_id, **params)
+            return connection.get_hook(hook_params=params)
         except (AirflowException, ImportError, AttributeError) as error:
             raise We360ConfigError(
-                f"sql_conn_id: no hook can be had for Connection {self.sql_conn_id!r} of type {connection.conn_type!r} "
-                f"({type(error).__name__}); {_how_to_install(str(connection.conn_type))}"
+                f"sql_conn_id: Airflow has no hook for Connection {conn_id!r} of type"
+                f" {connection.conn_type!r} ({type(error).__name__});"
+                f" {_explain_install(str(connection.conn_type))}"
             ) from None
+        except TypeError as error:
+            if not params:
+                raise
+            raise We360ConfigError(
+                f"sql_hook_params: the hook of Connection {conn_id!r} does not accept"
+                f" {', '.join(map(repr, params))}; pass arguments of its __init__"
+            ) from error
 
     @property
     def _target(self) -> dict[str, str]:
-        return {"table": self.table}
+        return {"table": str(self.table).strip()}
 
     @property
     def _destination(self) -> str:
-        return f"table {self.table} of Connection {self.sql_conn_id}, {self.write_mode}"
+        mode = read_text(self.write_mode, "write_mode") or "replace_window"
+        return f"table {self.table} of Connection {self.sql_conn_id}, write_mode {mode}"
 
 
-def _how_to_install(conn_type: str) -> str:
-    """What brings the hook of that connection type."""
+def _explain_install(conn_type: str) -> str:
+    """Return what to install for a Connection type whose hook is missing."""
     from airflow_provider_we360.sinks import registry
 
     if conn_type in EXTRAS or conn_type in registry.names():
-        return f'install what it needs: pip install "airflow-provider-we360[{EXTRAS.get(conn_type, conn_type)}]"'
+        extra = EXTRAS.get(conn_type, conn_type)
+        return f'install its provider: pip install "airflow-provider-we360[{extra}]"'
     return "if it is a warehouse, install the Airflow provider that brings this connection type"

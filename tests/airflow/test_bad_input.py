@@ -121,6 +121,7 @@ def test_the_good_case_returns_counts_only(we360, sandbox, duckdb_file):
         "report": "dynamic_report",
         "window": ["2026-06-01", "2026-06-02"],
         "rows": rows,
+        "days": 2,
         "slices": 2,
         "table": "days",
     }
@@ -179,6 +180,17 @@ def test_a_wrong_field_of_the_connection_fails_at_once_by_name(
         ({"group_ids": ["0"]}, "write_mode"),
         ({"max_parallel_requests": 0}, "max_parallel_requests"),
         ({"max_parallel_requests": True}, "max_parallel_requests"),
+        ({"create_table": "false"}, "create_table"),
+        ({"evolve_schema": None}, "evolve_schema"),
+        ({"table": None}, "table"),
+        ({"table": "None"}, "table"),
+        ({"we360_conn_id": None}, "we360_conn_id"),
+        ({"sql_conn_id": ""}, "sql_conn_id"),
+        ({"load_log_table": "a.b.c.d"}, "load_log_table"),
+        ({"pseudonymize": {"email": "conn:x"}}, "pseudonymize"),
+        ({"pseudonymize": {"identity_id": "secret"}}, "pseudonymize"),
+        ({"sql_hook_params": ["schema"]}, "sql_hook_params"),
+        ({"window_start": "2999-01-01", "window_end": "2999-01-02"}, "window_start.*future"),
         ({"table": 'days"; DROP TABLE x; --'}, "table"),
         ({"table": "a.b.c.d"}, "table"),
         ({"table": ""}, "table"),
@@ -207,11 +219,12 @@ def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(
         ),
         ({"window_start": "2026-06-03"}, "give the earlier day first"),
         ({"columns": "email"}, "render_template_as_native_obj=True"),
-        ({"report_params": "{'x': 1}"}, "render_template_as_native_obj=True"),
-        ({"columns": ["shoe_size"]}, "change the column, id or range that the server's words name"),
+        ({"report_params": "x=1"}, "render_template_as_native_obj=True"),
+        ({"report_params": "{'x': 1}"}, "report_params: x is no parameter of report"),
+        ({"columns": ["shoe_size"]}, "change the column, ID or range that the API's message names"),
         (
             {"user_ids": ["{{ None }}"]},
-            "change the column, id or range that the server's words name",
+            "change the column, ID or range that the API's message names",
         ),
         ({"user_ids": "None"}, "nothing at all to load everybody"),
     ],
@@ -253,7 +266,7 @@ def test_a_duckdb_connection_without_a_file_is_refused_as_the_rows_would_be_lost
 
 
 def test_a_column_that_the_server_refuses_is_shown_with_its_words(we360, duckdb_file):
-    with pytest.raises(AirflowFailException, match=r"shoe_size.*slice 2026-06-01"):
+    with pytest.raises(AirflowFailException, match=r"shoe_size.*day 2026-06-01"):
         load(columns=["shoe_size"])
     assert tables(duckdb_file) == []
 

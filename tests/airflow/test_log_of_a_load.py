@@ -1,4 +1,4 @@
-"""The log of a load, as somebody on call reads it: a short report, and after a failure what to do next."""
+"""The log of a load, as someone on call reads it: a short report, and how far a failed load came."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 
-from airflow_provider_we360.errors import EmptyDayRefused
+from airflow_provider_we360.errors import EmptyDayRefused, RequestRejected
 from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 
@@ -22,7 +22,7 @@ LINE = re.compile(
 
 
 class Report:
-    """Runs transfers, and reads the lines that they write by themselves, with what differs from run to run as ``N``."""
+    """Runs transfers and reads the lines they log, with what differs from run to run as ``N``."""
 
     def __init__(self, capsys, caplog):
         self._capsys = capsys
@@ -42,12 +42,15 @@ class Report:
             operator.execute(context)
         finally:
             self.lines = [
-                re.sub(r"\d+ request\(s\)|[\d.]+ s\b", "N", line) for line in self._said()
+                re.sub(
+                    r"\d+ requests?(, \d+ of them to verify completeness)?|[\d.]+ s\b", "N", line
+                )
+                for line in self._logged()
             ]
         return self.lines
 
-    def _said(self):
-        # Airflow's tasks write by structlog, before 3.2 by logging.
+    def _logged(self):
+        # Airflow's tasks log with structlog, before 3.2 with logging.
         printed = LINE.findall(self._capsys.readouterr().out)
         logged = [
             record.getMessage() for record in self._caplog.records if ".transfers." in record.name
@@ -74,9 +77,7 @@ def to_duckdb(**arguments):
 
 
 @pytest.mark.usefixtures("duckdb_file")
-def test_it_says_what_was_asked_why_these_days_where_to_and_what_changed(
-    sandbox, report, duckdb_file
-):
+def test_log_shows_window_reason_source_target_and_changes(sandbox, report, duckdb_file):
     report(to_duckdb(window_start="2026-06-02", window_end="2026-06-02"))
     with duckdb.connect(str(duckdb_file)) as database:
         database.execute("DELETE FROM days WHERE identity_id = (SELECT min(identity_id) FROM days)")
@@ -86,41 +87,49 @@ def test_it_says_what_was_asked_why_these_days_where_to_and_what_changed(
         for day in (1, 2)
     }
     assert lines == [
+        "Window: 2026-06-01 to 2026-06-02 (2 days, Asia/Kolkata)",
         (
-            "We360 report dynamic_report, detailed, days 2026-06-01 to 2026-06-02 (Asia/Kolkata): "
-            "yesterday, seen from the run's run_after, 2026-06-03 12:00+05:30; and 1 day(s) before, by lookback_days"
+            "Reason: yesterday, relative to the run's run_after, 2026-06-03 12:00+05:30;"
+            " and 1 day before it (lookback_days)"
         ),
         (
-            "From Connection we360_default: 2 slice(s), 18 columns, no filter. "
-            "Into table days of Connection duckdb_default, replace_window, on_empty fail"
+            "Source: Connection we360_default, report dynamic_report, mode detailed,"
+            " 18 columns, no filters"
         ),
-        f"Landed {came[1] + came[2]} rows of 2 slice(s) in days: {came[2] - 1} rows replaced, N, N",
-        f"Rows a day, before -> now: 2026-06-01 0 -> {came[1]}, 2026-06-02 {came[2] - 1} -> {came[2]}",
+        (
+            "Target: table days of Connection duckdb_default, write_mode replace_window,"
+            " on_empty fail"
+        ),
+        f"Loaded {came[1] + came[2]} rows for 2 days into days (replaced {came[2] - 1}) in N with N",
+        "Rows per day, before -> now:",
+        f"  2026-06-01: 0 -> {came[1]}",
+        f"  2026-06-02: {came[2] - 1} -> {came[2]}",
     ]
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_of_a_long_window_only_days_whose_number_changed_are_told_one_by_one(report, duckdb_file):
+def test_long_window_lists_only_days_whose_number_changed(report, duckdb_file):
     june = {"window_start": "2026-06-01", "window_end": "2026-06-30"}
-    first = report(to_duckdb(**june))[-1]
+    first = report(to_duckdb(**june))
     with duckdb.connect(str(duckdb_file)) as database:
         days = database.execute(
             "SELECT attendance_date, count(*) FROM days GROUP BY 1 ORDER BY 2 DESC, 1"
         ).fetchall()
         day, count = days[0]
         database.execute(
-            "DELETE FROM days WHERE attendance_date = ? AND identity_id = (SELECT max(identity_id) FROM days"
-            " WHERE attendance_date = ?)",
+            "DELETE FROM days WHERE attendance_date = ? AND identity_id ="
+            " (SELECT max(identity_id) FROM days WHERE attendance_date = ?)",
             (day, day),
         )
-    empty = f", {30 - len(days)} day(s) with as many as before" if len(days) < 30 else ""
-    assert len(re.findall(r"2026-06-\d\d 0 -> \d", first)) == 10
-    assert first.endswith(f", {len(days) - 10} more day(s){empty}")
-    again = report(to_duckdb(**june))[-1]
-    assert (
-        again
-        == f"Rows a day, before -> now: {day} {count - 1} -> {count}, 29 day(s) with as many as before"
-    )
+    assert len([line for line in first if re.fullmatch(r"  2026-06-\d\d: 0 -> \d+", line)]) == 10
+    assert f"  {len(days) - 10} more days" in first
+    if len(days) < 30:
+        assert first[-1] == f"  {30 - len(days)} days with the same number as before"
+    assert report(to_duckdb(**june))[-3:] == [
+        "Rows per day, before -> now:",
+        f"  {day}: {count - 1} -> {count}",
+        "  29 days with the same number as before",
+    ]
 
 
 def test_filters_are_counted_and_personal_columns_named(sandbox, report, tmp_path):
@@ -135,31 +144,45 @@ def test_filters_are_counted_and_personal_columns_named(sandbox, report, tmp_pat
             window_end="2026-06-01",
         )
     )
-    assert lines[1:3] == [
+    assert lines[2:5] == [
         (
-            f"From Connection we360_default: 1 slice(s), 4 columns, 1 user_ids. Into files in {tmp_path}, parquet, on_empty fail"
+            "Source: Connection we360_default, report dynamic_report, mode detailed,"
+            " 4 columns, 1 user_ids"
         ),
-        "Personal columns loaded in clear: email",
+        f"Target: files in {tmp_path}, file_format parquet, on_empty fail",
+        "Personal columns loaded in plain text: email",
     ]
     assert person not in "".join(lines)
-    assert lines[-1] == "Rows a day, before -> now: 2026-06-01 0 -> 1"
+    assert lines[-1] == "  2026-06-01: 0 -> 1"
 
 
 @pytest.mark.usefixtures("duckdb_file")
-def test_a_load_that_fails_says_how_far_it_had_come_before_the_error_says_what_to_do(
-    sandbox, report
-):
+def test_failed_load_says_how_far_it_came(sandbox, report):
     days = {"window_start": "2026-06-01", "window_end": "2026-06-02"}
     report(to_duckdb(**days))
     sandbox.identity.change_account(sees=())
     with pytest.raises(EmptyDayRefused, match="on_empty"):
         report(to_duckdb(**days))
-    assert report.lines[-1] == "Given up with 2 of 2 slice(s) read, 0 rows, N, after N"
+    assert report.lines[-1] == "The load failed after N; fetched 2 of 2 days (0 rows) with N"
+
+
+@pytest.mark.usefixtures("sandbox", "duckdb_file")
+def test_misspelled_column_is_named_before_the_server_refuses_it(report):
+    with (
+        pytest.warns(UserWarning, match="online_duraton.*Did you mean 'online_duration'"),
+        pytest.raises(RequestRejected, match="online_duraton"),
+    ):
+        report(
+            to_duckdb(
+                columns=["online_duraton"], window_start="2026-06-01", window_end="2026-06-01"
+            )
+        )
+    assert any("Did you mean 'online_duration'?" in line for line in report.lines)
 
 
 @pytest.mark.usefixtures("sandbox", "duckdb_file")
 @pytest.mark.parametrize(
-    ("facts", "arguments", "why"),
+    ("facts", "arguments", "reason"),
     [
         (
             {},
@@ -175,7 +198,7 @@ def test_a_load_that_fails_says_how_far_it_had_come_before_the_error_says_what_t
         (
             {"logical_date": NOON},
             {},
-            "yesterday, seen from the run's logical_date, 2026-06-03 12:00+05:30",
+            "yesterday, relative to the run's logical_date, 2026-06-03 12:00+05:30",
         ),
         (
             {
@@ -184,9 +207,9 @@ def test_a_load_that_fails_says_how_far_it_had_come_before_the_error_says_what_t
                 }
             },
             {},
-            "the window of 1 triggering asset event(s)",
+            "the window of 1 triggering asset event",
         ),
     ],
 )
-def test_it_says_what_decided_the_window(report, facts, arguments, why):
-    assert report(to_duckdb(**arguments), **facts)[0].endswith(f"(Asia/Kolkata): {why}")
+def test_log_says_what_decided_the_window(report, facts, arguments, reason):
+    assert report(to_duckdb(**arguments), **facts)[1] == f"Reason: {reason}"

@@ -88,7 +88,7 @@ def test_personal_columns_in_clear_are_named_in_the_log_and_pseudonyms_are_not(
     told = (
         "".join(capfd.readouterr()) + caplog.text
     )  # a task logs by structlog in Airflow 3, by logging in 2.11
-    assert "Personal columns loaded in clear: first_name" in told
+    assert "Personal columns loaded in plain text: first_name" in told
     assert "first_name, email" not in told
 
 
@@ -151,17 +151,20 @@ ASKS_A_TASK = pytest.mark.only_if(
     [
         (
             {"identity_id": "people"},
-            r"pseudonymize\['identity_id'\]: is no place of a key; write 'conn:ID'",
+            r"pseudonymize\['identity_id'\]: does not refer to a key; write 'conn:ID'",
         ),
-        ({"identity_id": "conn:"}, "is no place of a key"),
-        ({"identity_id": "conn:nobody"}, "conn:nobody: there is no such Connection"),
+        ({"identity_id": "conn:"}, "does not refer to a key"),
+        (
+            {"identity_id": "conn:nobody"},
+            "conn:nobody: there is no Connection 'nobody'; create one whose Password is the key",
+        ),
         (
             {"identity_id": "conn:we360_default"},
             "is a We360 account; give the key a Connection of its own",
         ),
         ({"identity_id": "conn:short"}, "less than 32 characters"),
         ({"identity_id": "conn:odd"}, "version must be 1 to 16 letters and digits"),
-        ({"identity_id": "var:pseudonyms"}, "Airflow would show this Variable in clear"),
+        ({"identity_id": "var:pseudonyms"}, "Airflow would show this Variable in plain text"),
         pytest.param(
             {"identity_id": "var:missing_secret"}, "there is no such Variable", marks=ASKS_A_TASK
         ),

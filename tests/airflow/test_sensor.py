@@ -1,4 +1,4 @@
-"""The sensor waits for rows and for the day to settle, in each of its modes, and never longer than it may."""
+"""The sensor waits for rows and for the day to settle, in each of its modes, until its time is up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import logging
 import os
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,10 +22,11 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_we360.errors import CredentialsRefused, We360ConfigError
-from airflow_provider_we360.hooks.awaited_day import AwaitedDay
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.sensors.report import We360ReportSensor
+from airflow_provider_we360.triggers.look_threads import LookThreads
 from airflow_provider_we360.triggers.report import We360ReportTrigger
+from airflow_provider_we360.triggers.report_readiness import AwaitedDay
 from simulator.config import LOGIN, PASSWORD
 from support.dag_runs import run_here
 
@@ -83,6 +85,8 @@ class Time:
     def __init__(self, now: float) -> None:
         self.now = now
         self.slept: list[float] = []
+        self.woke: list[float] = []
+        """When each sleep ended, seconds after the day settled."""
 
     def clock(self) -> float:
         return self.now
@@ -93,17 +97,20 @@ class Time:
     async def asleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+        self.woke.append(self.now - SETTLED)
 
 
-def event_of(time: Time, *, deadline: float, day: AwaitedDay | None = None) -> Any:
-    """What a trigger ends with, under that clock."""
+def event_of(
+    time: Time, *, deadline: float, day: AwaitedDay | None = None, **arguments: Any
+) -> Any:
+    """Return the event of a trigger under that clock."""
 
     def hook(conn_id: str) -> We360Hook:
         return We360Hook(conn_id, clock=time.clock, sleep=time.sleep)
 
     facts = (day or awaited(settled_at=SETTLED)).facts()
     trigger = We360ReportTrigger(
-        facts, 600.0, deadline, hook=hook, clock=time.clock, sleep=time.asleep
+        facts, 600.0, deadline, hook=hook, clock=time.clock, sleep=time.asleep, **arguments
     )
 
     async def first() -> Any:
@@ -115,18 +122,18 @@ def event_of(time: Time, *, deadline: float, day: AwaitedDay | None = None) -> A
 # Which day, and when it has settled
 
 
-def test_the_day_is_the_one_that_a_transfer_of_the_same_run_loads(sandbox):
+def test_day_is_the_one_a_transfer_would_load(sandbox):
     assert sensor().poke(context())
     (request,) = sandbox.request_log.requests
     assert (request.start_date[:10], request.end_date[:10]) == (DAY, DAY)
 
 
-def test_of_a_longer_window_the_last_day_is_waited_for(sandbox):
+def test_last_day_of_a_window_is_awaited(sandbox):
     assert sensor(window_start="2026-05-25", window_end="2026-05-29").poke(context())
     assert [request.start_date[:10] for request in sandbox.request_log.requests] == ["2026-05-29"]
 
 
-def test_one_row_of_the_key_columns_is_asked_for(sandbox):
+def test_one_row_of_the_key_columns_is_requested(sandbox):
     sensor().poke(context())
     (request,) = sandbox.request_log.requests
     assert (request.columns, request.page, request.limit, request.rows) == (2, 1, 1, 1)
@@ -137,31 +144,27 @@ def test_one_row_of_the_key_columns_is_asked_for(sandbox):
     [(SETTLED - 1, False), (SETTLED, True), (SETTLED + 0.5 * HOUR, True)],
     ids=["before", "at", "noon"],
 )
-def test_a_day_settles_half_past_eleven_of_the_next_in_india_so_that_a_dag_at_noon_goes_on(
-    sandbox, now, there
-):
+def test_day_settles_at_half_past_eleven_in_india(sandbox, now, there):
     task = sensor()
-    day = task._awaited(context(), We360Hook())
+    day = task._resolve_day(context(), "we360_default", "Asia/Kolkata")
     assert day.settled_at == SETTLED
-    assert day.is_there(We360Hook(), now=now) is there
+    assert day.is_ready(We360Hook(), now=now) is there
     assert sandbox.request_log.logins == int(there), "nobody is asked before the day has settled"
 
 
 @pytest.mark.parametrize(
     ("zone", "ends"), [("Asia/Beirut", "2026-03-28T22:00"), ("America/Havana", "2026-11-01T04:00")]
 )
-def test_a_day_whose_next_midnight_is_skipped_or_comes_twice_ends_when_the_next_date_begins(
-    zone, ends
-):
+def test_day_ends_when_the_next_date_begins(zone, ends):
     day = {"Asia/Beirut": "2026-03-28", "America/Havana": "2026-10-31"}[zone]
     task = sensor(window_start=day, window_end=day, timezone=zone, settle_hours="0")
     assert (
-        task._awaited(context(), We360Hook()).settled_at
+        task._resolve_day(context(), "we360_default", zone).settled_at
         == dt.datetime.fromisoformat(f"{ends}+00:00").timestamp()
     )
 
 
-def test_a_run_that_ends_no_day_is_skipped_as_a_transfer_is():
+def test_run_without_a_day_is_skipped():
     hour = dt.datetime(2026, 6, 3, 6, tzinfo=dt.UTC)
     with pytest.raises(AirflowSkipException, match="No day"):
         sensor().poke(
@@ -170,7 +173,7 @@ def test_a_run_that_ends_no_day_is_skipped_as_a_transfer_is():
 
 
 @pytest.mark.parametrize("hours", ["soon", -1, "nan", "inf"])
-def test_hours_that_are_none_fail_at_once_by_name(hours):
+def test_invalid_settle_hours_are_named(hours):
     with pytest.raises(AirflowFailException, match="settle_hours"):
         sensor(settle_hours=hours).poke(context())
 
@@ -178,12 +181,12 @@ def test_hours_that_are_none_fail_at_once_by_name(hours):
 # Looking
 
 
-def test_a_day_without_rows_is_not_there_yet(sandbox):
+def test_day_without_rows_is_not_ready(sandbox):
     sandbox.identity.change_account(sees=())
     assert sensor().poke(context()) is False
 
 
-def test_rows_of_those_who_are_named_count_only(sandbox):
+def test_only_rows_of_the_given_people_count(sandbox):
     person = sandbox.company.rows(dt.date(2026, 6, 2), dt.date(2026, 6, 2))[0]["identity_id"]
     assert sensor(user_ids=[person]).poke(context())
     nobody = "00000000-0000-4000-8000-000000000000"
@@ -195,16 +198,16 @@ def test_rows_of_those_who_are_named_count_only(sandbox):
 
 
 @pytest.mark.parametrize("fault", ["http_503", "html_200", "reset"])
-def test_a_fault_that_may_pass_means_not_yet(sandbox, caplog, fault):
+def test_passing_fault_means_not_ready(sandbox, caplog, fault):
     sandbox.faults.add("report", fault, times=None)
     time = Time(SETTLED)
     hook = We360Hook(clock=time.clock, sleep=time.sleep)
-    assert awaited().is_there(hook, now=SETTLED) is False
-    assert "asking again later" in caplog.text
+    assert awaited().is_ready(hook, now=SETTLED) is False
+    assert "looking again later" in caplog.text
     hook.close()
 
 
-def test_a_refused_password_ends_a_poke_at_once(sandbox, wrong_password):
+def test_refused_login_ends_a_poke(sandbox, wrong_password):
     sandbox.faults.add("login", "account_disabled", times=None)
     with pytest.raises(AirflowFailException) as caught:
         sensor(mode="reschedule").poke(context())
@@ -215,7 +218,7 @@ def test_a_refused_password_ends_a_poke_at_once(sandbox, wrong_password):
 # The trigger
 
 
-def test_a_trigger_sleeps_until_the_day_has_settled_and_then_asks_now_and_then(sandbox):
+def test_trigger_sleeps_until_settled_then_looks_regularly(sandbox):
     sandbox.identity.change_account(sees=())
     time = Time(SETTLED - 5 * HOUR)
 
@@ -226,42 +229,40 @@ def test_a_trigger_sleeps_until_the_day_has_settled_and_then_asks_now_and_then(s
 
     time.asleep = then  # type: ignore[method-assign]
     assert event_of(time, deadline=SETTLED + 10 * HOUR) == {"outcome": "found"}
-    assert time.slept == [5 * HOUR, 600, 600]
+    assert time.woke == [0, 600, 1200]
     assert len(sandbox.request_log.requests) == 3
 
 
-def test_a_trigger_gives_up_at_its_deadline_and_not_later(sandbox):
+def test_trigger_times_out_at_its_deadline(sandbox):
     sandbox.identity.change_account(sees=())
     time = Time(SETTLED)
     assert event_of(time, deadline=SETTLED + 1500) == {"outcome": "timed out"}
-    assert time.slept == [600, 600, pytest.approx(300, abs=10)]
+    assert time.woke == [600, 1200, 1500]
     assert time.now == SETTLED + 1500
 
 
-def test_a_deadline_before_the_day_has_settled_asks_nobody(sandbox):
+def test_deadline_before_settlement_sends_no_request(sandbox):
     time = Time(SETTLED - 5 * HOUR)
     assert event_of(time, deadline=SETTLED - HOUR) == {"outcome": "timed out"}
     assert time.slept == [4 * HOUR]
     assert sandbox.request_log.counts == {}
 
 
-def test_a_trigger_waits_out_faults_that_pass(sandbox):
+def test_trigger_waits_out_passing_faults(sandbox):
     sandbox.faults.add("report", "http_503", times=7)
     time = Time(SETTLED)
     assert event_of(time, deadline=SETTLED + 10 * HOUR) == {"outcome": "found"}
-    assert len(time.slept) == 1
+    assert time.woke == [600, 1200]
     assert sandbox.faults.pending == []
 
 
-def test_a_refusal_ends_the_trigger_at_once_with_words_and_no_secret(
-    sandbox, caplog, wrong_password
-):
+def test_refusal_ends_the_trigger_without_secrets(sandbox, caplog, wrong_password):
     caplog.set_level(logging.DEBUG)
     sandbox.faults.add("login", "account_disabled", times=None)
     time = Time(SETTLED)
     event = event_of(time, deadline=SETTLED + 10 * HOUR)
     assert (event["outcome"], event["error"]) == ("refused", "AccountRefused")
-    assert time.slept == []
+    assert time.woke == [600]
     assert "not-it-at-all" not in json.dumps(event) + caplog.text
     assert LOGIN not in json.dumps(event) + caplog.text
     with pytest.raises(AirflowFailException) as caught:
@@ -269,11 +270,13 @@ def test_a_refusal_ends_the_trigger_at_once_with_words_and_no_secret(
     assert str(caught.value) == event["message"]
 
 
-def test_a_trigger_survives_airflows_database_and_holds_no_secret():
+def test_trigger_round_trips_through_the_database():
     from airflow.models.trigger import Trigger
 
     day = awaited(settled_at=SETTLED, user_ids=("one", "two"), report_params={"x": 1})
-    made = We360ReportTrigger(day.facts(), 600.0, SETTLED + 1)
+    made = We360ReportTrigger(
+        day.facts(), 600.0, SETTLED + 1, started_at=1.0, exponential_backoff=True, max_wait=60.0
+    )
     row = Trigger.from_object(made)
     assert row.classpath == "airflow_provider_we360.triggers.report.We360ReportTrigger"
     again = We360ReportTrigger(**row.kwargs)
@@ -282,30 +285,125 @@ def test_a_trigger_survives_airflows_database_and_holds_no_secret():
     assert not [secret for secret in (PASSWORD, LOGIN, "token") if secret in json.dumps(row.kwargs)]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "pauses"),
+    [
+        ({}, [600, 600, 600, 600, 600, 600]),
+        ({"exponential_backoff": True}, [600, 1200, 1800]),
+        ({"exponential_backoff": True, "max_wait": 900.0}, [600, 900, 900, 900, 300]),
+        ({"exponential_backoff": True, "max_wait": 0.0}, [600, 1200, 1800]),
+    ],
+)
+def test_trigger_pauses_grow_with_exponential_backoff(sandbox, arguments, pauses):
+    sandbox.identity.change_account(sees=())
+    time = Time(SETTLED)
+    event = event_of(time, deadline=SETTLED + 3600, started_at=SETTLED, **arguments)
+    assert event == {"outcome": "timed out"}
+    assert [round(pause, -1) for pause in time.slept] == pauses
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pause"), [({}, 400), ({"exponential_backoff": True}, 400 + 1200)]
+)
+def test_restarted_trigger_keeps_its_schedule(sandbox, arguments, pause):
+    time = Time(SETTLED + 800)
+    assert event_of(time, deadline=SETTLED + 9000, started_at=SETTLED, **(arguments)) == {
+        "outcome": "found"
+    }
+    assert time.slept == [pause - (600 if arguments else 0)]
+
+
+def test_slow_looks_leave_the_default_pool_free(sandbox, monkeypatch):
+    """Every sensor waits for a server that does not answer; asyncio resolves names meanwhile."""
+    release = threading.Event()
+    monkeypatch.setattr(We360Hook, "has_rows", lambda self, *_, **__: release.wait(30))
+    threads = LookThreads(limit=3)
+    others = sum(thread.name == "we360-look" for thread in threading.enumerate())
+
+    async def main() -> tuple[float, int, list[Any]]:
+        loop = asyncio.get_running_loop()
+        triggers = [
+            We360ReportTrigger(
+                awaited().facts(),
+                0.01,
+                2e9 + 10,
+                started_at=1.0,
+                threads=threads,
+                look_timeout_s=0.05,
+            )
+            for _ in range(40)
+        ]
+        waiting = [asyncio.ensure_future(anext(trigger.run())) for trigger in triggers]
+        await asyncio.sleep(1.5)
+        began = loop.time()
+        await loop.run_in_executor(None, lambda: None)
+        took = loop.time() - began
+        looking = sum(thread.name == "we360-look" for thread in threading.enumerate())
+        release.set()
+        return took, looking, [event.payload for event in await asyncio.gather(*waiting)]
+
+    took, looking, events = asyncio.run(main())
+    assert took < 1
+    assert looking - others <= 3
+    assert events == [{"outcome": "found"}] * 40
+
+
+def test_answer_after_the_look_timeout_is_used(sandbox, monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr(We360Hook, "has_rows", lambda self, *_, **__: release.wait(30))
+    time = Time(SETTLED)
+
+    async def then(seconds: float) -> None:
+        await Time.asleep(time, seconds)
+        if len(time.slept) == 3:
+            release.set()
+
+    time.asleep = then  # type: ignore[method-assign]
+    event = event_of(time, deadline=SETTLED + 9000, look_timeout_s=0.05, threads=LookThreads(1))
+    assert event == {"outcome": "found"}
+    assert len(time.slept) == 3
+
+
 # The modes
 
 
-def test_a_sensor_that_finds_all_there_is_never_deferred(sandbox):
+def test_ready_report_is_not_deferred(sandbox):
     sensor(deferrable=True).execute(context())
     assert len(sandbox.request_log.requests) == 1
 
 
-def test_a_deferred_sensor_leaves_a_trigger_that_ends_before_airflow_ends_it(sandbox):
+def test_trigger_times_out_before_airflow_does(sandbox):
     sandbox.identity.change_account(sees=())
     with pytest.raises(TaskDeferred) as deferred:
         sensor(deferrable=True, timeout=dt.timedelta(hours=1), user_ids="").execute(context())
     trigger = deferred.value.trigger
     assert trigger.awaited["day"] == DAY
     assert trigger.deadline - dt.datetime.now(dt.UTC).timestamp() == pytest.approx(HOUR, abs=30)
-    assert deferred.value.timeout == dt.timedelta(hours=1, seconds=60)
+    assert deferred.value.timeout == dt.timedelta(hours=1, seconds=120)
 
 
-def test_time_that_is_up_fails_without_another_try_and_says_what_to_look_at():
-    with pytest.raises(AirflowSensorTimeout, match=r"held no rows yet.*soft_fail"):
+def test_deferred_sensor_hands_on_its_backoff(sandbox):
+    sandbox.identity.change_account(sees=())
+    arguments = {"exponential_backoff": True, "max_wait": dt.timedelta(hours=1)}
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor(deferrable=True, **arguments).execute(context())
+    stored = deferred.value.trigger.serialize()[1]
+    assert (stored["exponential_backoff"], stored["max_wait"]) == (True, HOUR)
+
+
+@pytest.mark.usefixtures("wrong_password")
+def test_soft_fail_skips_a_refused_first_look(sandbox):
+    sandbox.faults.add("login", "account_disabled", times=None)
+    with pytest.raises(AirflowSkipException, match="soft_fail"):
+        sensor(deferrable=True, soft_fail=True).execute(context())
+
+
+def test_timeout_event_fails_and_names_the_remedy():
+    with pytest.raises(AirflowSensorTimeout, match=r"holds none yet.*soft_fail"):
         sensor(deferrable=True).execute_complete(context(), {"outcome": "timed out"})
 
 
-def test_the_default_of_deferrable_is_airflows_own(monkeypatch):
+def test_deferrable_defaults_to_airflows_setting(monkeypatch):
     import importlib
 
     from airflow_provider_we360.sensors import report
@@ -348,14 +446,14 @@ def run(**arguments: Any) -> dict[str, str]:
 
 @pytest.mark.usefixtures("airflow_db")
 @pytest.mark.parametrize("way", WAYS)
-def test_a_run_goes_on_when_the_rows_are_there(sandbox, way):
+def test_run_continues_when_rows_arrive(sandbox, way):
     assert run(**WAYS[way], timeout=60.0) == {"wait": "success", "after": "success"}
 
 
 @pytest.mark.usefixtures("airflow_db")
 @pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
 @pytest.mark.parametrize("way", ["poke", "deferred"])
-def test_a_run_whose_rows_never_come_ends_in_time(sandbox, way, soft_fail, state):
+def test_run_without_rows_times_out(sandbox, way, soft_fail, state):
     sandbox.identity.change_account(sees=())
     after = {"failed": "upstream_failed", "skipped": "skipped"}[state]
     assert run(**WAYS[way], soft_fail=soft_fail, retries=3) == {"wait": state, "after": after}
@@ -363,12 +461,12 @@ def test_a_run_whose_rows_never_come_ends_in_time(sandbox, way, soft_fail, state
 
 @pytest.mark.usefixtures("airflow_db", "wrong_password")
 @pytest.mark.parametrize("way", WAYS)
-def test_a_run_that_is_refused_ends_at_once_without_a_second_try(sandbox, way):
+def test_refused_run_fails_without_a_retry(sandbox, way):
     sandbox.faults.add("login", "account_disabled", times=None)
     assert run(**WAYS[way], timeout=600.0, retries=3)["wait"] == "failed"
     assert sandbox.request_log.counts["logins_sent"] == 1
 
 
-def test_a_wrong_argument_is_named():
+def test_unknown_report_is_named():
     with pytest.raises(We360ConfigError, match="report: 'dynamic' is unknown"):
         sensor(report="dynamic").poke(context())

@@ -137,7 +137,7 @@ def test_a_connection_for_all_of_google_goes_to_bigquery(monkeypatch: pytest.Mon
     operator = We360ToSqlOperator(
         task_id="t", report="dynamic_report", sql_conn_id="google_all", table="hr.attendance"
     )
-    hook = operator._sql_hook()
+    hook = operator._sql_hook("google_all")
     assert (type(hook).__name__, hook.gcp_conn_id) == ("BigQueryHook", "google_all")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from airflow_provider_we360.rows.schema import Column
-from airflow_provider_we360.transfers._base import We360Transfer
+from airflow_provider_we360.transfers.base import We360Transfer
 from support.engines import DuckDB, Engine, SQLite
 from support.proof import COLUMNS, Row, to_engine, to_files
 from support.stores import Store

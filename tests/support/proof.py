@@ -18,7 +18,7 @@ from airflow_provider_we360.client import reports
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.rows.schema import Column
 from airflow_provider_we360.sinks.base import LoadResult, Sink
-from airflow_provider_we360.transfers._base import We360Transfer
+from airflow_provider_we360.transfers.base import We360Transfer
 from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 from simulator.app import Simulator, SimulatorConfig
@@ -51,7 +51,7 @@ class ToEngine(We360ToSqlOperator):
         super().__init__(sql_conn_id=engine.conn_id, **kwargs)
         self._engine, self._before = engine, before
 
-    def _sink(self) -> Sink:
+    def _build_sink(self) -> Sink:
         hook = self._engine.hook_with(self._before) if self._before else self._engine.hook()
         return self._engine.sink(self.table, hook)
 
@@ -111,8 +111,7 @@ class Stage:
         }
         try:
             with closing(hook):
-                extract = operator._extract(hook, context)
-                return operator._move(hook, extract, context)[2]
+                return operator._load_rows(hook, context)[2]
         finally:
             _forget_masks()
 

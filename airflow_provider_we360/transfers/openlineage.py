@@ -1,6 +1,7 @@
-"""What a transfer tells OpenLineage: datasets, columns and counts. Never a value of a row, never an id of a person.
+"""Describe a load for OpenLineage: datasets, columns and counts, never values of rows or IDs.
 
-OpenLineage's own packages are imported here only when its listener asks, which it does in a process or thread of its own.
+OpenLineage's packages take 300 ms to import. They are imported only when Airflow's listener calls,
+which it does in a process or thread of its own.
 """
 
 from __future__ import annotations
@@ -19,104 +20,104 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Moved:
+class TrackedLoad:
     """A load, as far as it has come.
 
-    :param load: what was to be moved.
-    :param sink: where to.
-    :param result: what came of it; None as long as it has not landed.
+    :param plan: what is to be loaded.
+    :param sink: the target.
+    :param result: None until the rows are committed.
     """
 
-    load: Load
+    plan: Load
     sink: Sink
     result: LoadResult | None = None
 
     @property
     def uri(self) -> str | None:
-        """Of the target, for Airflow's assets."""
+        """The target's URI, for Airflow's assets; None if the target does not name itself."""
         place = self.sink.place()
         return None if place is None else place.uri
 
 
-def of_start(customer_id: str, report: str) -> OperatorLineage[Any, Any]:
-    """What is known before the first byte: what will be read."""
+def build_start(customer_id: str, report: str) -> OperatorLineage[Any, Any]:
+    """Return what is known before the load: the report that will be read."""
     from airflow.providers.common.compat.openlineage.facet import Dataset
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     return OperatorLineage(inputs=[Dataset(namespace=assets.namespace(customer_id), name=report)])
 
 
-def of_end(moved: Moved) -> OperatorLineage[Any, Any]:
-    """What was read, where it landed, which column came of which, and, where it has landed, how many rows."""
+def build_end(load: TrackedLoad) -> OperatorLineage[Any, Any]:
+    """Return what was read and written, column by column, with row counts if it was committed."""
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    place = moved.sink.place()
-    outputs = [] if place is None else [_output(moved, place)]
-    return OperatorLineage(inputs=[_input(moved.load)], outputs=outputs)
+    place = load.sink.place()
+    outputs = [] if place is None else [_build_output(load, place)]
+    return OperatorLineage(inputs=[_build_input(load.plan)], outputs=outputs)
 
 
-def _input(load: Load) -> Dataset:
+def _build_input(plan: Load) -> Dataset:
     from airflow.providers.common.compat.openlineage import facet
 
     fields = [
         facet.SchemaDatasetFacetFields(
             name=column.name, type=column.kind.value, description=column.description or None
         )
-        for column in load.columns
+        for column in plan.columns
     ]
     return facet.Dataset(
-        namespace=assets.namespace(load.tenant),
-        name=load.report,
+        namespace=assets.namespace(plan.tenant),
+        name=plan.report,
         facets={"schema": facet.SchemaDatasetFacet(fields=fields)},
     )
 
 
-def _output(moved: Moved, place: Place) -> Dataset:
+def _build_output(load: TrackedLoad, place: Place) -> Dataset:
     from airflow.providers.common.compat.openlineage import facet
 
-    load = moved.load
+    plan = load.plan
     fields = [
         facet.SchemaDatasetFacetFields(
             name=place.columns[column.name].name,
             type=place.columns[column.name].type_name,
             description=column.description or None,
         )
-        for column in load.all_columns
+        for column in plan.all_columns
     ]
     facets: dict[str, Any] = {
         "schema": facet.SchemaDatasetFacet(fields=fields),
-        "documentation": facet.DocumentationDatasetFacet(description=load.about),
-        "columnLineage": facet.ColumnLineageDatasetFacet(fields=_origins(load, place)),
+        "documentation": facet.DocumentationDatasetFacet(description=plan.about),
+        "columnLineage": facet.ColumnLineageDatasetFacet(fields=_map_columns(plan, place)),
     }
     return facet.OutputDataset(
         namespace=place.namespace,
         name=place.name,
         facets=facets,
-        outputFacets=_statistics(moved.result),
+        outputFacets=_build_statistics(load.result),
     )
 
 
-def _origins(load: Load, place: Place) -> dict[str, Any]:
-    """Of which column of the report each column of the target comes, and whether as it is or as a pseudonym."""
+def _map_columns(plan: Load, place: Place) -> dict[str, Any]:
+    """Return the report's column behind each of the target's, and whether it is pseudonymized."""
     from airflow.providers.common.compat.openlineage import facet
 
     return {
         place.columns[column.name].name: facet.Fields(
             inputFields=[
                 facet.InputField(
-                    namespace=assets.namespace(load.tenant), name=load.report, field=column.name
+                    namespace=assets.namespace(plan.tenant), name=plan.report, field=column.name
                 ),
             ],
-            transformationType="MASKED" if column.name in load.pseudonyms else "IDENTITY",
+            transformationType="MASKED" if column.name in plan.pseudonyms else "IDENTITY",
             transformationDescription="pseudonym (HMAC-SHA256)"
-            if column.name in load.pseudonyms
-            else "as it is",
+            if column.name in plan.pseudonyms
+            else "unchanged",
         )
-        for column in load.columns
+        for column in plan.columns
     }
 
 
-def _statistics(result: LoadResult | None) -> dict[str, Any]:
+def _build_statistics(result: LoadResult | None) -> dict[str, Any]:
     from airflow.providers.common.compat.openlineage import facet
 
     if result is None:

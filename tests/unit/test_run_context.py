@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_we360.hooks.run_facts import run_facts, run_id
+from airflow_provider_we360.run_context import build_run_id, read_run_facts
 
 EVENTS = {
     "one": [SimpleNamespace(extra={"window": ["2026-04-01", "2026-04-02"], "rows": 3})],
@@ -21,7 +21,7 @@ WINDOWS = (["2026-04-01", "2026-04-02"], ["2026-04-05", "2026-04-05"], None)
 
 
 def test_the_windows_of_all_triggering_events_are_found():
-    assert run_facts({"triggering_asset_events": EVENTS}).event_windows == WINDOWS
+    assert read_run_facts({"triggering_asset_events": EVENTS}).event_windows == WINDOWS
 
 
 def test_airflow_2_calls_them_datasets_and_is_asked_only_where_one_woke_the_run():
@@ -36,7 +36,7 @@ def test_airflow_2_calls_them_datasets_and_is_asked_only_where_one_woke_the_run(
             return super().get(name, default)
 
     def facts(run_type):
-        return run_facts(
+        return read_run_facts(
             Lazy(dag_run=SimpleNamespace(run_type=run_type), triggering_dataset_events=EVENTS)
         )
 
@@ -45,7 +45,7 @@ def test_airflow_2_calls_them_datasets_and_is_asked_only_where_one_woke_the_run(
 
 
 def test_a_run_without_events_has_no_windows():
-    assert run_facts({}).event_windows == ()
+    assert read_run_facts({}).event_windows == ()
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_a_run_without_events_has_no_windows():
 )
 def test_a_load_is_named_the_same_for_every_try(map_index, name):
     ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="task", map_index=map_index)
-    assert run_id({"ti": ti}) == name
+    assert build_run_id({"ti": ti}) == name

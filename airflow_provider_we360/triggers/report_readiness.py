@@ -1,4 +1,4 @@
-"""AwaitedDay: a report's day that somebody waits for, as plain facts that a worker can hand to a triggerer."""
+"""AwaitedDay: the day of a report that a sensor waits for, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AwaitedDay:
-    """A local day of a report. All fields are text, numbers, or lists of text: none is a secret, and all can be stored.
+    """A local day of a report.
+
+    All fields are text, numbers, or lists of text, so that Airflow can store them while the sensor
+    is deferred. None is a secret.
 
     :param we360_conn_id: the Connection.
     :param day: ISO date.
@@ -36,7 +39,7 @@ class AwaitedDay:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> AwaitedDay:
-        """The day that gave these facts; lists come back from Airflow's database in place of tuples."""
+        """Return the day that :meth:`facts` described; the database returns lists for tuples."""
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in facts.items()
@@ -44,23 +47,23 @@ class AwaitedDay:
         return cls(**fields)
 
     def facts(self) -> dict[str, Any]:
-        """All that it takes to make it anew."""
+        """Return everything that :meth:`from_facts` needs."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
 
-    def is_there(self, hook: We360Hook, *, now: float) -> bool:
-        """Whether the day has settled and its report holds rows. Nobody is asked before it has settled.
+    def is_ready(self, hook: We360Hook, *, now: float) -> bool:
+        """Return whether the day has settled and its report holds rows.
 
-        A fault that may pass counts as "not yet": whoever waits asks again.
+        No request is sent before the day has settled. A fault that can pass by itself counts as
+        "not yet", because the sensor looks again.
 
-        :raises We360Error: where asking again cannot help.
+        :raises We360Error: if looking again cannot help.
         """
         if now < self.settled_at:
-            log.info(
-                "%s of %s settles in %.0f min", self.report, self.day, (self.settled_at - now) / 60
-            )
+            minutes = (self.settled_at - now) / 60
+            log.info("%s of %s settles in %.0f min", self.report, self.day, minutes)
             return False
         try:
             found = hook.has_rows(
@@ -74,9 +77,7 @@ class AwaitedDay:
         except We360Error as error:
             if isinstance(error, AirflowFailException):
                 raise
-            log.warning("%s of %s: %s; asking again later", self.report, self.day, error)
+            log.warning("%s of %s: %s; looking again later", self.report, self.day, error)
             return False
-        log.info(
-            "%s of %s %s", self.report, self.day, "holds rows" if found else "holds no rows yet"
-        )
+        log.info("%s of %s holds %s", self.report, self.day, "rows" if found else "no rows yet")
         return found

@@ -1,0 +1,378 @@
+"""What all transfers share: the arguments that select rows, the way of the rows, and the result.
+
+Most imports are inside functions: Dag files import this module every time they are parsed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseOperator, timezone  # type: ignore[attr-defined]
+
+from airflow_provider_we360.arguments.values import is_absent, read_choice, read_required_text
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from typing import Unpack
+
+    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_provider_we360.arguments.signatures import (
+        Choices,
+        ColumnType,
+        Edge,
+        Names,
+        OnEmptyChoice,
+        OperatorArguments,
+        ReportMode,
+        ReportName,
+    )
+    from airflow_provider_we360.client.extract import Extract
+    from airflow_provider_we360.hooks.we360 import We360Hook
+    from airflow_provider_we360.rows.batch import RowBatch
+    from airflow_provider_we360.rows.pseudonyms import PseudonymKey
+    from airflow_provider_we360.sinks.base import Load, LoadResult, Sink
+    from airflow_provider_we360.transfers.load_logging import LoadProgress
+    from airflow_provider_we360.transfers.openlineage import TrackedLoad
+    from airflow_provider_we360.types import Window
+
+DEFAULT_PARALLEL_REQUESTS = 4
+CONNECTION = "the ID of a Connection of type we360"
+_WINDOW_ARGUMENTS = ("window_start", "window_end", "timezone", "lookback_days")
+
+
+class We360Transfer(BaseOperator):
+    """Load one report over a window into a target. Subclasses define the target.
+
+    All text arguments are templated. Those without a template are checked when the Dag is parsed;
+    all of them are checked when the task runs, before the first request.
+    """
+
+    template_fields: Sequence[str] = (
+        "we360_conn_id",
+        "report",
+        "mode",
+        "columns",
+        "group_ids",
+        "user_ids",
+        "shift_ids",
+        "report_params",
+        "window_start",
+        "window_end",
+        "timezone",
+        "lookback_days",
+        "on_empty",
+        "column_types",
+        "pseudonymize",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "columns": "json",
+        "group_ids": "json",
+        "user_ids": "json",
+        "shift_ids": "json",
+        "report_params": "json",
+        "column_types": "json",
+        "pseudonymize": "json",
+    }
+    ui_color = "#e8f1fb"
+    separates_filters: ClassVar[bool] = False
+    """Whether each set of filters has a place of its own in the target, so that replacing a window
+    with group or shift filters cannot leave rows of people who moved."""
+
+    def __init__(
+        self,
+        *,
+        we360_conn_id: str = "we360_default",
+        report: ReportName = "dynamic_report",
+        mode: ReportMode = "detailed",
+        columns: Names = None,
+        group_ids: Names = (),
+        user_ids: Names = (),
+        shift_ids: Names = (),
+        report_params: Mapping[str, Any] | Any = None,
+        window_start: Edge = None,
+        window_end: Edge = None,
+        timezone: str | dt.tzinfo | None = None,
+        lookback_days: int | Any = 0,
+        on_empty: OnEmptyChoice = "fail",
+        column_types: Mapping[str, ColumnType] | Any = None,
+        pseudonymize: Choices = None,
+        max_parallel_requests: int = DEFAULT_PARALLEL_REQUESTS,
+        **kwargs: Unpack[OperatorArguments],
+    ) -> None:
+        super().__init__(**kwargs)
+        self.we360_conn_id = we360_conn_id
+        self.report = report
+        self.mode = mode
+        self.columns = columns
+        self.group_ids = group_ids
+        self.user_ids = user_ids
+        self.shift_ids = shift_ids
+        self.report_params = report_params
+        self.window_start = window_start
+        self.window_end = window_end
+        self.timezone = timezone
+        self.lookback_days = lookback_days
+        self.on_empty = on_empty
+        self.column_types = column_types
+        self.pseudonymize = pseudonymize
+        self.max_parallel_requests = max_parallel_requests
+        self._load: TrackedLoad | None = None
+        self._check_literals()
+
+    @abstractmethod
+    def _build_sink(self) -> Sink:
+        """Return the target, not yet opened."""
+
+    @property
+    @abstractmethod
+    def _target(self) -> dict[str, str]:
+        """Name and value of the argument that names the target; part of the result."""
+
+    @property
+    @abstractmethod
+    def _destination(self) -> str:
+        """The target as the log shows it."""
+
+    def _plan_fields(self) -> dict[str, Any]:
+        """Return the fields of the load plan that arguments decide, checked."""
+        from airflow_provider_we360.sinks.base import OnEmpty
+
+        return {"on_empty": read_choice(OnEmpty, self.on_empty, "on_empty", OnEmpty.FAIL)}
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Load the window's rows into the target.
+
+        :returns: counts for XCom, never rows.
+        """
+        from airflow_provider_we360.hooks.we360 import We360Hook
+
+        self._load = None  # of an earlier try in the same process, as dag.test() makes them
+        conn_id = read_required_text(self.we360_conn_id, "we360_conn_id", CONNECTION)
+        with closing(We360Hook(conn_id)) as hook:
+            extract, progress, result = self._load_rows(hook, context)
+        return self._build_result(context, extract, progress, result)
+
+    def _load_rows(
+        self, hook: We360Hook, context: Context
+    ) -> tuple[Extract, LoadProgress, LoadResult]:
+        from airflow_provider_we360.client.extract import require_parallel_requests
+        from airflow_provider_we360.lineage import record_output
+        from airflow_provider_we360.rows.pseudonyms import pseudonymize_columns
+        from airflow_provider_we360.transfers import load_logging
+        from airflow_provider_we360.transfers.openlineage import TrackedLoad
+
+        parallel = require_parallel_requests(self.max_parallel_requests)
+        extract = self._read_extract(hook, context)
+        keys = self._read_keys(extract)
+        plan, sink = self._build_plan(context, hook, extract, keys), self._build_sink()
+        load_logging.log_plan(self.log, hook.we360_conn_id, extract, plan, self._destination)
+        progress = load_logging.LoadProgress(self.log, extract.slices, clock=time.monotonic)
+        with (
+            progress.log_failure(),
+            progress.heartbeat(),
+            hook.read(extract, max_parallel_requests=parallel, stats=progress.stats) as stream,
+        ):
+            # The server may refuse columns of the default list: only the stream knows the rest.
+            plan = replace(plan, columns=pseudonymize_columns(stream.columns, keys))
+            self._load = load = TrackedLoad(plan, sink)
+            load.result = result = sink.load(plan, _prepare_rows(stream, keys, progress))
+        record_output(hook, lambda: load.uri)
+        load_logging.log_result(self.log, extract, progress, result)
+        return extract, progress, result
+
+    def on_kill(self) -> None:
+        """Cancel the statement that is running in the target, if it supports that."""
+        cancel = getattr(self._load.sink, "cancel", None) if self._load is not None else None
+        if cancel is not None:
+            cancel()
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any] | None:
+        """Return what will be read, for Airflow's OpenLineage provider; None if it is not known."""
+        from airflow_provider_we360.hooks.we360 import We360Hook
+        from airflow_provider_we360.transfers import openlineage
+
+        with suppress(Exception):  # the task itself reports what is wrong, once
+            return openlineage.build_start(
+                We360Hook(self.we360_conn_id).settings.customer_id, self.report
+            )
+        return None
+
+    def get_openlineage_facets_on_complete(
+        self,
+        task_instance: object,  # noqa: ARG002 - the signature of Airflow's listener
+    ) -> OperatorLineage[Any, Any] | None:
+        """Return what was read and written: columns, and the counts unless the load failed."""
+        from airflow_provider_we360.transfers import openlineage
+
+        if self._load is None:
+            return self.get_openlineage_facets_on_start()
+        return openlineage.build_end(self._load)
+
+    def get_openlineage_facets_on_failure(
+        self, task_instance: object
+    ) -> OperatorLineage[Any, Any] | None:
+        """Return the same as on completion."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
+    def _check_literals(self) -> None:
+        """Check the arguments that are not templates, so that Airflow shows an import error."""
+        from airflow_provider_we360.arguments import literals
+        from airflow_provider_we360.client.extract import require_parallel_requests
+        from airflow_provider_we360.rows.pseudonyms import require_pseudonymizable
+        from airflow_provider_we360.sinks.base import OnEmpty
+        from airflow_provider_we360.transfers.pseudonym_keys import parse_key_references
+
+        names = (*literals.ROW_ARGUMENTS, *_WINDOW_ARGUMENTS, "on_empty", "pseudonymize")
+        given = literals.find_literals(self, (*names, "we360_conn_id"))
+        require_parallel_requests(self.max_parallel_requests)
+        if "we360_conn_id" in given:
+            read_required_text(given["we360_conn_id"], "we360_conn_id", CONNECTION)
+        read_choice(OnEmpty, given.get("on_empty"), "on_empty", OnEmpty.FAIL)
+        literals.check_window(given)
+        references = parse_key_references(given.get("pseudonymize"))
+        if (extract := literals.check_rows(given)) is not None:
+            literals.warn_of_misspelled_columns(extract)
+            require_pseudonymizable(references, extract.columns)
+            literals.check_lookback(extract, given.get("lookback_days"))
+
+    def _read_extract(self, hook: We360Hook, context: Context) -> Extract:
+        """Return the rows to read, and log the window."""
+        from airflow_provider_we360.arguments import literals
+        from airflow_provider_we360.window import parse_timezone
+
+        zone = hook.settings.timezone if is_absent(self.timezone) else self.timezone
+        window = self._window(context, parse_timezone(zone))
+        values = {name: getattr(self, name) for name in literals.ROW_ARGUMENTS}
+        extract = literals.build_extract(values, window)
+        literals.check_lookback(extract, self.lookback_days)
+        for sentence in literals.describe_misspelled_columns(extract):
+            self.log.warning(sentence)
+        return extract
+
+    def _read_keys(self, extract: Extract) -> dict[str, PseudonymKey]:
+        from airflow_provider_we360.rows.pseudonyms import require_pseudonymizable
+        from airflow_provider_we360.transfers.pseudonym_keys import read_keys
+
+        keys = read_keys(self.pseudonymize)
+        require_pseudonymizable(keys, extract.columns)
+        return keys
+
+    def _window(self, context: Context, zone: str) -> Window:
+        from airflow_provider_we360.run_context import read_run_facts
+        from airflow_provider_we360.transfers import load_logging
+        from airflow_provider_we360.window import (
+            check_has_begun,
+            is_running,
+            resolve_window_with_reason,
+        )
+
+        now = timezone.utcnow()
+        window, reason = resolve_window_with_reason(
+            read_run_facts(context),
+            window_start=self.window_start,
+            window_end=self.window_end,
+            timezone=zone,
+            lookback_days=self.lookback_days,
+        )
+        load_logging.log_window(self.log, window, zone, reason)
+        check_has_begun(window, now=now, timezone=zone)
+        if is_running(window, now=now, timezone=zone):
+            self.log.warning(
+                "The window's last day has not ended in %s; its rows will change, so load it again"
+                " later",
+                zone,
+            )
+        return window
+
+    def _build_plan(
+        self, context: Context, hook: We360Hook, extract: Extract, keys: Mapping[str, PseudonymKey]
+    ) -> Load:
+        from airflow_provider_we360.run_context import build_run_id
+        from airflow_provider_we360.sinks.base import Load
+
+        person_key = next((keys[name] for name in extract.mode.key if name in keys), None)
+        user_ids = extract.user_ids
+        if person_key is not None:  # the target holds pseudonyms of the IDs
+            user_ids = tuple(map(person_key.pseudonym, user_ids))
+        return Load(
+            report=extract.report.name,
+            mode=extract.mode_name,
+            tenant=hook.settings.customer_id,
+            window=extract.window,
+            day_column=extract.report.day_column if extract.mode.sliced_by_day else None,
+            key=extract.mode.key,
+            columns=extract.columns,
+            user_ids=user_ids,
+            pseudonyms={name: key.prefix for name, key in keys.items()},
+            personal=frozenset(
+                column.name for column in extract.report.columns.values() if column.personal
+            ),
+            group_filtered=not self.separates_filters
+            and bool(extract.group_ids or extract.shift_ids),
+            filters=_format_filters(extract),
+            run_id=build_run_id(context),
+            loaded_at=timezone.utcnow(),
+            **self._plan_fields(),
+        )
+
+    def _build_result(
+        self,
+        context: Context,
+        extract: Extract,
+        progress: LoadProgress,
+        result: LoadResult,
+    ) -> dict[str, Any]:
+        """Return the counts for XCom, and put those that downstream Dags need on the outlets."""
+        window = [day.isoformat() for day in extract.window]
+        for outlet in self.outlets:
+            if getattr(outlet, "uri", None):
+                context["outlet_events"][outlet].extra.update(
+                    {"report": extract.report.name, "window": [*window], "rows": result.rows}
+                )
+        return {
+            "report": extract.report.name,
+            "window": window,
+            "rows": result.rows,
+            "days": extract.slices,
+            "slices": extract.slices,  # the name of days before 0.2; remove in 0.3
+            "requests": progress.stats.requests,
+            **self._target,
+            "seconds": round(progress.seconds, 3),
+        }
+
+
+def _prepare_rows(
+    batches: Iterable[RowBatch],
+    keys: Mapping[str, PseudonymKey],
+    progress: LoadProgress,
+) -> Iterator[RowBatch]:
+    """Yield the batches as the target takes them: counted, and with pseudonyms."""
+    from airflow_provider_we360.rows.pseudonyms import pseudonymize
+
+    for batch in batches:
+        progress.count(batch)
+        yield pseudonymize(batch, keys)
+        progress.await_batch()
+
+
+def _format_filters(extract: Extract) -> str:
+    """Return all that narrows the rows as one text, independent of the order and case of IDs.
+
+    Files are named by it, so the same filters must always give the same text.
+    """
+    filters: dict[str, Any] = {
+        name: sorted({one.lower() for one in ids})
+        for name in ("group_ids", "shift_ids", "user_ids")
+        if (ids := getattr(extract, name))
+    }
+    if extract.params:
+        filters["report_params"] = extract.params
+    return json.dumps(filters, sort_keys=True, default=str) if filters else ""
