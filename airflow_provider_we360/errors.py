@@ -189,6 +189,7 @@ class RetryableApiError(We360ApiError):
     """A fault that can pass by itself.
 
     :param retry_after_s: seconds to wait before the next request, if the server named them.
+    :param retry_now: False if another try within the task cannot help.
     """
 
     remedy = "wait; give the task retries"
@@ -202,9 +203,11 @@ class RetryableApiError(We360ApiError):
         status: int | None = None,
         request_id: str | None = None,
         retry_after_s: float | None = None,
+        retry_now: bool = True,
     ) -> None:
         super().__init__(reason, report=report, days=days, status=status, request_id=request_id)
         self.retry_after_s = retry_after_s
+        self.retry_now = retry_now
 
     def _facts(self) -> dict[str, object]:
         wait = f"{self.retry_after_s:.0f} s" if self.retry_after_s else None
@@ -272,3 +275,11 @@ class NoDayInInterval(We360Error, AirflowSkipException):
     """The run's data interval ends no local day. Airflow shows the task as skipped."""
 
     remedy = "none needed: the run in whose interval the day ends loads it"
+
+
+def describe_unexpected(error: Exception) -> str:
+    """Return words for an exception that is none of ours, without secrets."""
+    return (
+        f"Unexpected {type(error).__name__}: {foreign_text(error)}; this is a fault of the "
+        "provider. Open an issue that quotes this line"
+    )

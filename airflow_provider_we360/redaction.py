@@ -75,7 +75,7 @@ def _compile(value: str) -> re.Pattern[str]:
     spellings = {spelling for spelling in _spellings(value) if len(spelling) >= _SHORTEST_SECRET}
     longest_first = sorted(spellings, key=len, reverse=True)
     # The cut form comes last: it must not win over a spelling that removes the whole secret.
-    cut = [rf"{re.escape(value[:_PREFIX])}[^\s\"'<>]*"] if len(value) > 2 * _PREFIX else []
+    cut = [rf"{re.escape(value[:_PREFIX])}[^\s\"'<>]*"] if len(value) >= 2 * _PREFIX else []
     return re.compile("|".join([*map(re.escape, longest_first), *cut]), re.IGNORECASE)
 
 

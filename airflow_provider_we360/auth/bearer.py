@@ -7,7 +7,7 @@ from collections.abc import Generator
 import httpx
 
 from airflow_provider_we360.auth.manager import TokenManager
-from airflow_provider_we360.transport import require_origin
+from airflow_provider_we360.transport.client import discard_body, require_origin
 
 
 class BearerAuth(httpx.Auth):
@@ -31,6 +31,7 @@ class BearerAuth(httpx.Auth):
         request.headers["Authorization"] = f"Bearer {token.access_token}"
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED:
+            discard_body(response)
             renewed = self._manager.token(rejected=token)
             request.headers["Authorization"] = f"Bearer {renewed.access_token}"
             yield request

@@ -12,7 +12,8 @@ from airflow_provider_we360.auth.lease import Seat
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.errors import AuthUnavailable
-from airflow_provider_we360.transport import connection_trouble, patiently
+from airflow_provider_we360.transport.messages import explain_connection_error, is_refused_by_proxy
+from airflow_provider_we360.transport.retry import build_retrying
 from airflow_provider_we360.types import Clock, Sleep
 
 DEADLINE_S = 15.0
@@ -100,8 +101,8 @@ class TokenEndpoint:
                 return False
             return resend or not error.may_have_acted
 
-        for attempt in patiently(
-            tries, may_pass=may_pass, sleep=sleep, least_wait_s=2.0, longest_jitter_s=8.0
+        for attempt in build_retrying(
+            tries, is_transient=may_pass, sleep=sleep, least_wait_s=2.0, longest_jitter_s=8.0
         ):
             with attempt:
                 return ask()
@@ -116,7 +117,9 @@ class TokenEndpoint:
                 httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError,
             )
             trouble = AuthUnavailable(
-                connection_trouble(error, request.url), may_have_acted=not never_sent
+                explain_connection_error(error, request.url),
+                may_have_acted=not never_sent,
+                status=407 if is_refused_by_proxy(error) else None,
             )
         # Not from within: httpx's error would hang on to it, and on that the form with the password.
         raise trouble

@@ -23,7 +23,7 @@ from airflow_provider_we360.errors import (
     RefreshRejected,
     We360AuthError,
 )
-from airflow_provider_we360.transport import retry_after_s
+from airflow_provider_we360.transport.retry import parse_retry_after
 
 LONGEST_SILENCE_S = 10.0
 """Other tasks may wait for this answer: nobody waits for it as long as for a report."""
@@ -176,7 +176,7 @@ def _body(response: httpx.Response) -> Mapping[str, Any]:
     if response.is_server_error or status == httpx.codes.TOO_MANY_REQUESTS:
         raise AuthUnavailable(
             f"the token endpoint is in trouble (HTTP {status})",
-            retry_after_s=retry_after_s(response.headers),
+            retry_after_s=parse_retry_after(response.headers),
             may_have_acted=response.is_server_error,
             status=status,
         )

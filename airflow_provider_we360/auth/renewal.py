@@ -18,7 +18,7 @@ from airflow_provider_we360.errors import (
     RefreshRejected,
     We360AuthError,
 )
-from airflow_provider_we360.transport import LONGEST_WAIT_S, asked_wait_s
+from airflow_provider_we360.transport.retry import LONGEST_WAIT_S, requested_wait_s
 from airflow_provider_we360.types import Clock
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Renewal:
             token = self._cache.amend(replace(token, doubtful=True))
         elif not self._serves(token, rejected):
             raise error  # a server that cannot be reached, or asks for a rest, gets no password instead
-        if asked_wait_s(error) > LONGEST_WAIT_S and not token.is_valid(self._clock()):
+        if requested_wait_s(error) > LONGEST_WAIT_S and not token.is_valid(self._clock()):
             raise error
         return self._instead_of_refresh(token, str(error), seat, rejected)
 

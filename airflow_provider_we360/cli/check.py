@@ -13,8 +13,8 @@ import httpx
 from airflow_provider_we360.cli.checklist import Outcome, Step
 from airflow_provider_we360.connection import ConnectionLike, We360Settings, parse_connection
 from airflow_provider_we360.errors import We360ConfigError, We360Error
-from airflow_provider_we360.hooks.trial import Reached, Trial
-from airflow_provider_we360.transport import port_of
+from airflow_provider_we360.hooks.connection_test import ConnectionTest, ReachedHost
+from airflow_provider_we360.transport.client import port_of
 from airflow_provider_we360.types import Clock
 
 STEPS = ("connection", "names", "API host", "login server", "login", "report", "logout")
@@ -34,11 +34,11 @@ class Check:
     def __init__(
         self,
         find: Callable[[], ConnectionLike],
-        try_out: Callable[[We360Settings], Trial],
+        try_out: Callable[[We360Settings], ConnectionTest],
         *,
         clock: Clock,
         resolve: Callable[..., Any] = socket.getaddrinfo,
-        also: Callable[[Trial], object] = lambda trial: None,
+        also: Callable[[ConnectionTest], object] = lambda trial: None,
     ) -> None:
         self._find = find
         self._try_out = try_out
@@ -60,7 +60,7 @@ class Check:
         with trial:
             yield from self._tried(trial)
 
-    def _tried(self, trial: Trial) -> Iterator[Step]:
+    def _tried(self, trial: ConnectionTest) -> Iterator[Step]:
         settings = trial.settings
         ways: dict[str, Callable[[], tuple[Outcome, str]]] = {
             "names": lambda: self._names(settings),
@@ -103,7 +103,7 @@ class Check:
             )
         return Outcome.OK, "; ".join(dict.fromkeys(found))
 
-    def _reached(self, reached: Reached) -> tuple[Outcome, str]:
+    def _reached(self, reached: ReachedHost) -> tuple[Outcome, str]:
         if reached.tls is None:
             return Outcome.OK, f"answers (HTTP {reached.status}, without TLS: on this machine only)"
         told = f"answers (HTTP {reached.status}, {reached.tls}, certificate of {reached.issuer or 'an unnamed issuer'}"
@@ -113,8 +113,8 @@ class Check:
         outcome = Outcome.WARNING if left < EXPIRES_SOON else Outcome.OK
         return outcome, f"{told}, which ends {reached.valid_until:%Y-%m-%d})"
 
-    def _reported(self, trial: Trial) -> tuple[Outcome, str]:
-        answer = trial.one_row()
+    def _reported(self, trial: ConnectionTest) -> tuple[Outcome, str]:
+        answer = trial.fetch_one_row()
         self._also(trial)
         if answer.rows.num_rows:
             return Outcome.OK, f"the Dynamic Report of {trial.yesterday} has rows for this account"
@@ -145,7 +145,7 @@ def _proxy_of(settings: We360Settings) -> str | None:
     return host or None
 
 
-def _logged_in(trial: Trial) -> tuple[Outcome, str]:
+def _logged_in(trial: ConnectionTest) -> tuple[Outcome, str]:
     token = trial.login()
     again = {True: "each refresh token works once", None: "not known to rotate"}.get(
         token.rotates, "reusable"
@@ -154,7 +154,7 @@ def _logged_in(trial: Trial) -> tuple[Outcome, str]:
     return Outcome.OK, f"the token lives {token.lifetime_s:.0f} s; refresh token: {kept}"
 
 
-def _logged_out(trial: Trial) -> tuple[Outcome, str]:
+def _logged_out(trial: ConnectionTest) -> tuple[Outcome, str]:
     trial.logout()
     return Outcome.OK, "the session is ended on the server"
 

@@ -16,7 +16,7 @@ from airflow_provider_we360.cli.check import Check
 from airflow_provider_we360.cli.checklist import Outcome, Step, has_passed
 from airflow_provider_we360.cli.probe import fingerprint
 from airflow_provider_we360.connection import We360Settings
-from airflow_provider_we360.hooks.trial import Trial, hosts_to_allow
+from airflow_provider_we360.hooks.connection_test import ConnectionTest, hosts_to_allow
 
 PASSED, FAILED = 0, 1
 
@@ -58,11 +58,11 @@ def _checked(asked: argparse.Namespace, out: Callable[[str], object]) -> int:
     seen: list[We360Settings] = []
     prints: list[dict[str, Any]] = []
 
-    def try_out(settings: We360Settings) -> Trial:
+    def try_out(settings: We360Settings) -> ConnectionTest:
         seen.append(settings)
-        return Trial(settings, clock=time.time, sleep=time.sleep)
+        return ConnectionTest(settings, clock=time.time, sleep=time.sleep)
 
-    def probe(trial: Trial) -> None:
+    def probe(trial: ConnectionTest) -> None:
         prints.append(fingerprint(trial))
 
     walk = Check(

@@ -19,7 +19,7 @@ from airflow_provider_we360.auth.token import unverified_claims
 from airflow_provider_we360.client import reports
 from airflow_provider_we360.client.report import Query, Report
 from airflow_provider_we360.connection import DEFAULT_AUTH_URL, DEFAULT_HOST, DEFAULT_REALM
-from airflow_provider_we360.hooks.trial import Trial
+from airflow_provider_we360.hooks.connection_test import ConnectionTest
 from airflow_provider_we360.rows.values import NOTHING
 
 VERSION = 1
@@ -40,7 +40,7 @@ _FORMS = (
 )
 
 
-def fingerprint(trial: Trial) -> dict[str, Any]:
+def fingerprint(trial: ConnectionTest) -> dict[str, Any]:
     """All of it. The trial must be good for a report.
 
     :raises We360Error: no token, or no answer at all.
@@ -71,7 +71,7 @@ def fingerprint(trial: Trial) -> dict[str, Any]:
 class _Questions:
     """Questions of one tenant over the same seven days, all in the default columns unless they say otherwise."""
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, trial: ConnectionTest) -> None:
         self._trial = trial
         self._report: Report = reports.get("dynamic_report")
         self.last = trial.yesterday
@@ -169,7 +169,7 @@ class _Questions:
         return [tuple(str(row.get(name)) for name in self._key) for row in _rows(response)]
 
 
-def _connection(trial: Trial) -> dict[str, Any]:
+def _connection(trial: ConnectionTest) -> dict[str, Any]:
     settings = trial.settings
     usual = (httpx.URL(DEFAULT_HOST), httpx.URL(DEFAULT_AUTH_URL), DEFAULT_REALM)
     return {
@@ -179,7 +179,7 @@ def _connection(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _token(trial: Trial) -> dict[str, Any]:
+def _token(trial: ConnectionTest) -> dict[str, Any]:
     """What the token says of the server's ways: names of claims, no value of one but ``typ`` and the lifetime."""
     token = trial.login()
     access, refresh = unverified_claims(token.access_token), unverified_claims(token.refresh_token)

@@ -19,7 +19,7 @@ from airflow_provider_we360.errors import (
     foreign_text,
 )
 from airflow_provider_we360.rows.decode import NotJson, RowDecoder
-from airflow_provider_we360.transport import retry_after_s
+from airflow_provider_we360.transport.retry import parse_retry_after
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -241,7 +241,9 @@ def _refusal(
         )
     if status in _PASSING:
         return RetryableApiError(
-            f"the API is in trouble{words}", retry_after_s=retry_after_s(response.headers), **facts
+            f"the API is in trouble{words}",
+            retry_after_s=parse_retry_after(response.headers),
+            **facts,
         )
     if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
         return TooLarge(f"the answer would be too large for the server{words}", **facts)

@@ -9,7 +9,6 @@ import httpx
 
 from airflow_provider_we360.client.answer import Answer, TooLarge, parse_answer
 from airflow_provider_we360.client.gate import Gate
-from airflow_provider_we360.client.http import DEADLINE_FACTOR, LARGEST_ANSWER_BYTES, send_whole
 from airflow_provider_we360.client.report import Query, Report
 from airflow_provider_we360.client.stats import ReadStats
 from airflow_provider_we360.errors import (
@@ -20,7 +19,14 @@ from airflow_provider_we360.errors import (
 )
 from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.rows.schema import Column
-from airflow_provider_we360.transport import AnswerTooLarge, connection_trouble, patiently
+from airflow_provider_we360.transport.client import (
+    DEADLINE_FACTOR,
+    MAX_RESPONSE_BYTES,
+    ResponseTooLarge,
+    send_bounded,
+)
+from airflow_provider_we360.transport.messages import explain_connection_error, is_refused_by_proxy
+from airflow_provider_we360.transport.retry import build_retrying
 from airflow_provider_we360.types import Clock
 
 log = logging.getLogger(__name__)
@@ -85,9 +91,9 @@ class Exchange:
         :raises AccessDenied: 401 or 403.
         :raises ValueDoesNotFit: a value is not of its column's type.
         """
-        retrying = patiently(
+        retrying = build_retrying(
             TRIES,
-            may_pass=lambda error: _may_pass(error, query),
+            is_transient=lambda error: _may_pass(error, query),
             sleep=self._gate.pause,
             longest_jitter_s=30.0,
             patience_s=PATIENCE_S,
@@ -150,21 +156,24 @@ class Exchange:
     def _post(self, query: Query) -> httpx.Response:
         request = self._http.build_request("POST", self._report.path, json=self._report.body(query))
         try:
-            return send_whole(
+            return send_bounded(
                 self._http,
                 request,
                 deadline_s=self._deadline_s,
-                most_bytes=LARGEST_ANSWER_BYTES,
+                max_bytes=MAX_RESPONSE_BYTES,
                 clock=self._clock,
                 auth=self._http.auth,
-                before_each_part=self._gate.require_going_on,
+                on_chunk=self._gate.require_going_on,
             )
-        except AnswerTooLarge as error:
-            raise TooLarge(connection_trouble(error, self._http.base_url)) from None
+        except ResponseTooLarge as error:
+            raise TooLarge(explain_connection_error(error, self._http.base_url)) from None
         except httpx.RequestError as error:
             self._gate.require_going_on()
             kind = TimedOut if isinstance(error, httpx.ReadTimeout) else RetryableApiError
-            raise kind(connection_trouble(error, self._http.base_url)) from None
+            raise kind(
+                explain_connection_error(error, self._http.base_url),
+                retry_now=not is_refused_by_proxy(error),
+            ) from None
 
 
 def slice_name(query: Query) -> str:
@@ -174,6 +183,8 @@ def slice_name(query: Query) -> str:
 
 
 def _may_pass(error: BaseException, query: Query) -> bool:
-    return isinstance(error, RetryableApiError) and not (
-        isinstance(error, TimedOut) and query.limit == 0
+    return (
+        isinstance(error, RetryableApiError)
+        and error.retry_now
+        and not (isinstance(error, TimedOut) and query.limit == 0)
     )

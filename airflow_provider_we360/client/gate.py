@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 
 from airflow_provider_we360.errors import RetryableApiError, We360Error
-from airflow_provider_we360.transport import LONGEST_WAIT_S
+from airflow_provider_we360.transport.retry import LONGEST_WAIT_S
 from airflow_provider_we360.types import Clock, Sleep
 
 _STEP_S = 0.5

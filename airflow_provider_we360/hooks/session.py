@@ -12,8 +12,8 @@ from airflow_provider_we360.auth.endpoint import DEADLINE_S, LARGEST_ANSWER_BYTE
 from airflow_provider_we360.auth.manager import TokenManager
 from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.auth.token import TokenSet
-from airflow_provider_we360.client.http import DEADLINE_FACTOR, build_http_client, send_whole
 from airflow_provider_we360.connection import We360Settings
+from airflow_provider_we360.transport.client import DEADLINE_FACTOR, build_http_client, send_bounded
 from airflow_provider_we360.types import Clock, Sleep
 
 
@@ -45,10 +45,10 @@ def open_session(
     def send(request: httpx.Request) -> httpx.Response:
         deadline_s = min(settings.timeout_s * DEADLINE_FACTOR, DEADLINE_S)
         sent_by = partial(
-            send_whole,
+            send_bounded,
             request=request,
             deadline_s=deadline_s,
-            most_bytes=LARGEST_ANSWER_BYTES,
+            max_bytes=LARGEST_ANSWER_BYTES,
             clock=clock,
         )
         if not http.is_closed:

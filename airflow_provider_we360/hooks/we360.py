@@ -15,7 +15,7 @@ import httpx
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_we360.connection import TokenCache, parse_connection
-from airflow_provider_we360.errors import We360ConfigError, We360Error
+from airflow_provider_we360.errors import We360ConfigError, We360Error, describe_unexpected
 from airflow_provider_we360.hooks.connections import get_connection
 from airflow_provider_we360.provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
 from airflow_provider_we360.types import Clock, Sleep, Window
@@ -219,17 +219,22 @@ class We360Hook(BaseHook):
                 opened.manager.close()
 
     def test_connection(self) -> tuple[bool, str]:
-        """Log in, ask for one row, log out; the token cache is not touched. For Airflow's *Test Connection*."""
-        from airflow_provider_we360.hooks.trial import Trial, told_of
+        """Log in, read one row, log out, for *Test Connection*. The token cache is not touched.
+
+        Never raises: Airflow would answer the form with a bare HTTP 500.
+        """
+        from airflow_provider_we360.hooks.connection_test import ConnectionTest, run_connection_test
 
         try:
-            with Trial(
+            with ConnectionTest(
                 self.settings, transport=self._transport, clock=self._clock, sleep=self._sleep
-            ) as trial:
-                return True, told_of(trial)
+            ) as test:
+                return True, run_connection_test(test)
         except We360Error as error:
-            # Airflow tests a copy under an id of its own making, which would tell nobody anything.
+            # Airflow tests a copy under a random ID, which means nothing to the reader.
             return False, str(error).removeprefix(f"Connection {self.we360_conn_id!r}: ")
+        except Exception as error:  # noqa: BLE001 - any failure is an answer to the person who tests
+            return False, describe_unexpected(error)
 
     @property
     def _session(self) -> Session:

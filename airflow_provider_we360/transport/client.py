@@ -6,6 +6,7 @@ import ssl
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import cast
 
 import httpx
 
@@ -115,9 +116,10 @@ def send_bounded(
             if size > max_bytes:
                 raise ResponseTooLarge(max_bytes)
             if clock() >= end:
-                raise httpx.ReadTimeout(
-                    f"the response was not complete after {deadline_s:.0f} s", request=request
-                )
+                raise httpx.ReadTimeout(f"the response was not complete after {deadline_s:.0f} s")
+    except httpx.RequestError as error:
+        error.request = response.request
+        raise
     finally:
         response.close()
     headers = [
@@ -135,7 +137,7 @@ def discard_body(response: httpx.Response) -> None:
 
     httpx would read it to its end, without a deadline and without a bound.
     """
-    response.stream.close()  # type: ignore[union-attr]
+    cast("httpx.SyncByteStream", response.stream).close()
     response.headers.pop("content-encoding", None)
     response.stream = httpx.ByteStream(b"")
 
@@ -174,11 +176,12 @@ def _text_of(url: httpx.URL) -> str:
 def _decode(response: httpx.Response, max_bytes: int) -> Iterator[bytes]:
     # httpx unpacks a chunk whole, however large it becomes, and whatever is installed to do so.
     encoding = response.headers.get("content-encoding", "").strip().lower()
+    stream = cast("httpx.SyncByteStream", response.stream)
     if encoding in ("gzip", "x-gzip"):
-        return _gunzip(response.iter_raw(), max_bytes)
+        return _gunzip(stream, max_bytes)
     if encoding not in ("", "identity"):
-        raise httpx.DecodingError("unexpected Content-Encoding", request=response.request)
-    return response.iter_raw()
+        raise httpx.DecodingError("unexpected Content-Encoding")
+    return iter(stream)
 
 
 def _gunzip(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
@@ -214,4 +217,8 @@ def _build_tls_context(settings: We360Settings) -> ssl.SSLContext:
         # Loading the certificate authorities takes longer than a request to a sandbox. Without
         # any, the context trusts no server.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx.create_ssl_context(verify=True, trust_env=settings.trust_env)
+    # The authorities that httpx brings and those of the operating system: a company that inspects
+    # TLS installs its own there. OpenSSL reads SSL_CERT_FILE and SSL_CERT_DIR in their place.
+    context: ssl.SSLContext = httpx.create_ssl_context(verify=True, trust_env=False)
+    context.load_default_certs()
+    return context

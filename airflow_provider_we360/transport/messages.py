@@ -33,40 +33,7 @@ def explain_connection_error(
 
     :param needed: hosts with ports that the firewall must allow; empty: that of the URL.
     """
-    where = f"{url.scheme}://{url.netloc.decode('ascii')}"
-    route, causes = _route_of(error), tuple(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"{where}: {_explain_certificate(cause, route)}"
-    if isinstance(error, ResponseTooLarge):
-        return f"{where}: {error}; stopped reading. Check that the host is We360's"
-    if isinstance(error, httpx.DecodingError):
-        return (
-            f"{where}: the response is compressed in a way that was not requested, or damaged; "
-            "check proxies and gateways on the way"
-        )
-    for cause in causes:
-        if isinstance(cause, ssl.SSLError):
-            return (
-                f"{where}: TLS failed ({cause.reason or type(cause).__name__}); check the port, "
-                "and that no proxy or firewall answers in the host's place"
-            )
-    if route.proxy is not None and isinstance(
-        error, httpx.ProxyError | httpx.ConnectError | httpx.ConnectTimeout
-    ):
-        return f"{where}: {_explain_proxy(error, route.proxy, url)}"
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        allowed = " and ".join(needed) or host_and_port(url)
-        if any(isinstance(cause, socket.gaierror) for cause in causes):
-            return (
-                f"{where}: cannot connect, the name {url.host} has no address here; check its "
-                "spelling in the Connection and this machine's DNS"
-            )
-        return f"{where}: cannot connect; check that your firewall allows {allowed}"
-    through = f" through {route.proxy}" if route.proxy else ""
-    if isinstance(error, httpx.TimeoutException):
-        return f"{where}: no answer in time{through} ({type(error).__name__})"
-    return f"{where}: the connection broke{through} ({type(error).__name__})"
+    return f"{url.scheme}://{url.netloc.decode('ascii')}: {_explain(error, url, needed)}"
 
 
 def is_refused_by_proxy(error: BaseException) -> bool:
@@ -93,11 +60,48 @@ def explain_web_page(response: httpx.Response, owner: str = "the API") -> str | 
         return None
     match = _TITLE.search(text)
     title = html.unescape(_TAG.sub(" ", match[1] or match[2] or "")) if match else ""
-    shown = foreign_text(" ".join(title.split()), 80)
+    shown = " ".join(foreign_text(title, 80).split())
     return (
         f"a web page in place of {owner}'s answer{f' ({shown!r})' if shown else ''}: a proxy, "
         "firewall, gateway or maintenance page answers; check the URL in the Connection, and "
         "show the title to your network team"
+    )
+
+
+def _explain(error: httpx.RequestError, url: httpx.URL, needed: Sequence[str]) -> str:
+    route, causes = _route_of(error), tuple(_causes(error))
+    if tls := next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None):
+        return _explain_tls(tls, route)
+    if isinstance(error, ResponseTooLarge):
+        return f"{error}; stopped reading. Check that the host is We360's"
+    if isinstance(error, httpx.DecodingError):
+        return (
+            "the response is compressed in a way that was not requested, or damaged; "
+            "check proxies and gateways on the way"
+        )
+    if isinstance(error, httpx.ProxyError | httpx.ConnectError | httpx.ConnectTimeout):
+        if route.proxy is not None:
+            return _explain_proxy(error, route.proxy, url)
+        allowed = f"that your firewall allows {' and '.join(needed) or host_and_port(url)}"
+        if any(isinstance(cause, socket.gaierror) for cause in causes):
+            return (
+                f"cannot connect, the name {url.host} has no address here; check its spelling in "
+                f"the Connection, this machine's DNS, and {allowed}"
+            )
+        return f"cannot connect; check {allowed}"
+    through = f" through {route.proxy}" if route.proxy else ""
+    happened = (
+        "no answer in time" if isinstance(error, httpx.TimeoutException) else "the connection broke"
+    )
+    return f"{happened}{through} ({type(error).__name__})"
+
+
+def _explain_tls(error: ssl.SSLError, route: Route) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _explain_certificate(error, route)
+    return (
+        f"TLS failed ({error.reason or type(error).__name__}); check the port, and that no proxy "
+        "or firewall answers in the host's place"
     )
 
 
@@ -172,7 +176,10 @@ def _route_of(error: httpx.RequestError) -> Route:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and what led to it. Libraries that raise an error again can make a circle."""
     found: BaseException | None = error
-    while found is not None:
+    seen: set[int] = set()
+    while found is not None and id(found) not in seen:
         yield found
+        seen.add(id(found))
         found = found.__cause__ or found.__context__

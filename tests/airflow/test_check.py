@@ -149,7 +149,7 @@ def test_an_answer_without_end_is_given_up_and_named(sandbox, told, call, step, 
     sandbox.faults.add(call, "gzip_bomb", times="always")
     code, printed = told()
     assert (code, printed[step]) == (1, "failed")
-    assert f"the answer has more than {most}, and no more was read" in printed["why"]
+    assert f"the response is larger than {most}; stopped reading" in printed["why"]
 
 
 def test_the_fingerprint_holds_forms_and_never_a_value(sandbox, told):

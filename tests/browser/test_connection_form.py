@@ -217,7 +217,8 @@ def test_host_that_nobody_knows_names_both_hosts_to_allow(tested, we360, picture
     )
     assert verdict.title == "Test Connection Failed"
     assert verdict.words == (
-        "https://api.we360.invalid: cannot connect; check the name, and that your firewall allows "
+        "https://api.we360.invalid: cannot connect, the name api.we360.invalid has no address here; "
+        "check its spelling in the Connection, this machine's DNS, and that your firewall allows "
         "api.we360.invalid:443 and auth.we360.invalid:443"
     )
     picture("test-host-not-reachable", verdict.shown)

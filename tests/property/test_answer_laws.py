@@ -15,7 +15,7 @@ from airflow_provider_we360.client import reports
 from airflow_provider_we360.client.answer import Answer, parse_answer
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.rows.decode import RowDecoder
-from airflow_provider_we360.transport import retry_after_s
+from airflow_provider_we360.transport.retry import parse_retry_after
 from support.examples import examples
 
 REPORT = reports.get("dynamic_report")
@@ -183,7 +183,7 @@ def test_any_bytes_end_as_rows_or_an_error_of_ours(body, status):
 @example("-7")
 @example("nan")
 def test_any_retry_after_is_a_bounded_wait_or_none(value):
-    wait = retry_after_s({"retry-after": value, "date": value}, clock=lambda: 1_780_000_000.0)
+    wait = parse_retry_after({"retry-after": value, "date": value}, clock=lambda: 1_780_000_000.0)
     assert wait is None or 0 <= wait < float("inf")
 
 

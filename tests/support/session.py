@@ -13,8 +13,8 @@ from airflow_provider_we360.auth.bearer import BearerAuth
 from airflow_provider_we360.auth.endpoint import DEADLINE_S, LARGEST_ANSWER_BYTES
 from airflow_provider_we360.auth.manager import TokenManager
 from airflow_provider_we360.auth.store import TokenStore
-from airflow_provider_we360.client.http import build_http_client, send_whole
 from airflow_provider_we360.connection import We360Settings
+from airflow_provider_we360.transport.client import build_http_client, send_bounded
 from simulator.app import Simulator, SimulatorConfig
 from support.mini_api import FakeTime
 
@@ -69,10 +69,10 @@ class Task:
             settings,
             world.store,
             partial(
-                send_whole,
+                send_bounded,
                 self.http,
                 deadline_s=DEADLINE_S,
-                most_bytes=LARGEST_ANSWER_BYTES,
+                max_bytes=LARGEST_ANSWER_BYTES,
                 clock=world.time.clock,
             ),
             clock=world.time.clock,

@@ -1,4 +1,4 @@
-"""Trial: one session of its own, to see what a Connection is good for. The token cache of the tasks is never touched."""
+"""Test of a Connection with a session of its own: the token cache of the tasks is not touched."""
 
 from __future__ import annotations
 
@@ -13,30 +13,34 @@ import httpx
 from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.client import reports
-from airflow_provider_we360.client.bounds import EXTENSION, Bound
-from airflow_provider_we360.client.http import DEADLINE_FACTOR, LARGEST_ANSWER_BYTES, send_whole
 from airflow_provider_we360.client.report import Query
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.errors import RetryableApiError
 from airflow_provider_we360.hooks.session import open_session
-from airflow_provider_we360.transport import connection_trouble, host_and_port
+from airflow_provider_we360.transport.client import (
+    DEADLINE_FACTOR,
+    MAX_RESPONSE_BYTES,
+    host_and_port,
+    send_bounded,
+)
+from airflow_provider_we360.transport.messages import explain_connection_error
 from airflow_provider_we360.types import Clock, Sleep
 
 if TYPE_CHECKING:
     from airflow_provider_we360.client.answer import Answer
 
 TIMEOUT_S = 10.0
-"""A person waits, and one of Airflow's few API workers may, too."""
+"""A person waits for the result, and so may one of Airflow's few API workers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """A host that answered.
+class ReachedHost:
+    """A host that answered a request without credentials.
 
-    :param status: HTTP status of its answer to a request without credentials; any will do.
-    :param tls: version of TLS, None for plain HTTP.
-    :param issuer: organisation that vouches for the host's certificate.
-    :param valid_until: end of that certificate, UTC.
+    :param status: HTTP status of the answer; any will do.
+    :param tls: version of TLS; None: plain HTTP.
+    :param issuer: organization that signed the certificate.
+    :param valid_until: end of the certificate, UTC.
     """
 
     status: int
@@ -45,8 +49,8 @@ class Reached:
     valid_until: dt.datetime | None = None
 
 
-class Trial:
-    """Logs in, asks, logs out. Use as a context: at its end the session is ended on the server.
+class ConnectionTest:
+    """Logs in, reads and logs out. Use it as a context manager: the session ends with it.
 
     :param settings: the Connection.
     :param transport: replaces the network; for tests.
@@ -61,7 +65,6 @@ class Trial:
         sleep: Sleep,
     ) -> None:
         self.settings = replace(settings, timeout_s=min(settings.timeout_s, TIMEOUT_S))
-        self._deadline_s = self.settings.timeout_s * DEADLINE_FACTOR
         self._clock = clock
         self._session = open_session(
             self.settings,
@@ -71,7 +74,6 @@ class Trial:
             sleep=sleep,
             asks_twice=False,
         )
-        self._is_logged_in = False
 
     def __enter__(self) -> Self:
         return self
@@ -88,49 +90,44 @@ class Trial:
     @property
     def yesterday(self) -> dt.date:
         """The last local day that has ended."""
-        return dt.datetime.fromtimestamp(
-            self._clock(), zoneinfo.ZoneInfo(self.settings.timezone)
-        ).date() - dt.timedelta(days=1)
+        zone = zoneinfo.ZoneInfo(self.settings.timezone)
+        return dt.datetime.fromtimestamp(self._clock(), zone).date() - dt.timedelta(days=1)
 
-    def reach(self, url: httpx.URL) -> Reached:
-        """Whether the host of this URL answers at all; nothing secret is sent.
+    def reach(self, url: httpx.URL) -> ReachedHost:
+        """Return how the host of this URL answers. No credentials are sent.
 
-        :raises RetryableApiError: it does not; the message says what to look at.
+        :raises RetryableApiError: it does not answer; the message says what to check.
         """
         http = self._session.http
-        bound = Bound(self._deadline_s, LARGEST_ANSWER_BYTES, self._clock)
-        request = http.build_request("GET", url, extensions={EXTENSION: bound})
         try:
-            response = http.send(request, auth=None, stream=True)
-            stream = response.extensions.get("network_stream")
-            reached = _reached(
-                response.status_code, stream.get_extra_info("ssl_object") if stream else None
-            )
-            response.close()
+            response = http.send(http.build_request("GET", url), auth=None, stream=True)
         except httpx.RequestError as error:
-            raise RetryableApiError(
-                connection_trouble(error, url, hosts_to_allow(self.settings))
-            ) from None
+            needed = hosts_to_allow(self.settings)
+            raise RetryableApiError(explain_connection_error(error, url, needed)) from error
+        stream = response.extensions.get("network_stream")
+        tls = stream.get_extra_info("ssl_object") if stream else None
+        reached = _describe_host(response.status_code, tls)
+        response.close()
         return reached
 
     def login(self) -> TokenSet:
-        """A new session.
+        """Open a session. Nothing is sent a second time.
 
-        :raises We360AuthError: the login failed; nothing is tried a second time.
+        :raises We360AuthError: the login failed.
         """
         return self._session.manager.token()
 
     def logout(self) -> bool:
-        """End the session; True where there was one.
+        """End the session. Return True if there was one.
 
-        :raises AuthUnavailable: the server could not be told.
+        :raises AuthUnavailable: the login server could not be reached.
         """
         return self._session.manager.logout()
 
-    def one_row(self) -> Answer:
-        """The Dynamic Report of yesterday, one row of it and no column but its key.
+    def fetch_one_row(self) -> Answer:
+        """Return at most one row of yesterday's Dynamic Report, with no column but its key.
 
-        :raises We360Error: what API and answer can raise.
+        :raises We360Error: the request failed, or its answer cannot be read.
         """
         from airflow_provider_we360.client.answer import parse_answer
         from airflow_provider_we360.rows.decode import RowDecoder
@@ -151,59 +148,56 @@ class Trial:
         )
 
     def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
-        """The API's answer, whatever its status.
+        """Return the API's answer, whatever its status.
 
         :raises RetryableApiError: there was none.
         """
         http = self._session.http
         try:
-            return send_whole(
+            return send_bounded(
                 http,
                 http.build_request("POST", path, json=body),
-                deadline_s=self._deadline_s,
-                most_bytes=LARGEST_ANSWER_BYTES,
+                deadline_s=self.settings.timeout_s * DEADLINE_FACTOR,
+                max_bytes=MAX_RESPONSE_BYTES,
                 clock=self._clock,
                 auth=http.auth,
             )
         except httpx.RequestError as error:
-            raise RetryableApiError(connection_trouble(error, http.base_url)) from None
+            # Not as the cause: its request holds the access token.
+            raise RetryableApiError(explain_connection_error(error, http.base_url)) from None
 
 
 def hosts_to_allow(settings: We360Settings) -> tuple[str, ...]:
-    """Host and port of all that workers must reach, for a firewall rule."""
+    """Return host and port of everything that workers must reach, for a firewall rule."""
     return tuple(dict.fromkeys(map(host_and_port, (settings.api_url, settings.auth_url))))
 
 
-def told_of(trial: Trial) -> str:
-    """What a person who pressed *Test* reads of a Connection that works: Airflow shows it for two seconds.
+def run_connection_test(test: ConnectionTest) -> str:
+    """Test a Connection and return what a person reads; Airflow shows it for two seconds.
 
-    Both hosts are tried before the login, which would be patient with one that is silent.
+    Both hosts are tried before the login, which would wait long for one that is silent.
 
-    :raises We360Error: it does not work; the message says what to look at.
+    :raises We360Error: the Connection does not work; the message says what to check.
     """
-    settings = trial.settings
-    trial.reach(settings.api_url)
-    trial.reach(httpx.URL(settings.issuer))
-    if trial.one_row().rows.num_rows:
+    settings = test.settings
+    test.reach(settings.api_url)
+    test.reach(httpx.URL(settings.issuer))
+    if test.fetch_one_row().rows.num_rows:
         return f"Logged in to {settings.customer_id}; the Dynamic Report has rows for this account."
     return (
-        f"Logged in to {settings.customer_id}, but the Dynamic Report of {trial.yesterday} has no row for this account: "
-        "a day off, or its role in We360 sees nobody."
+        f"Logged in to {settings.customer_id}, but the Dynamic Report of {test.yesterday} has no "
+        "rows for this account: a day off, or the account's role in We360 sees no one."
     )
 
 
-def _reached(status: int, tls: Any) -> Reached:
+def _describe_host(status: int, tls: Any) -> ReachedHost:
     if tls is None:
-        return Reached(status)
+        return ReachedHost(status)
     certificate = tls.getpeercert() or {}
     issuer = {name: value for part in certificate.get("issuer", ()) for name, value in part}
     end = certificate.get("notAfter")
     valid_until = (
         dt.datetime.strptime(end, "%b %d %H:%M:%S %Y %Z").replace(tzinfo=dt.UTC) if end else None
     )
-    return Reached(
-        status,
-        tls.version(),
-        issuer.get("organizationName") or issuer.get("commonName"),
-        valid_until,
-    )
+    name = issuer.get("organizationName") or issuer.get("commonName")
+    return ReachedHost(status, tls.version(), name, valid_until)
