@@ -100,6 +100,7 @@ diagrams: ## draw the diagrams of the documentation anew; needs Graphviz
 
 bench: ## speed and memory of a load, beside a hand-written pipeline and other tools (ARGS="postgres --repeats 1"; a quarter of an hour)
 	$(ready) bench
+	@cd tests && ../.venv-bench/bin/python -m benchmarks.imports
 	@cd tests && ../.venv-bench/bin/python -m benchmarks $(ARGS)
 
 bench-full: ## the same, and two million rows

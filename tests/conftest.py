@@ -23,11 +23,12 @@ os.environ.update(
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS="False",
     AIRFLOW__CORE__FERNET_KEY=Fernet.generate_key().decode(),
-    AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "example_dags"),
+    AIRFLOW__CORE__DAGS_FOLDER=str(_HOME / "dags"),  # empty: dag.test() parses all of it each time
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{_HOME}/airflow.db",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(_HOME / "logs"),
     AIRFLOW__API_AUTH__JWT_SECRET="for tests only, and long enough to be taken",
 )
+(_HOME / "dags").mkdir()
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "AIRFLOW_VAR_"))]:
     del os.environ[_name]
 

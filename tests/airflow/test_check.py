@@ -143,7 +143,11 @@ def test_a_failed_report_still_ends_the_session(sandbox, told):
 
 
 @pytest.mark.parametrize(
-    ("call", "step", "most"), [("login", "login", "1 MiB"), ("report", "report", "256 MiB")]
+    ("call", "step", "most"),
+    [
+        ("login", "login", "1 MiB"),
+        pytest.param("report", "report", "256 MiB", marks=pytest.mark.long),
+    ],
 )
 def test_an_answer_without_end_is_given_up_and_named(sandbox, told, call, step, most):
     sandbox.faults.add(call, "gzip_bomb", times="always")
@@ -200,6 +204,7 @@ def test_the_fingerprint_tells_apart_what_no_document_tells(
     assert found == says
 
 
+@pytest.mark.long
 @since((3, 2), "before, Airflow's command line has no words of a provider's")
 def test_airflows_own_command_line_knows_it(sandbox):
     command = [sys.executable, "-m", "airflow", "we360", "check", "we360_default"]

@@ -56,8 +56,21 @@ from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 """A block without an import is part of a Dag file, whose imports the page has shown before."""
 
 
+MET_FIRST = ("README.md", "docs/quickstart.md")
+"""Pages that make test runs; make test-all runs the others."""
+
+
+def long_but(page):
+    return () if page in MET_FIRST else pytest.mark.long
+
+
 def pages_with(*languages):
     return [page for page in pages() if blocks(*languages, of=[page])]
+
+
+def commands_shown():
+    found = blocks("console", "bash")
+    return [pytest.param(block, marks=long_but(block.page), id=str(block)) for block in found]
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +147,13 @@ def woken_by_assets(dag):
     return type(dag.timetable).__name__ == "AssetTriggeredTimetable"
 
 
-@pytest.mark.parametrize("page", pages_with("python"), ids=name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=long_but(name(page)), id=name(page))
+        for page in pages_with("python")
+    ],
+)
 def test_the_python_of_a_page_runs_in_order_and_loads_the_truth(page, run_page, sandbox, warehouse):
     days = defaultdict(set)
     for dag, run in run_page(page):
@@ -236,12 +255,14 @@ GIVEN = {
 
 
 @pytest.mark.usefixtures("sandbox")
-@pytest.mark.parametrize("block", blocks("console", "bash"), ids=str)
-def test_every_command_does_something_and_every_connection_that_it_makes_is_read(block):
+@pytest.mark.parametrize("block", commands_shown())
+def test_every_command_does_something_and_every_connection_that_it_makes_is_read(block, example):
     if block.page in GIVEN:
         commands.airflow(GIVEN[block.page])
     script = block.commands if block.language == "console" else block.text
     assert script.strip(), f"{block}: commands of a console block begin with $"
+    if "airflow dags trigger we360_to_duckdb" in script:
+        example("we360_to_duckdb")
     ran = shell.run(script, commands.answer, commands.COMMANDS, commands.ENVIRONMENT)
     with create_session() as session:
         made = list(session.query(Connection))

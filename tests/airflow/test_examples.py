@@ -13,17 +13,18 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from support.examples import few
 from support.run_days import INDIA, days_of, run_as_of
 
 EXAMPLES = {
     path.stem for path in (Path(__file__).resolve().parents[2] / "example_dags").glob("*.py")
 }
 A_WEEK_AND_A_DAY = (
+    "we360_wait_and_load",
     "we360_quality",
     "we360_to_duckdb",
     "we360_to_parquet",
     "we360_to_s3",
-    "we360_wait_and_load",
 )
 TODAY = dt.datetime.now(zoneinfo.ZoneInfo("Asia/Kolkata")).date()
 DAY = dt.timedelta(days=1)
@@ -78,7 +79,7 @@ def month_before(day):
 
 
 @pytest.mark.usefixtures("airflow_db")
-@pytest.mark.parametrize("name", A_WEEK_AND_A_DAY)
+@pytest.mark.parametrize("name", few(A_WEEK_AND_A_DAY))
 def test_an_example_loads_yesterday_and_the_week_before_it(example, sandbox, holds, landed, name):
     conf, table = landed.get(name, ({}, "we360_days"))
     dag = example(name)
@@ -93,6 +94,7 @@ def test_an_example_loads_yesterday_and_the_week_before_it(example, sandbox, hol
 
 
 @pytest.mark.usefixtures("airflow_db")
+@pytest.mark.long
 def test_the_weekly_sweep_loads_thirty_five_days_and_writes_them_down(example, holds, duckdb_file):
     run = example("we360_weekly_sweep").test()
     assert run.state == "success"
@@ -103,6 +105,7 @@ def test_the_weekly_sweep_loads_thirty_five_days_and_writes_them_down(example, h
 
 
 @pytest.mark.usefixtures("airflow_db")
+@pytest.mark.long
 def test_the_month_close_loads_the_month_before(example, holds):
     assert example("we360_month_close").test().state == "success"
     holds(*month_before(TODAY))
@@ -135,6 +138,7 @@ def test_the_history_is_a_task_a_month_and_a_month_that_failed_is_all_that_is_ru
 
 
 @pytest.mark.usefixtures("airflow_db", "sandbox")
+@pytest.mark.long
 def test_the_downstream_dag_sums_up_the_days_that_are_there_however_often_it_runs(
     example, duckdb_file
 ):
@@ -148,6 +152,7 @@ def test_the_downstream_dag_sums_up_the_days_that_are_there_however_often_it_run
 
 
 @pytest.mark.usefixtures("airflow_db", "sandbox")
+@pytest.mark.long
 def test_a_quality_check_that_fails_fails_the_run(example, duckdb_file):
     assert example("we360_to_duckdb").test().state == "success"
     without_number = f"INSERT INTO we360_days (_we360_tenant, attendance_date, identity_id) VALUES ('acme-demo', '{TODAY}', 'x')"
@@ -201,6 +206,7 @@ def test_the_session_of_a_run_is_one_login_that_is_gone_with_the_run(
 
 
 @pytest.mark.usefixtures("airflow_db", "duckdb_file")
+@pytest.mark.long
 def test_the_session_of_a_run_is_ended_where_a_load_fails_too(
     example, sandbox, tmp_path, monkeypatch
 ):

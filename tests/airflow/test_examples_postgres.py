@@ -76,6 +76,7 @@ def test_the_daily_load_brings_a_week_and_a_day_once_however_often_it_runs(
 
 
 @pytest.mark.parametrize("sandbox", [60], indirect=True)
+@pytest.mark.long
 def test_the_dashboard_has_four_weeks_of_teams_and_nobodys_own(example, sandbox, postgres):
     wednesday = dt.datetime(2026, 6, 3, 12, tzinfo=INDIA)
     mondays = [dt.date(2026, 5, number) for number in (4, 11, 18, 25)]
@@ -112,6 +113,7 @@ def test_the_dashboard_has_four_weeks_of_teams_and_nobodys_own(example, sandbox,
         )
 
 
+@pytest.mark.long
 def test_companies_share_a_table_and_never_a_row(example, companies, postgres):
     for _ in range(2):
         run = example("we360_accounts").test()

@@ -44,6 +44,7 @@ def table(path):
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("airflow_db")
 def test_ten_days_loaded_twice_are_that_servers_truth_with_one_login_and_nothing_leaks(tmp_path):
     path = tmp_path / "warehouse.duckdb"

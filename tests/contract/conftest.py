@@ -201,17 +201,28 @@ def _param(name: str) -> Any:
     return pytest.param(name, marks=marks)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest reads -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what an engine cannot do, before anything runs."""
+    """Leave out what an engine cannot do, before anything runs.
+
+    Most cases are decided in shared code: make test runs them on SQLite and PostgreSQL, and on DuckDB, which takes ten
+    times as long, those that are marked as `core`.
+    """
+    for item in items:
+        if _engine_of(item) == "duckdb" and not item.get_closest_marker("core"):
+            item.add_marker(pytest.mark.long)
     left_out = [item for item in items if not _can_play(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
 
 
+def _engine_of(item: pytest.Item) -> Any:
+    return item.callspec.params.get("engine") if hasattr(item, "callspec") else None
+
+
 def _can_play(item: pytest.Item) -> bool:
-    name = getattr(item, "callspec", None) and item.callspec.params.get("engine")  # type: ignore[attr-defined]
-    if name is None:
+    if (name := _engine_of(item)) is None:
         return True
     engine, _ = ENGINES[name]
     chosen = [name in mark.args for mark in item.iter_markers("engines")]

@@ -39,7 +39,7 @@ NAME = re.compile(r"attendance_date=2026-04-\d\d/we360-[0-9a-f]{8}\.(parquet|jso
 CLOUDS = [pytest.param(name, marks=pytest.mark.clouds) for name in ("s3", "gcs", "azure")]
 
 
-@pytest.fixture(params=["plain path", "file url", *CLOUDS])
+@pytest.fixture(params=["plain path", pytest.param("file url", marks=pytest.mark.long), *CLOUDS])
 def store(request: pytest.FixtureRequest, folder: Path) -> Store:
     """A folder that is absent yet, for Parquet."""
     if request.param in ("plain path", "file url"):
@@ -374,6 +374,7 @@ storage.put("a/b.csv", b"new and longer")
 """
 
 
+@pytest.mark.long
 def test_a_task_killed_while_it_writes_leaves_the_old_file_and_the_next_sweeps_what_it_left(
     tmp_path: Path,
 ) -> None:

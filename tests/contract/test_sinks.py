@@ -34,6 +34,7 @@ def values(content: list[loads.Row], columns: tuple[Column, ...] = COLUMNS) -> l
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.core
 def test_rows_arrive_as_they_are_and_carry_who_when_and_which_run(
     engine: Engine, table: str, mode: WriteMode
 ) -> None:
@@ -58,6 +59,7 @@ def test_rows_arrive_as_they_are_and_carry_who_when_and_which_run(
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.core
 def test_a_second_try_of_a_run_leaves_what_the_first_would_have_left(
     engine: Engine, table: str, mode: WriteMode
 ) -> None:
@@ -102,6 +104,7 @@ def test_batches_of_other_columns_than_announced_are_refused(engine: Engine, tab
 # Scope
 
 
+@pytest.mark.core
 def test_a_replace_takes_away_the_days_of_the_window_and_no_others(
     engine: Engine, table: str
 ) -> None:
@@ -116,6 +119,7 @@ def test_a_replace_takes_away_the_days_of_the_window_and_no_others(
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.core
 def test_two_tenants_in_one_table_never_touch_each_other(
     engine: Engine, table: str, mode: WriteMode
 ) -> None:
@@ -153,6 +157,7 @@ def test_rows_from_outside_of_the_window_are_refused(engine: Engine, table: str)
     assert engine.rows(table) == []
 
 
+@pytest.mark.core
 def test_a_merge_replaces_rows_of_the_same_key_and_lets_all_others_be(
     engine: Engine, table: str
 ) -> None:
@@ -170,6 +175,7 @@ def test_a_merge_replaces_rows_of_the_same_key_and_lets_all_others_be(
     )
 
 
+@pytest.mark.core
 def test_an_append_of_another_run_adds(engine: Engine, table: str) -> None:
     engine.load(table, append(run_id="one"), rows(1, 2))
     engine.load(table, append(run_id="two"), rows(1, 2))
@@ -198,6 +204,7 @@ def test_a_replace_of_a_filtered_group_is_refused_and_merge_is_offered(
 # Empty and shrunken days
 
 
+@pytest.mark.core
 def test_an_empty_day_that_held_rows_changes_nothing_and_fails(engine: Engine, table: str) -> None:
     old = rows(1, 3, note="old") + rows(2, 5, note="old")
     engine.load(table, load(), old)
@@ -209,6 +216,7 @@ def test_an_empty_day_that_held_rows_changes_nothing_and_fails(engine: Engine, t
     assert engine.rows(table) == values(old)
 
 
+@pytest.mark.core
 def test_an_empty_day_is_kept_if_asked_and_the_others_are_loaded(
     engine: Engine, table: str
 ) -> None:
@@ -226,6 +234,7 @@ def test_an_empty_day_is_kept_if_asked_and_the_others_are_loaded(
     )
 
 
+@pytest.mark.core
 def test_an_empty_day_goes_if_asked(engine: Engine, table: str) -> None:
     engine.load(table, load(), rows(1, 3) + rows(2, 30))
     result = engine.load(table, load(on_empty=OnEmpty.REPLACE), rows(2, 1))
@@ -261,6 +270,7 @@ def test_emptiness_is_judged_within_the_scope_only(engine: Engine, table: str) -
 # Summary
 
 
+@pytest.mark.core
 def test_a_summary_replaces_its_own_pair_of_edges_and_no_other(engine: Engine, table: str) -> None:
     people = [{"identity_id": "p0", "count": 1}, {"identity_id": "p1", "count": 1}]
     engine.load(table, summary(1, 7), people)
@@ -351,6 +361,7 @@ def test_a_table_may_be_required_to_exist(engine: Engine, table: str) -> None:
     assert engine.load(table, load(create_table=False), rows(1, 1)).rows == 1
 
 
+@pytest.mark.core
 def test_a_new_column_is_added_and_old_rows_have_none_of_it(engine: Engine, table: str) -> None:
     fewer = (*COLUMNS[:2],)
     engine.load(table, load(columns=fewer, window=(day(1), day(1))), rows(1, 1))
@@ -410,6 +421,7 @@ def test_reserved_words_are_names_like_others(engine: Engine, table: str) -> Non
     assert engine.rows(table, words) == values(content, words)
 
 
+@pytest.mark.core
 def test_a_column_of_another_type_fails_clearly_before_anything_changes(
     engine: Engine, table: str
 ) -> None:
@@ -435,6 +447,7 @@ def test_a_key_column_of_another_type_is_not_to_be_retyped(engine: Engine, table
     assert "column_types" not in str(caught.value)
 
 
+@pytest.mark.core
 def test_rows_from_before_fail_the_load_with_the_one_update_that_adopts_them(
     engine: Engine, table: str
 ) -> None:
@@ -491,6 +504,7 @@ def test_a_row_without_a_day_is_never_loaded(engine: Engine, table: str) -> None
     ("mode", "refused"),
     [(WriteMode.REPLACE_WINDOW, True), (WriteMode.MERGE, True), (WriteMode.APPEND, False)],
 )
+@pytest.mark.core
 def test_the_key_is_a_primary_key_unless_rows_are_appended(
     engine: Engine, table: str, mode: WriteMode, refused: bool
 ) -> None:

@@ -184,6 +184,7 @@ def own_postgres() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("at", ["CREATE TEMPORARY", "COPY", "DELETE", "INSERT", "COMMIT"])
+@pytest.mark.long
 def test_a_server_that_is_restarted_under_a_load_holds_the_old_rows_and_the_next_run_repairs(
     own_postgres: Any, at: str
 ) -> None:
@@ -358,7 +359,9 @@ def test_a_folder_in_the_files_place_is_named(folder: Path, kind: Callable[[Path
     require_repaired_by_the_next_run(engine, "days")
 
 
-@pytest.mark.parametrize("name", ["postgres", "mysql", "duckdb"])
+@pytest.mark.parametrize(
+    "name", ["postgres", pytest.param("mysql", marks=[pytest.mark.long, needs_mariadb]), "duckdb"]
+)
 def test_a_number_that_does_not_fit_is_refused_until_the_column_is_widened(
     request: pytest.FixtureRequest, folder: Path, table: str, name: str
 ) -> None:
@@ -399,6 +402,7 @@ engine.sink("days", engine.hook_with(end)).load(load(window=(day(1), day(2))), n
 
 @pytest.mark.parametrize("at", ['INSERT INTO "', "COMMIT"])
 @pytest.mark.parametrize("kind", [DuckDB, SQLite])
+@pytest.mark.long
 def test_a_process_that_is_killed_leaves_the_file_as_it_was(
     folder: Path, kind: Callable[[Path], Any], at: str
 ) -> None:

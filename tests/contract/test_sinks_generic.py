@@ -95,7 +95,16 @@ def test_any_driver_adds_a_column(stranger: Elsewhere, table: str) -> None:
     assert [one["seconds"] for one in found(stranger, table)] == [None, 5]
 
 
-@pytest.mark.parametrize("mode", list(WriteMode))
+@pytest.mark.parametrize(
+    "mode",
+    [
+        WriteMode.REPLACE_WINDOW,
+        *(
+            pytest.param(mode, marks=pytest.mark.long)
+            for mode in (WriteMode.MERGE, WriteMode.APPEND)
+        ),
+    ],
+)
 def test_a_task_killed_before_any_statement_of_any_driver_changes_nothing(
     stranger: Elsewhere, table: str, mode: WriteMode
 ) -> None:

@@ -18,7 +18,7 @@ from support.loads import append, batches, day, load, rows, summary
 Together = Callable[[str, list[tuple[Load, list[loads.Row]]]], list[int]]
 
 
-@pytest.fixture(params=["threads", "processes"])
+@pytest.fixture(params=["threads", pytest.param("processes", marks=pytest.mark.long)])
 def together(request: pytest.FixtureRequest, engine: Engine) -> Together:
     """Run loads into one table at once; answers the rows of each."""
     if request.param == "threads":

@@ -21,8 +21,8 @@ import pytest
 from keycloak import jvm
 from keycloak.jvm import KeycloakFailed, NoKeycloak
 
-watches_processes = pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="looks for processes in /proc"
+watches_processes = pytest.mark.only_if(
+    Path("/proc/self/stat").exists(), reason="looks for processes in /proc"
 )
 
 
@@ -105,6 +105,7 @@ def test_an_old_java_is_none(tmp_path: Path) -> None:
         jvm.java({"JAVA_HOME": str(tmp_path)})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("wanted", "outcome"),
     [({}, "1 skipped"), ({"WE360_REQUIRE_KEYCLOAK": "1"}, "1 error"), ({"CI": "true"}, "1 error")],

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+
+import pytest
 
 
 def examples(full: int) -> int:
     """Return `full` under make test-all, a tenth of it (20 at least) otherwise."""
     return full if os.environ.get("WE360_EXAMPLES") == "ci" else min(full, max(20, full // 10))
+
+
+def few(values: Iterable[object]) -> list[object]:
+    """Return parameters of which make test plays the first, and make test-all the others."""
+    first, *others = values
+    return [first, *(pytest.param(one, marks=pytest.mark.long) for one in others)]

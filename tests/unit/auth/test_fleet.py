@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_we360.auth.grants import login_request
 from airflow_provider_we360.errors import AuthUnavailable, ClientRefused, CredentialsRefused
 from simulator.app import BruteForce, SimulatorConfig
+from support.examples import few
 from support.fleet import Fleet, Trouble, month
 from support.session import settings_for
 
@@ -24,6 +25,7 @@ def begin(fleet, count=8, at=10.0, **how):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("rotation", "guard"), MIXES)
 def test_a_month_of_eight_tasks_an_hour_costs_one_login(rotation, guard):
     fleet = month(days=30, rotation=rotation, login_guard=guard)
@@ -35,7 +37,7 @@ def test_a_month_of_eight_tasks_an_hour_costs_one_login(rotation, guard):
     assert len(fleet.variables.values) == 1
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", few(range(5)))
 @pytest.mark.parametrize("skews", [(0, 600), (0, -600), (600, 0, -600)])
 def test_workers_whose_clocks_are_ten_minutes_off_share_it_all_the_same(skews, seed):
     fleet = month(days=10, skews=skews, seed=seed)

@@ -48,6 +48,7 @@ def test_no_request_ever_carries_a_token_that_has_ended(lifetime_s):
     assert world.request_log.refreshes >= 7
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rotation", [True, False])
 def test_a_month_of_hourly_tasks_costs_one_login(rotation):
     world = World(SimulatorConfig(rotation=rotation))
