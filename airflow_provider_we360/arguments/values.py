@@ -167,7 +167,7 @@ def _parse_literal(text: str) -> object:
     """Return the value of JSON or Python literal text; None if it is neither."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
         # Jinja renders a list as Python spells it: ['email'] instead of ["email"].

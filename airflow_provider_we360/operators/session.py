@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_we360.errors import We360AuthError
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_we360.arguments.signatures import OperatorArguments
     from airflow_provider_we360.hooks.run_session import TaskXComs
     from airflow_provider_we360.hooks.we360 import We360Hook
 
@@ -30,7 +33,9 @@ class We360LoginOperator(BaseOperator):
     ui_color = "#e8f1fb"
     opens_we360_session = True
 
-    def __init__(self, *, we360_conn_id: str = "we360_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, we360_conn_id: str = "we360_default", **kwargs: Unpack[OperatorArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.we360_conn_id = we360_conn_id
         self.as_setup()  # type: ignore[no-untyped-call]
@@ -62,7 +67,9 @@ class We360LogoutOperator(BaseOperator):
     ui_color = "#e8f1fb"
     opens_we360_session = False
 
-    def __init__(self, *, we360_conn_id: str = "we360_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, we360_conn_id: str = "we360_default", **kwargs: Unpack[OperatorArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.we360_conn_id = we360_conn_id
         self.as_teardown()

@@ -110,6 +110,6 @@ def _parse_object(text: str | None) -> dict[str, Any]:
     """
     try:
         found = json.loads(text or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -31,7 +31,9 @@ DAYS, EMPLOYEES = 30, 50
 READY = re.compile(
     r"ready on (?P<url>\S+)\s+customer_id=(?P<customer_id>\S+)\s+login=(?P<login>\S+)\s+password=(?P<password>\S+)"
 )
-OURS = re.compile(r"We360 report|We360 token|Landed|slices, |Created table|ERROR|Error|error")
+OURS = re.compile(
+    r"We360 token|Window: |Reason: |Source: |Target: |Loaded |Created table|ERROR|Error|error"
+)
 
 began = time.monotonic()
 

@@ -70,7 +70,7 @@ def test_a_good_load_leaves_no_secret_and_no_person_behind(
         (rows,) = warehouse.execute("SELECT count(*) FROM we360_days").fetchone()
     assert rows > 20
     left = everything()
-    assert "Landed" in left
+    assert "Loaded " in left
     assert "we360_token__" in left
     assert not {secret for secret in secrets | people(sandbox) if secret in left}
     assert not _tokens_in(left, sandbox)

@@ -104,6 +104,7 @@ def test_ten_days_loaded_twice_are_the_companys_truth_and_reruns_are_equal(
         "report": "dynamic_report",
         "window": ["2026-06-01", "2026-06-10"],
         "rows": len(truth(sandbox)),
+        "days": 10,
         "slices": 10,
         "path": str(folder),
     }

@@ -176,7 +176,7 @@ def test_a_whole_run_at_debug_prints_no_secret_but_where_airflow_itself_is_asked
     for log in (run.output, run.unmasked):
         assert "send_request_headers.started" in log
         assert "We360 token obtained by login" in log
-    assert re.search(r"Landed [1-9]\d* rows", run.output)
+    assert re.search(r"Loaded [1-9]\d* rows", run.output)
     own_words = ASKS_TO_MASK.sub("", run.output)
     assert run.secrets.within(own_words) == set()
     assert run.secrets.within(run.unmasked) == set()

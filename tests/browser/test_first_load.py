@@ -36,17 +36,17 @@ def test_the_example_dag_is_triggered_turns_green_and_its_log_says_what_landed(
     picture("dag-green", pages.whole)
     log = pages.open_task("load")
     pages.wait_until_green()
-    log.get_by_text("Landed").wait_for()
+    log.get_by_text("Loaded").wait_for()
     picture("task-log", pages.whole)
     # What was unpaused also runs once by its schedule, for other days: these are the triggered run's.
     found = re.search(
-        r"days (\S+) to (\S+) .*Landed (\d+) rows of (\d+) slice", log.inner_text(), re.DOTALL
+        r"Window: (\S+) to (\S+) .*Loaded ([\d,]+) rows for (\d+) days", log.inner_text(), re.DOTALL
     )
     assert found is not None
     days = [dt.date.fromisoformat(day) for day in found.groups()[:2]]
     assert days == [yesterday - 7 * DAY, yesterday]
     truth = sandbox.company.rows(*days, "detailed")
-    assert found.groups()[2:] == (str(len(truth)), "8")
+    assert found.groups()[2:] == (f"{len(truth):,}", "8")
     with duckdb.connect(str(warehouse), read_only=True) as database:
         landed = database.execute(
             "SELECT count(*) FROM we360_days WHERE attendance_date BETWEEN ? AND ?", days
