@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-all mutants test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots test-matrix check prose docs diagrams bench bench-full bench-tokens build fmt clean
+.PHONY: help demo test test-all mutants cover test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots test-matrix check prose docs diagrams bench bench-full bench-tokens build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
@@ -28,6 +28,11 @@ test-all: ## what make test leaves out: all engines and forms, more examples of 
 mutants: ## put 64 small faults into a copy of the package, and count those that make test catches; ARGS='--seed 2'
 	$(ready) test check
 	@cd tests && ../$(bin)/python -m mutants --select "not long and not clouds and not keycloak" $(ARGS)
+
+cover: ## branch coverage of make test by room, in one process (ten minutes)
+	$(ready) test check cover
+	@$(bin)/python -m coverage run -m pytest -q -m "not long and not clouds and not keycloak" $(tests)
+	@$(bin)/python tests/coverage_by_room.py
 
 test-clouds: ## object stores and cloud warehouses, each on its test server (minutes)
 	$(ready) clouds
@@ -123,5 +128,5 @@ fmt: ## put the code into its one form
 	$(bin)/ruff check --fix .
 
 clean: ## remove all that the other targets made, .venv too
-	rm -rf .venv .venv-bench .venv-clouds .uv .demo .cache dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-clouds .uv .demo .cache dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	find airflow_provider_we360 tests example_dags docs -name __pycache__ -type d -prune -exec rm -rf {} +
