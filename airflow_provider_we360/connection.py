@@ -1,4 +1,4 @@
-"""The fields of an Airflow Connection, parsed once into frozen settings. Nothing of it is trusted as it comes."""
+"""The fields of an Airflow Connection, parsed once into frozen settings."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import enum
 import hashlib
 import ipaddress
 import json
-import math
 import re
 import zoneinfo
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.provider_info import CONNECTION_FIELDS
+from airflow_provider_we360.redaction import register_secret
 
 DEFAULT_HOST = "https://api.in.we360.ai"
 DEFAULT_AUTH_URL = "https://auth.in.we360.ai"
@@ -24,28 +25,43 @@ DEFAULT_REALM = "ind-prod"
 DEFAULT_TIMEZONE = "Asia/Kolkata"
 DEFAULT_TIMEOUT_S = 60.0
 
-EXTRAS = (
-    "customer_id",
-    "auth_url",
-    "realm",
-    "token_cache",
-    "timezone",
-    "timeout_s",
-    "ca_bundle",
-    "proxy",
-    "allow_http",
-)
-
-
-_NO_JSON = object()
+_HOST, _LOGIN, _PASSWORD = "API URL (host)", "E-mail (login)", "Password"
+_PORTAL = "the We360 portal shows it under the profile icon, top right"
 
 
 class TokenCache(enum.StrEnum):
-    """Where the token pair is kept between tasks."""
+    """Where the token set is kept between tasks."""
 
     VARIABLE = "variable"
     XCOM = "xcom"
     MEMORY = "memory"
+
+
+class _Extra(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The extra of a Connection, as JSON or, from a URI or the environment, all text."""
+
+    customer_id: Annotated[str, msgspec.Meta(pattern=r"^[\x21-\x7e]{1,255}$")]
+    auth_url: str = DEFAULT_AUTH_URL
+    realm: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$")] = (
+        DEFAULT_REALM
+    )
+    token_cache: TokenCache = TokenCache.VARIABLE
+    timezone: str = DEFAULT_TIMEZONE
+    timeout_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = DEFAULT_TIMEOUT_S
+    ca_bundle: str | None = None
+    proxy: str | None = None
+    allow_http: bool = False
+
+
+EXTRAS = _Extra.__struct_fields__
+_EXPECTED = {
+    "customer_id": f"must be text without blanks; copy it again: {_PORTAL}",
+    "realm": f"must be the name of a realm; the usual one is {DEFAULT_REALM!r}",
+    "token_cache": f"must be one of {', '.join(TokenCache)}",
+    "timeout_s": "must be a number of seconds from 1 to 3600",
+    "allow_http": "must be true or false",
+}
+_OTHER_BOOLEANS = {"yes": True, "on": True, "no": False, "off": False}
 
 
 class ConnectionLike(Protocol):
@@ -69,21 +85,21 @@ class ConnectionLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class We360Settings:
-    """What a Connection of type ``we360`` says.
+    """A Connection of type ``we360``, checked.
 
-    :param conn_id: id of the Connection, for messages.
-    :param customer_id: the tenant; OAuth ``client_id`` and ``X-Tenant-Id`` alike.
+    :param conn_id: ID of the Connection, for messages.
+    :param customer_id: the tenant; both OAuth ``client_id`` and ``X-Tenant-Id``.
     :param login: e-mail of the account.
     :param password: its password.
     :param api_url: scheme, host and port of the API, no path.
     :param auth_url: base URL of Keycloak.
     :param realm: Keycloak realm.
-    :param token_cache: where the token pair is kept.
+    :param token_cache: where the token set is kept.
     :param timezone: IANA name of the company's time zone.
-    :param timeout_s: seconds to wait for each part of an answer.
-    :param ca_bundle: file of CA certificates to trust instead of the usual ones.
-    :param proxy: URL of an HTTP proxy.
-    :param trust_env: False where plain http is spoken on this machine: no proxy of the environment is used then.
+    :param timeout_s: seconds to wait for each part of a response.
+    :param ca_bundle: file of the CA certificates to trust; None: the usual ones.
+    :param proxy: URL of an HTTP proxy; None: as the environment says.
+    :param trust_env: False if plain http is used on this machine, which needs no proxy.
     """
 
     conn_id: str
@@ -100,6 +116,13 @@ class We360Settings:
     proxy: str | None = field(default=None, repr=False)
     trust_env: bool = True
 
+    def __post_init__(self) -> None:
+        # Whoever holds settings may be quoted by a server: from now on no foreign text shows them.
+        register_secret(self.password)
+        register_secret(self.login)
+        if self.proxy:
+            register_secret(httpx.URL(self.proxy).password)
+
     @property
     def issuer(self) -> str:
         """The realm's URL, which Keycloak calls issuer."""
@@ -107,199 +130,145 @@ class We360Settings:
 
     @property
     def token_url(self) -> httpx.URL:
-        """Login and refresh go here (RFC 6749 section 3.2)."""
+        """The endpoint of login and refresh (RFC 6749 section 3.2)."""
         return httpx.URL(f"{self.issuer}/protocol/openid-connect/token")
 
     @property
     def logout_url(self) -> httpx.URL:
-        """The session ends here (Keycloak, OpenID Connect logout)."""
+        """The endpoint that ends a session (Keycloak, OpenID Connect logout)."""
         return httpx.URL(f"{self.issuer}/protocol/openid-connect/logout")
 
     @property
     def account_fingerprint(self) -> str:
-        """Twelve hex digits that Connections of one account share; names the cache entry, holds no secret."""
+        """Twelve hex digits that Connections of one account share. They hold no secret."""
         account = f"{self.issuer}|{self.customer_id}|{self.login.lower()}"
         return hashlib.sha256(account.encode()).hexdigest()[:12]
 
 
+class _FieldError(Exception):
+    """A field is wrong. The message begins with its name."""
+
+
 def parse_connection(conn: ConnectionLike) -> We360Settings:
-    """The settings that a Connection holds.
+    """Return the settings that a Connection holds.
 
     :raises We360ConfigError: for the first field that is missing or wrong; the message names it.
     """
-    where = f"Connection {conn.conn_id!r}"
-    extras = _parse_extra(conn.extra, where)
-    login = _required(conn.login, where, "Login", "the e-mail of the We360 account")
-    password = conn.password
-    if not password:
-        raise We360ConfigError(
-            f"{where}: Password is missing; enter the password of the We360 account"
-        )
+    try:
+        return _parse(conn)
+    except _FieldError as error:
+        # Without the cause: the errors of parsers quote what they read.
+        raise We360ConfigError(f"Connection {conn.conn_id!r}: {error}") from None
+
+
+def _parse(conn: ConnectionLike) -> We360Settings:
+    extra = _parse_extra(conn.extra)
+    login = _check_secret((conn.login or "").strip(), _LOGIN, "the e-mail of the We360 account")
+    password = _check_secret(conn.password or "", _PASSWORD, "the password of the We360 account")
     if (conn.schema or "").strip():
-        raise We360ConfigError(
-            f"{where}: Schema is not used by this Connection type; leave it empty"
-        )
-    allow_http = _parse_bool(extras.get("allow_http"), where, "allow_http")
+        raise _FieldError("Schema is not used by this connection type; leave it empty")
     api_url = _parse_url(
-        conn.host or DEFAULT_HOST, where, "Host", allow_http=allow_http, path_allowed=False
+        (conn.host or "").strip() or DEFAULT_HOST, _HOST, allow_http=extra.allow_http
     )
-    api_url = _with_port(api_url, conn.port, where)
-    auth_url = _parse_url(
-        _text(extras, "auth_url", where) or DEFAULT_AUTH_URL,
-        where,
-        "auth_url",
-        allow_http=allow_http,
-        path_allowed=True,
-    )
-    plain_http = "http" in (api_url.scheme, auth_url.scheme)
-    proxy = _text(extras, "proxy", where)
-    if proxy and plain_http:
-        raise We360ConfigError(
-            f"{where}: extra proxy cannot be used with an http:// address on this machine; remove it"
+    if api_url.path != "/":
+        raise _FieldError(
+            f"{_HOST} holds a path; enter scheme and host only, such as {DEFAULT_HOST}"
+        )
+    auth_url = _parse_url(extra.auth_url, _name_of("auth_url"), allow_http=extra.allow_http)
+    _check_is_base_url(auth_url, extra.realm)
+    is_plain_http = "http" in (api_url.scheme, auth_url.scheme)
+    if extra.proxy and is_plain_http:
+        raise _FieldError(
+            f"{_name_of('proxy')} cannot be used with an http:// address on this machine; remove it"
         )
     return We360Settings(
         conn_id=conn.conn_id or "",
-        customer_id=_parse_customer_id(extras, where),
+        customer_id=extra.customer_id,
         login=login,
         password=password,
-        api_url=api_url,
+        api_url=_add_port(api_url, conn.port),
         auth_url=auth_url,
-        realm=_parse_realm(extras, where),
-        token_cache=_parse_token_cache(extras, where),
-        timezone=require_timezone(
-            _text(extras, "timezone", where) or DEFAULT_TIMEZONE, f"{where}: extra timezone"
-        ),
-        timeout_s=_parse_timeout(extras.get("timeout_s"), where),
-        ca_bundle=_text(extras, "ca_bundle", where),
-        proxy=_parse_proxy(proxy, where),
-        trust_env=not plain_http,
+        realm=extra.realm,
+        token_cache=extra.token_cache,
+        timezone=_parse_timezone(extra.timezone),
+        timeout_s=extra.timeout_s,
+        ca_bundle=extra.ca_bundle,
+        proxy=_parse_proxy(extra.proxy),
+        trust_env=not is_plain_http,
     )
 
 
-def require_timezone(name: object, argument: str) -> str:
-    """The name, if it is that of an IANA time zone.
+def _name_of(extra: str) -> str:
+    """Return the name of an extra field as the form and JSON show it."""
+    return f"{CONNECTION_FIELDS[extra]['label']} (extra {extra})"
 
-    :raises We360ConfigError: otherwise; begins with ``argument``.
-    """
+
+def _parse_extra(text: str | None) -> _Extra:
     try:
-        zoneinfo.ZoneInfo(str(name))
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise We360ConfigError(
-            f"{argument}: {name!r} is no time zone; use an IANA name such as 'Asia/Kolkata'"
-        ) from None
-    return str(name)
-
-
-def _parse_extra(text: str | None, where: str) -> Mapping[str, Any]:
-    if not (text or "").strip():
-        return {}
-    extras = _json(text or "")
-    if extras is _NO_JSON:
-        raise We360ConfigError(
-            f'{where}: Extra is not JSON; expected an object such as {{"customer_id": "..."}}'
-        )
-    if not isinstance(extras, dict):
-        raise We360ConfigError(
-            f'{where}: Extra is JSON, but no object; expected {{"customer_id": "..."}}'
-        )
-    if unknown := sorted(str(name)[:64] for name in extras if name not in EXTRAS):
-        raise We360ConfigError(
-            f"{where}: extra {', '.join(unknown)} is unknown; known are {', '.join(EXTRAS)}"
-        )
-    return extras
-
-
-def _json(text: str) -> object:
-    """What the text says. Nothing is raised: the error would hold the text, and the text may hold secrets."""
-    try:
-        return json.loads(text)
+        given = json.loads(text) if text and text.strip() else {}
     except ValueError:
-        return _NO_JSON
-
-
-def _required(value: str | None, where: str, name: str, what: str) -> str:
-    if not (value or "").strip():
-        raise We360ConfigError(f"{where}: {name} is missing; enter {what}")
-    return (value or "").strip()
-
-
-def _text(extras: Mapping[str, Any], name: str, where: str) -> str | None:
-    value = extras.get(name)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    if not isinstance(value, str):
-        raise We360ConfigError(f"{where}: extra {name} must be text, not {type(value).__name__}")
-    return value.strip()
-
-
-def _parse_customer_id(extras: Mapping[str, Any], where: str) -> str:
-    value = _text(extras, "customer_id", where)
-    if value is None:
-        raise We360ConfigError(
-            f"{where}: Customer ID (extra customer_id) is missing; the We360 portal shows it under the profile icon, top right"
+        given = None
+    if not isinstance(given, dict):
+        raise _FieldError('Extra is not a JSON object; expected one such as {"customer_id": "..."}')
+    if unknown := sorted(str(name)[:64] for name in given if name not in EXTRAS):
+        raise _FieldError(
+            f"extra {', '.join(unknown)} is unknown; known fields are {', '.join(EXTRAS)}"
         )
-    if not re.fullmatch(r"[\x21-\x7e]{1,255}", value):
-        raise We360ConfigError(
-            f"{where}: extra customer_id holds blanks or signs that no Customer ID has; copy it again"
+    values = {
+        name: value.strip() if isinstance(value, str) else value for name, value in given.items()
+    }
+    values = {name: value for name, value in values.items() if value not in (None, "")}
+    if "customer_id" not in values:
+        raise _FieldError(f"{_name_of('customer_id')} is missing; {_PORTAL}")
+    _check_secret(values["customer_id"], _name_of("customer_id"), "the Customer ID")
+    if isinstance(word := values.get("allow_http"), str):
+        values["allow_http"] = _OTHER_BOOLEANS.get(word.lower(), word)
+    try:
+        return msgspec.convert(values, _Extra, strict=False)
+    except msgspec.ValidationError as error:
+        found = re.search(r"\$\.(\w+)", str(error))
+        name = found[1] if found else ""
+        raise _FieldError(f"{_name_of(name)} {_EXPECTED.get(name, 'must be text')}") from None
+
+
+def _check_secret(value: Any, name: str, expected: str) -> Any:
+    """Return the value, unless its carrier must have changed it.
+
+    Sent as they are, such passwords would count as failed logins and lock the account.
+    """
+    if not value:
+        raise _FieldError(f"{name} is missing; enter {expected}")
+    if not isinstance(value, str):
+        return value
+    if not value.strip("*"):
+        raise _FieldError(
+            f"{name} holds asterisks, with which Airflow hides a value; enter {expected} itself"
+        )
+    if value[-1] in "\r\n":
+        raise _FieldError(
+            f"{name} ends with a line break, as the last line of a file does; enter {expected} "
+            "without it"
+        )
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'`":
+        raise _FieldError(
+            f"{name} stands in quotation marks, as in a shell or an .env file; enter {expected} "
+            "without them"
         )
     return value
 
 
-def _parse_realm(extras: Mapping[str, Any], where: str) -> str:
-    realm = _text(extras, "realm", where) or DEFAULT_REALM
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", realm):
-        raise We360ConfigError(
-            f"{where}: extra realm {realm!r} is no realm name; the usual one is {DEFAULT_REALM!r}"
-        )
-    return realm
-
-
-def _parse_token_cache(extras: Mapping[str, Any], where: str) -> TokenCache:
-    value = _text(extras, "token_cache", where) or TokenCache.VARIABLE.value
+def _parse_timezone(name: str) -> str:
     try:
-        return TokenCache(value)
-    except ValueError:
-        raise We360ConfigError(
-            f"{where}: extra token_cache {value!r} is unknown; use one of {', '.join(TokenCache)}"
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise _FieldError(
+            f"{_name_of('timezone')} {name[:64]!r} is not a time zone; use an IANA name such as "
+            f"{DEFAULT_TIMEZONE!r}"
         ) from None
+    return name
 
 
-def _parse_bool(value: object, where: str, name: str) -> bool:
-    """From a form or JSON it is a bool; from a URI or the environment it is text, where "false" is false."""
-    if value is None or value == "":
-        return False
-    if isinstance(value, bool):
-        return value
-    words = {
-        "true": True,
-        "1": True,
-        "yes": True,
-        "on": True,
-        "false": False,
-        "0": False,
-        "no": False,
-        "off": False,
-    }
-    if (word := str(value).strip().lower()) not in words:
-        raise We360ConfigError(f"{where}: extra {name} must be true or false")
-    return words[word]
-
-
-def _parse_timeout(value: object, where: str) -> float:
-    if value is None or value == "":
-        return DEFAULT_TIMEOUT_S
-    try:
-        seconds = math.nan if isinstance(value, bool) else float(str(value))
-    except ValueError:
-        seconds = math.nan
-    if not 1 <= seconds <= 3600:
-        raise We360ConfigError(
-            f"{where}: extra timeout_s must be a number of seconds from 1 to 3600"
-        )
-    return seconds
-
-
-def _parse_proxy(value: str | None, where: str) -> str | None:
+def _parse_proxy(value: str | None) -> str | None:
     if value is None:
         return None
     try:
@@ -307,41 +276,47 @@ def _parse_proxy(value: str | None, where: str) -> str | None:
     except (httpx.InvalidURL, TypeError):
         url = httpx.URL("")
     if url.scheme not in ("http", "https") or not url.host:
-        raise We360ConfigError(
-            f"{where}: extra proxy must be a URL such as http://proxy.example.com:3128"
+        raise _FieldError(
+            f"{_name_of('proxy')} must be the URL of an HTTP proxy, such as "
+            "http://proxy.example.com:3128"
         )
     return value
 
 
-def _parse_url(
-    value: str, where: str, name: str, *, allow_http: bool, path_allowed: bool
-) -> httpx.URL:
-    text = value.strip()
+def _parse_url(text: str, name: str, *, allow_http: bool) -> httpx.URL:
     try:
         url = httpx.URL(text if "://" in text else f"https://{text}")
     except (httpx.InvalidURL, TypeError):
-        raise We360ConfigError(
-            f"{where}: {name} is no URL; expected one such as {DEFAULT_HOST}"
-        ) from None
+        raise _FieldError(f"{name} is not a URL; expected one such as {DEFAULT_HOST}") from None
     if url.userinfo:
-        raise We360ConfigError(
-            f"{where}: {name} holds a user name; enter Login and Password in their own fields"
+        raise _FieldError(
+            f"{name} holds a user name; enter {_LOGIN} and {_PASSWORD} in their own fields"
         )
     if not url.host or url.query or url.fragment or url.scheme not in ("http", "https"):
-        raise We360ConfigError(f"{where}: {name} must be scheme and host, such as {DEFAULT_HOST}")
-    if not path_allowed and url.path not in ("", "/"):
-        raise We360ConfigError(
-            f"{where}: {name} holds a path; enter scheme and host only, such as {DEFAULT_HOST}"
-        )
+        raise _FieldError(f"{name} must be scheme and host, such as {DEFAULT_HOST}")
     if url.scheme == "http" and not (allow_http and _is_this_machine(url.host)):
-        raise We360ConfigError(
-            f"{where}: {name} begins with http://, which would send the password in clear; use https://. "
-            "(For a sandbox on localhost only: extra allow_http = true.)"
+        raise _FieldError(
+            f"{name} begins with http://, which would send the password unencrypted; use https://. "
+            "(Only for a sandbox on localhost: extra allow_http = true.)"
         )
     return url.copy_with(path=url.path.rstrip("/") or "/")
 
 
-def _with_port(url: httpx.URL, port: object, where: str) -> httpx.URL:
+def _check_is_base_url(url: httpx.URL, realm: str) -> None:
+    """Refuse an issuer or a token URL, which other tools want in this place."""
+    base, found, rest = url.path.partition("/realms/")
+    if not found:
+        return
+    given = rest.partition("/")[0]
+    also = "" if given == realm else f", and enter {given[:64]!r} as {_name_of('realm')}"
+    raise _FieldError(
+        f"{_name_of('auth_url')} must be the base URL of the login server; remove "
+        f"{(found + rest)[:200]!r} from its end, so that {str(url.copy_with(path=base or '/'))!r} "
+        f"remains{also}"
+    )
+
+
+def _add_port(url: httpx.URL, port: object) -> httpx.URL:
     if port in (None, ""):
         return url
     try:
@@ -349,11 +324,9 @@ def _with_port(url: httpx.URL, port: object, where: str) -> httpx.URL:
     except ValueError:
         number = 0
     if not 0 < number < 65536:
-        raise We360ConfigError(f"{where}: Port must be a number from 1 to 65535")
+        raise _FieldError("Port must be a number from 1 to 65535")
     if url.port is not None and url.port != number:
-        raise We360ConfigError(
-            f"{where}: Port is {number}, but Host says {url.port}; enter it once"
-        )
+        raise _FieldError(f"Port is {number}, but {_HOST} names {url.port}; enter it once")
     return url.copy_with(port=number)
 
 

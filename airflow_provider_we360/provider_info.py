@@ -1,11 +1,11 @@
-"""What Airflow asks at each start: names only, so nothing is imported here."""
+"""The provider's metadata. Airflow reads it at each start, so nothing is imported here."""
 
 from __future__ import annotations
 
 from typing import Any
 
 _ELSEWHERE = "Network and other deployments"
-"""Fields that most companies never need have a section of their own in the form."""
+"""Section of the form for fields that most companies never need."""
 
 CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "customer_id": {
@@ -15,7 +15,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "timezone": {
         "label": "Time zone",
-        "description": "IANA name of the company's time zone; decides which days a run loads. Empty: Asia/Kolkata.",
+        "description": "IANA name of the company's time zone; decides which days a run loads. Default: Asia/Kolkata.",
         "schema": {
             "type": ["string", "null"],
             "examples": [
@@ -29,45 +29,45 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "token_cache": {
         "label": "Token cache",
-        "description": "Where the session is kept between tasks. Empty: in a Variable, sealed, for all tasks of the account.",
+        "description": "Where tasks share the token set. Default: an encrypted Variable, for all tasks of the account.",
         "schema": {
             "type": ["string", "null"],
             "enum": ["variable", "xcom", "memory"],
             "values_display": {
-                "variable": "variable: sealed, one session for all tasks",
-                "xcom": "xcom: sealed, a session for each run with a login task",
-                "memory": "memory: each process logs in by itself",
+                "variable": "variable: encrypted, one session for all tasks",
+                "xcom": "xcom: encrypted, one session for each run with a login task",
+                "memory": "memory: each process logs in separately",
             },
         },
     },
     "timeout_s": {
         "label": "Time-out, seconds",
-        "description": "How long to wait for each part of an answer. Empty: 60.",
+        "description": "How long to wait for each part of a response. Default: 60.",
         "schema": {"type": ["number", "null"], "minimum": 1, "maximum": 3600},
     },
     "auth_url": {
         "label": "Login server",
-        "description": "Base URL of the login server. Empty: https://auth.in.we360.ai",
+        "description": "Base URL of the login server, without /realms/... Default: https://auth.in.we360.ai",
         "schema": {"type": ["string", "null"], "section": _ELSEWHERE},
     },
     "realm": {
         "label": "Realm",
-        "description": "Realm of the login server. Empty: ind-prod",
+        "description": "Realm of the login server. Default: ind-prod",
         "schema": {"type": ["string", "null"], "section": _ELSEWHERE},
     },
     "ca_bundle": {
         "label": "CA bundle",
-        "description": "File on the workers with the CA certificates of a network that inspects TLS.",
+        "description": "Path on the workers of the CA certificates to trust, if your network inspects TLS.",
         "schema": {"type": ["string", "null"], "section": _ELSEWHERE},
     },
     "proxy": {
         "label": "Proxy",
-        "description": "URL of an HTTP proxy, where the workers need one.",
+        "description": "URL of an HTTP proxy, if the workers need one. Default: as HTTPS_PROXY and NO_PROXY say.",
         "schema": {"type": ["string", "null"], "section": _ELSEWHERE},
     },
     "allow_http": {
         "label": "Allow http://",
-        "description": "Only for a sandbox on this machine (localhost): plain http is refused everywhere else.",
+        "description": "Only for a sandbox on localhost. Plain http is refused for any other host.",
         "schema": {"type": ["boolean", "null"], "default": False, "section": _ELSEWHERE},
     },
 }
@@ -87,8 +87,8 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {
         "login": "airflow@your-company.example",
         "password": "the account's password",
-        "host": "empty: https://api.in.we360.ai",
-        "port": "443 (without it, Airflow 3.3.1 and 3.3.2 cannot test)",
+        "host": "default: https://api.in.we360.ai",
+        "port": "443 (Test Connection of Airflow 3.3.1 and 3.3.2 needs it)",
         "customer_id": "your-company",
         "timezone": "Asia/Kolkata",
         "timeout_s": "60",
@@ -99,7 +99,7 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The provider's metadata, as Airflow's entry point ``apache_airflow_provider`` wants it."""
+    """Return the provider's metadata for the entry point ``apache_airflow_provider``."""
     return {
         "package-name": "airflow-provider-we360",
         "name": "We360.ai",
@@ -145,7 +145,7 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         "asset-uris": ASSET_URIS,
-        "dataset-uris": ASSET_URIS,  # as Airflow 2 calls them
+        "dataset-uris": ASSET_URIS,  # the name in Airflow 2
         "cli": ["airflow_provider_we360.cli.definition.get_we360_cli_commands"],
         "connection-types": [
             {

@@ -25,6 +25,7 @@ USER_AGENT = f"airflow-provider-we360/{__version__}"
 
 _LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+_CLOCK, _SENT_AT = "we360_clock", "we360_sent_at"
 _BODY_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
 
@@ -54,6 +55,8 @@ def build_http_client(
         require_origin(request.url, settings.api_url, settings.auth_url)
         proxy = proxies.get(_text_of(request.url))
         request.extensions[ROUTE] = Route(proxy, settings.ca_bundle)
+        if clock := request.extensions.get(_CLOCK):
+            request.extensions[_SENT_AT] = clock()
 
     return httpx.Client(
         base_url=settings.api_url,
@@ -97,7 +100,8 @@ def send_bounded(
 
     The time-outs of httpx bound the silence between two reads; this bounds the whole body.
 
-    :param deadline_s: seconds from the headers to the last byte of the body.
+    :param deadline_s: seconds from sending the request to the last byte of the body. Headers that
+        drip are noticed when they are complete.
     :param max_bytes: of the body, unpacked.
     :param auth: None: the request is sent without authentication.
     :param on_chunk: called after each chunk; it may raise to abandon the response.
@@ -105,9 +109,12 @@ def send_bounded(
     :raises httpx.DecodingError: the body is compressed in another way than gzip.
     :raises ResponseTooLarge: the body is larger.
     """
+    # The client's request hook notes when the request is sent, or sent again with a new token: a
+    # login in between may take minutes.
+    request.extensions[_CLOCK] = clock
     response = http.send(request, stream=True, auth=auth)
     try:
-        end = clock() + deadline_s
+        end = response.request.extensions.get(_SENT_AT, clock()) + deadline_s
         chunks, size = [], 0
         for chunk in _decode(response, max_bytes):
             on_chunk()

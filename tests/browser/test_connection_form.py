@@ -60,7 +60,7 @@ def tested(form, pages, sandbox, we360, request) -> Callable[..., Verdict]:
 def test_the_standard_fields_are_named_for_we360_and_show_what_to_enter(form, picture):
     assert {field.label: field.placeholder for field in form.fields(STANDARD)} == {
         "Description": "",
-        "API URL": "empty: https://api.in.we360.ai",
+        "API URL": "default: https://api.in.we360.ai",
         "E-mail": "airflow@your-company.example",
         "Password": "the account's password",
         "Port": "443 (without it, Airflow 3.3.1 and 3.3.2 cannot test)",

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_we360.connection import TokenCache, parse_connection
 from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.redaction import foreign_text
 
 PASSWORD = "s3cret-passw0rd"
 
@@ -45,19 +46,25 @@ def test_three_fields_are_enough():
         ({"extra": {"customer_id": "two words"}}, "customer_id"),
         ({"extra": {"customer_id": "acme\r\nX-Evil: 1"}}, "customer_id"),
         ({"extra": {"customer_id": 12}}, "customer_id"),
-        ({"login": ""}, "Login"),
-        ({"login": None}, "Login"),
+        ({"login": ""}, "E-mail (login)"),
+        ({"login": None}, "E-mail (login)"),
         ({"password": None}, "Password"),
-        ({"host": "http://api.in.we360.ai"}, "Host"),
-        ({"host": "http://localhost:8360"}, "Host"),
-        ({"host": "http://localhost.evil.example", "extra": {"allow_http": True}}, "Host"),
-        ({"host": "http://127.0.0.1.evil.example", "extra": {"allow_http": True}}, "Host"),
-        ({"host": "http://10.0.0.1", "extra": {"allow_http": True}}, "Host"),
-        ({"host": "https://api.in.we360.ai/query"}, "Host"),
-        ({"host": "https://user:pw@api.in.we360.ai"}, "Host"),
-        ({"host": "ftp://api.in.we360.ai"}, "Host"),
-        ({"host": "https://"}, "Host"),
-        ({"host": "https://api.in.we360.ai?x=1"}, "Host"),
+        ({"host": "http://api.in.we360.ai"}, "API URL (host)"),
+        ({"host": "http://localhost:8360"}, "API URL (host)"),
+        (
+            {"host": "http://localhost.evil.example", "extra": {"allow_http": True}},
+            "API URL (host)",
+        ),
+        (
+            {"host": "http://127.0.0.1.evil.example", "extra": {"allow_http": True}},
+            "API URL (host)",
+        ),
+        ({"host": "http://10.0.0.1", "extra": {"allow_http": True}}, "API URL (host)"),
+        ({"host": "https://api.in.we360.ai/query"}, "API URL (host)"),
+        ({"host": "https://user:pw@api.in.we360.ai"}, "API URL (host)"),
+        ({"host": "ftp://api.in.we360.ai"}, "API URL (host)"),
+        ({"host": "https://"}, "API URL (host)"),
+        ({"host": "https://api.in.we360.ai?x=1"}, "API URL (host)"),
         ({"host": "https://api.in.we360.ai:8443", "port": 443}, "Port"),
         ({"port": 99999}, "Port"),
         ({"schema": "https"}, "Schema"),
@@ -71,7 +78,17 @@ def test_three_fields_are_enough():
         ({"extra": {"timeout_s": True}}, "timeout_s"),
         ({"extra": {"timeout_s": "nan"}}, "timeout_s"),
         ({"extra": {"allow_http": "maybe"}}, "allow_http"),
-        ({"extra": {"proxy": "proxy.example.com:3128"}}, "proxy"),
+        ({"extra": {"proxy": "proxy.example.com:3128"}}, "Proxy (extra proxy)"),
+        ({"extra": {"realm": 7}}, "Realm (extra realm)"),
+        ({"extra": {"ca_bundle": ["a"]}}, "CA bundle (extra ca_bundle)"),
+        ({"password": "***"}, "Password holds asterisks"),
+        ({"login": "***"}, "E-mail (login) holds asterisks"),
+        ({"extra": {"customer_id": "***"}}, "Customer ID (extra customer_id) holds asterisks"),
+        ({"password": f"{PASSWORD}\n"}, "Password ends with a line break"),
+        ({"password": f"{PASSWORD}\r\n"}, "Password ends with a line break"),
+        ({"password": f"'{PASSWORD}'"}, "Password stands in quotation marks"),
+        ({"password": f'"{PASSWORD}"'}, "Password stands in quotation marks"),
+        ({"extra": {"customer_id": '"acme"'}}, "(extra customer_id) stands in quotation marks"),
         ({"extra": {"costumer_id": "acme"}}, "costumer_id"),
     ],
 )
@@ -93,7 +110,7 @@ def test_extra_that_is_no_object_is_refused_without_being_shown(extra):
 
 @pytest.mark.parametrize("false", [False, "false", "False", "0", "no", "", None])
 def test_false_as_text_is_false(false):
-    with pytest.raises(We360ConfigError, match="Host"):
+    with pytest.raises(We360ConfigError, match="API URL"):
         parse_connection(connection(host="http://localhost:8360", extra={"allow_http": false}))
 
 
@@ -119,6 +136,34 @@ def test_plain_http_is_for_this_machine_only_and_knows_no_proxy(host, true):
 )
 def test_a_bare_host_means_https_and_a_port_is_kept(host, port, url):
     assert str(parse_connection(connection(host=host, port=port)).api_url) == url
+
+
+@pytest.mark.parametrize("password", [' "a', "a'", "* *", " ", "it's 'so'", "\nx"])
+def test_a_password_that_only_looks_odd_is_kept(password):
+    assert parse_connection(connection(password=password)).password == password
+
+
+@pytest.mark.parametrize(
+    ("auth_url", "words"),
+    [
+        ("https://a.test/realms/ind-prod", ["remove '/realms/ind-prod'", "'https://a.test/' rem"]),
+        (
+            "https://a.test/kc/realms/other/protocol/openid-connect/token",
+            ["so that 'https://a.test/kc' remains", "enter 'other' as Realm (extra realm)"],
+        ),
+    ],
+)
+def test_an_issuer_or_token_url_says_what_to_remove(auth_url, words):
+    with pytest.raises(We360ConfigError, match="base URL of the login server") as caught:
+        parse_connection(connection(extra={"auth_url": auth_url}))
+    assert all(part in str(caught.value) for part in words)
+
+
+def test_settings_register_their_secrets_for_redaction():
+    proxy = "http://user:proxy-pass-1@proxy.example.com:3128"
+    parse_connection(connection(extra={"proxy": proxy}))
+    text = foreign_text(f"no {PASSWORD} for OPS@acme.example at proxy-pass-1")
+    assert text == "no <hidden> for <hidden> at <hidden>"
 
 
 def test_values_from_a_uri_arrive_as_text_and_are_read():
