@@ -1,4 +1,4 @@
-"""Looks at the site once it is built: every link within it leads somewhere, and its search knows every page."""
+"""Check the built site: every link within it works, and the search contains every page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Page(HTMLParser):
-    """What a page links to, and what can be linked to in it."""
+    """Links and anchors of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class _Page(HTMLParser):
         self.names: set[str] = set()
         self.feed(text)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - HTMLParser hands it in
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - HTMLParser passes it
         for name, value in attrs:
             if name in ("href", "src") and value:
                 self.links.add(value)
@@ -35,19 +35,19 @@ class _Page(HTMLParser):
                 self.names.add(value)
 
 
-def look(app: Sphinx, exception: Exception | None) -> None:
-    """Warn of what is broken; ``make docs`` takes a warning for an error."""
+def check_site(app: Sphinx, exception: Exception | None) -> None:
+    """Warn about broken links; ``make docs`` turns warnings into errors."""
     if exception is not None or app.builder.format != "html":
         return
     folder = Path(app.outdir)
-    for page, links in broken(folder).items():
-        _log.warning("%s: leads nowhere: %s", page, ", ".join(links))
-    if missing := app.env.found_docs - searched(folder):
-        _log.warning("the search does not know %s", ", ".join(sorted(missing)))
+    for page, links in find_broken_links(folder).items():
+        _log.warning("%s: broken links: %s", page, ", ".join(links))
+    if missing := app.env.found_docs - find_indexed_pages(folder):
+        _log.warning("the search does not contain %s", ", ".join(sorted(missing)))
 
 
-def broken(folder: Path) -> dict[str, list[str]]:
-    """Links within the site without a file, or without such a name in it, by page."""
+def find_broken_links(folder: Path) -> dict[str, list[str]]:
+    """Return the links of each page that lead to no file or no anchor of the site."""
     pages = {path: _Page(path.read_text()) for path in folder.rglob("*.html")}
     found: dict[str, list[str]] = defaultdict(list)
     for path, page in pages.items():
@@ -64,13 +64,13 @@ def broken(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def searched(folder: Path) -> set[str]:
-    """Names of the pages that the search can find."""
+def find_indexed_pages(folder: Path) -> set[str]:
+    """Return the names of the pages in the search index."""
     text = (folder / "searchindex.js").read_text()
     return set(json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))["docnames"])
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Sphinx calls it."""
-    app.connect("build-finished", look)
+    """Register the check with Sphinx."""
+    app.connect("build-finished", check_site)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

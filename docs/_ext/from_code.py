@@ -1,4 +1,4 @@
-"""Directives whose tables are read from the code, so that they cannot differ from it."""
+"""Directives that generate tables from the code, so that they cannot differ from it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KINDS = {
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> nodes.table:
-    """A table. Text in back-ticks becomes code."""
+    """Return a table. Text between backticks becomes code."""
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in header), cols=len(header))
     group += nodes.thead("", _row(header))
     group += nodes.tbody("", *(_row(row) for row in rows))
@@ -58,7 +58,7 @@ def _inline(text: str) -> list[nodes.Node]:
 
 
 class ReportColumns(SphinxDirective):
-    """``{report-columns} NAME``: the columns of a report."""
+    """``{report-columns} NAME``: show the columns of a report."""
 
     required_arguments = 1
 
@@ -70,7 +70,7 @@ class ReportColumns(SphinxDirective):
                 f"`{column.name}`",
                 KINDS[column.kind.value] + ("" if column.confirmed else " (form unconfirmed)"),
                 column.description,
-                _asked_for(report, column.name),
+                _default_modes(report, column.name),
                 "yes" if column.personal else "",
             )
             for column in report.columns.values()
@@ -78,7 +78,7 @@ class ReportColumns(SphinxDirective):
         return [table(("column", "lands as", "meaning", "default in", "personal"), rows)]
 
 
-def _asked_for(report: Report, name: str) -> str:
+def _default_modes(report: Report, name: str) -> str:
     modes = [
         f"{mode}{' (key)' if name in how.key else ''}"
         for mode, how in report.modes.items()
@@ -88,7 +88,7 @@ def _asked_for(report: Report, name: str) -> str:
 
 
 class ReportList(SphinxDirective):
-    """``{report-list}``: all reports with path, modes and keys."""
+    """``{report-list}``: show all reports with path, modes and keys."""
 
     def run(self) -> list[nodes.Node]:
         rows = [
@@ -103,13 +103,13 @@ class ReportList(SphinxDirective):
             for name in reports.names()
             for report in [reports.get(name)]
         ]
-        return [table(("report", "path", "modes and row keys"), rows)]
+        return [table(("Report", "Path", "Modes and row keys"), rows)]
 
 
 class ErrorTable(SphinxDirective):
-    """``{error-table}``: every error class, what it is, and whether Airflow tries again."""
+    """``{error-table}``: show every error class and whether Airflow retries."""
 
-    header: ClassVar = ("error", "tried again", "meaning", "what to do")
+    header: ClassVar = ("Error", "Retried", "Meaning", "What to do")
 
     def run(self) -> list[nodes.Node]:
         classes = [
@@ -124,7 +124,7 @@ class ErrorTable(SphinxDirective):
                 [
                     (
                         f"`{kind.__name__}`",
-                        _tried_again(kind),
+                        _is_retried(kind),
                         (inspect.getdoc(kind) or "")
                         .split("\n\n")[0]
                         .replace("``", "`")
@@ -137,7 +137,7 @@ class ErrorTable(SphinxDirective):
         ]
 
 
-def _tried_again(kind: type[errors.We360Error]) -> str:
+def _is_retried(kind: type[errors.We360Error]) -> str:
     if issubclass(kind, errors.NoDayInInterval):
         return "no, skipped"
     never = issubclass(kind, AirflowFailException)
@@ -147,12 +147,12 @@ def _tried_again(kind: type[errors.We360Error]) -> str:
 
 
 class ConnectionExtras(SphinxDirective):
-    """``{connection-extras}``: the extra fields of the Connection."""
+    """``{connection-extras}``: show the extra fields of the Connection."""
 
     def run(self) -> list[nodes.Node]:
         return [
             table(
-                ("extra", "label in the form", "meaning"),
+                ("Extra", "Form label", "Meaning"),
                 [
                     (
                         f"`{name}`",
@@ -166,19 +166,21 @@ class ConnectionExtras(SphinxDirective):
 
 
 class ExampleList(SphinxDirective):
-    """``{example-list}``: every example Dag with its first sentence; the page has a section named like each file."""
+    """``{example-list}``: show each example Dag with its first sentence, linked to its section."""
 
     def run(self) -> list[nodes.Node]:
         rows = []
         for path in sorted((Path(self.env.srcdir).parent / "example_dags").glob("*.py")):
             self.env.note_dependency(str(path))
-            told = (
+            summary = (
                 (ast.get_docstring(ast.parse(path.read_text())) or "")
                 .split("\n\n")[0]
                 .replace("\n", " ")
             )
-            rows.append((path.name, re.split(r"(?<=[.!])\s(?=[A-Z])", told)[0].replace("``", "`")))
-        made = table(("file", "what it does"), rows)
+            rows.append(
+                (path.name, re.split(r"(?<=[.!])\s(?=[A-Z])", summary)[0].replace("``", "`"))
+            )
+        made = table(("File", "What it does"), rows)
         for entry in made.findall(nodes.paragraph):
             if (name := entry.astext()).endswith(".py"):
                 entry.clear()
@@ -187,7 +189,7 @@ class ExampleList(SphinxDirective):
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Sphinx calls it."""
+    """Register the directives with Sphinx."""
     app.add_directive("example-list", ExampleList)
     app.add_directive("report-columns", ReportColumns)
     app.add_directive("report-list", ReportList)

@@ -1,4 +1,4 @@
-"""Directives that tell what users may give: fields of the Connection, arguments of operators, words of commands."""
+"""Directives that list what users can set: Connection fields, operator arguments, options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Least:
-    """The Connection with nothing but what it must have: what else it says are the defaults."""
+    """A Connection with only its required fields, so that every other value is a default."""
 
     conn_id: str | None = "least"
     host: str | None = None
@@ -38,7 +38,7 @@ class _Least:
 
 
 class ConnectionFields(SphinxDirective):
-    """``{connection-fields}``: every field of the Connection, what it takes, and what it is where it is left out."""
+    """``{connection-fields}``: show every field of the Connection with its values and default."""
 
     def run(self) -> list[nodes.Node]:
         meanings = dict(re.findall(r":param (\w+): (.+)", inspect.getdoc(We360Settings) or ""))
@@ -52,13 +52,13 @@ class ConnectionFields(SphinxDirective):
                 meanings[setting],
             )
             for field, takes, left_out, setting in (
-                ("login", "text", "refused", "login"),
-                ("password", "text", "refused", "password"),
+                ("login", "text", "required", "login"),
+                ("password", "text", "required", "password"),
                 ("host", "URL without a path", f"`{str(least.api_url).rstrip('/')}`", "api_url"),
             )
         ]
-        rows.append(("`port`", "Port", "number from 1 to 65535", "as Host says", "port of the API"))
-        rows.append(("`schema`", "(hidden)", "nothing", "as it must be", "not used"))
+        rows.append(("`port`", "Port", "number from 1 to 65535", "from Host", "port of the API"))
+        rows.append(("`schema`", "(hidden)", "nothing", "empty", "not used"))
         rows += [
             (
                 f"extra `{name}`",
@@ -69,7 +69,7 @@ class ConnectionFields(SphinxDirective):
             )
             for name, field in ((name, CONNECTION_FIELDS[name]) for name in EXTRAS)
         ]
-        return [table(("field", "label in the form", "takes", "left out", "meaning"), rows)]
+        return [table(("Field", "Form label", "Values", "Default", "Meaning"), rows)]
 
 
 def _takes(schema: dict[str, Any]) -> str:
@@ -86,12 +86,12 @@ def _left_out(least: We360Settings, name: str) -> str:
         return "`false`"
     value = {"timeout_s": f"{least.timeout_s:g}"}.get(name) or getattr(least, name)
     return (
-        "refused" if name == "customer_id" else f"`{str(value).rstrip('/')}`" if value else "none"
+        "required" if name == "customer_id" else f"`{str(value).rstrip('/')}`" if value else "none"
     )
 
 
 class CommandLine(SphinxDirective):
-    """``{command-line} check`` or ``sandbox``: what the command takes."""
+    """``{command-line} check`` or ``sandbox``: show the options of the command."""
 
     required_arguments = 1
 
@@ -109,14 +109,14 @@ class CommandLine(SphinxDirective):
                 else f"`{action.metavar or action.dest.upper()}`",
                 (action.help or "") % {"default": action.default},
             )
-            for action in parser._actions  # noqa: SLF001 - argparse tells them nowhere else
+            for action in parser._actions  # noqa: SLF001 - argparse has no public list
             if action.dest != "help"
         ]
-        return [table(("argument", "takes", "meaning"), rows)]
+        return [table(("Argument", "Value", "Meaning"), rows)]
 
 
 class Arguments(SphinxDirective):
-    """``{arguments} MODULE.OPERATOR``: its own arguments and those of its base in this package, with their defaults."""
+    """``{arguments} MODULE.OPERATOR``: show its arguments in this package and their defaults."""
 
     required_arguments = 1
 
@@ -126,26 +126,26 @@ class Arguments(SphinxDirective):
         rows = [
             (
                 f"`{argument.name}`",
-                "refused" if argument.default is argument.empty else f"`{argument.default!r}`",
+                "required" if argument.default is argument.empty else f"`{argument.default!r}`",
                 "yes" if argument.name in operator.template_fields else "",
             )
             for argument in _arguments(operator)
         ]
-        return [table(("argument", "left out", "templated"), rows)]
+        return [table(("Argument", "Default", "Templated"), rows)]
 
 
 def _arguments(operator: type) -> Iterator[inspect.Parameter]:
-    told: set[str] = set()
+    seen: set[str] = set()
     for kind in operator.__mro__:
         if kind.__module__.startswith("airflow_provider_we360.") and "__init__" in vars(kind):
             for argument in inspect.signature(kind.__init__).parameters.values():  # type: ignore[misc]
-                if argument.kind is argument.KEYWORD_ONLY and argument.name not in told:
-                    told.add(argument.name)
+                if argument.kind is argument.KEYWORD_ONLY and argument.name not in seen:
+                    seen.add(argument.name)
                     yield argument
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Sphinx calls it."""
+    """Register the directives with Sphinx."""
     app.add_directive("arguments", Arguments)
     app.add_directive("connection-fields", ConnectionFields)
     app.add_directive("command-line", CommandLine)

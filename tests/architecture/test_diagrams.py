@@ -19,7 +19,7 @@ STATES = (
     "REFRESHING",
     "LOGIN",
     "DEGRADED",
-    "BLOCKED",
+    "SUSPENDED",
 )
 
 

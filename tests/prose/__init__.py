@@ -1,7 +1,7 @@
 """Read the prose of the project: docstrings, comments, messages, identifiers and pages.
 
-``make prose`` measures it by room, and ``tests/architecture/test_plain_language.py`` holds the words
-that it must not use.
+``make prose`` measures it by room, and ``tests/architecture/test_plain_language.py`` holds the
+words that it must not use.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def rooms() -> dict[str, list[Path]]:
 
 
 def prose_of(path: Path) -> Iterator[Line]:
-    """Yield the prose of one file: of a page every line outside of fences, of code all its texts."""
+    """Yield the prose of one file: all texts of code, or the lines of a page outside of fences."""
     if path.suffix == ".py":
         yield from _code(path)
     else:

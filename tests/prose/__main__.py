@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prose import prose_of, rooms
 
-# Measured on httpx, google-auth and cosmos (words per 1,000): their docstrings stay within these bounds.
+# Words per 1,000. The docstrings of httpx, google-auth and cosmos are within these bounds.
 BOUNDS = {
     "where": (("where",), "at most", 1.5),
     "if": (("if",), "at least", 5.0),
