@@ -64,7 +64,7 @@ def test_each_line_of_a_log_that_the_page_explains_is_one_that_the_code_writes(
     ]
     source = "".join(
         path.read_text()
-        for room in ("auth", "hooks", ".")
+        for room in ("auth", "hooks", "transport", ".")
         for path in sorted((package / room).glob("*.py"))
     )
     said = re.sub(r'"\s*\n\s*f?"', "", source)
