@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport PYTHONDONTWRITEBYTECODE # each Airflow process starts three seconds sooner from compiled files
-.PHONY: help demo test test-all mutants cover test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots test-matrix check prose docs diagrams bench bench-full bench-tokens build fmt clean
+.PHONY: help demo test test-all mutants cover test-clouds test-kills soak fuzz test-scheduler test-history test-keycloak test-fleet test-celery test-browser screenshots test-matrix check prose docs diagrams bench bench-full bench-tokens walk build fmt clean
 
 ready := @.ci/bootstrap
 bin := .venv/bin
@@ -115,6 +115,10 @@ bench-full: ## the same, and two million rows
 bench-tokens: ## how many logins a fleet of tasks costs in a month, for every mix (seconds)
 	$(ready) test
 	@cd tests && ../$(bin)/python -m benchmarks.tokens
+
+walk: ## how many calls one token and one row take through this package
+	$(ready) test
+	@cd tests && ../$(bin)/python -m benchmarks.walk
 
 build: ## wheel and sdist, into dist
 	$(ready) build

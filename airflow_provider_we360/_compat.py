@@ -6,7 +6,13 @@ import importlib
 import importlib.metadata
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Variable, XCom, get_current_context, mask_secret
+from airflow.providers.common.compat.sdk import (
+    Variable,
+    XCom,
+    conf,
+    get_current_context,
+    mask_secret,
+)
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_we360.errors import We360ConfigError
@@ -16,6 +22,7 @@ __all__ = [
     "TriggerEvent",
     "connection_of",
     "current_context",
+    "current_team",
     "delete_xcom",
     "find_connection",
     "get_fernet",
@@ -39,13 +46,54 @@ class _Variables:
             value = get(name, default=None)
         except TypeError:
             value = get(name, default_var=None)
-        return None if value is None else str(value)
+        if value is None:
+            _raise_if_unanswered(name)
+            return None
+        return str(value)
 
     def set(self, name: str, value: str, description: str) -> None:
         Variable.set(name, value, description=description)
 
     def delete(self, name: str) -> None:
         Variable.delete(name)
+
+
+def _raise_if_unanswered(name: str) -> None:
+    """Raise if a Variable only seems to be absent because the API server did not answer.
+
+    Tasks of Airflow 3 treat every error of the API server as "not found".
+    """
+    try:
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+    except ImportError:  # Airflow 2, or not in a task
+        return
+    try:
+        answer: Any = SUPERVISOR_COMMS.send(GetVariable(key=name))
+    except Exception as error:
+        answer = getattr(error, "error", None)
+        if not isinstance(answer, ErrorResponse):
+            raise
+    if isinstance(answer, ErrorResponse) and answer.error != ErrorType.VARIABLE_NOT_FOUND:
+        raise ConnectionError(f"the API server did not answer ({answer.error})")
+
+
+def current_team() -> str | None:
+    """Return the team of the running task in multi-team mode (Airflow 3.2), else None.
+
+    A Variable of one team is invisible to the others, but they overwrite it. Where Airflow does
+    not say the team, the Dag bundle stands for it: a bundle belongs to one team at most.
+    """
+    context = current_context()
+    if context is None:
+        return None
+    if team := getattr(context.get("dag_run"), "team_name", None):
+        return str(team)
+    if not conf.getboolean("core", "multi_team", fallback=False):
+        return None
+    bundle = getattr(getattr(context.get("ti"), "bundle_instance", None), "name", None)
+    return str(bundle) if bundle else None
 
 
 def variables() -> _Variables:

@@ -139,10 +139,22 @@ class We360Settings:
         return httpx.URL(f"{self.issuer}/protocol/openid-connect/logout")
 
     @property
+    def login_name(self) -> str:
+        """The login and its server in one spelling, whatever the Customer ID."""
+        # A dot at the end of a host is another spelling of the same host.
+        host = self.auth_url.host
+        return f"{self.issuer.replace(host, host.rstrip('.'), 1)}|{self.login.lower()}"
+
+    @property
     def account_fingerprint(self) -> str:
-        """Twelve hex digits that Connections of one account share. They hold no secret."""
-        account = f"{self.issuer}|{self.customer_id}|{self.login.lower()}"
-        return hashlib.sha256(account.encode()).hexdigest()[:12]
+        """Twelve hex digits that name the token of a login and Customer ID. Not a secret."""
+        issuer, login = self.login_name.rsplit("|", 1)
+        return hashlib.sha256(f"{issuer}|{self.customer_id}|{login}".encode()).hexdigest()[:12]
+
+    @property
+    def login_fingerprint(self) -> str:
+        """Twelve hex digits that name a login at its server. Not a secret."""
+        return hashlib.sha256(self.login_name.encode()).hexdigest()[:12]
 
 
 class _FieldError(Exception):

@@ -1,1 +1,1 @@
-"""OAuth 2.0 with Keycloak: what a token is, how one is had, kept, renewed and ended. Knows nothing of Airflow."""
+"""OAuth 2.0 with Keycloak: get, renew, share and end tokens. Does not import Airflow."""

@@ -1,4 +1,4 @@
-"""BearerAuth: puts token and tenant on every request to the API, and on no other."""
+"""BearerAuth: sends the access token and the tenant with every request to the API."""
 
 from __future__ import annotations
 
@@ -6,32 +6,48 @@ from collections.abc import Generator
 
 import httpx
 
-from airflow_provider_we360.auth.manager import TokenManager
+from airflow_provider_we360.auth.token_manager import TokenManager
 from airflow_provider_we360.transport.client import discard_body, require_origin
+from airflow_provider_we360.types import Sleep
+
+PAUSES_S = (2.0, 5.0)
+"""Before a new token that got a 401 is sent again: the clocks of login server and API may differ
+by seconds, and a gateway may need a moment to fetch the signing keys."""
 
 
 class BearerAuth(httpx.Auth):
-    """``Authorization: Bearer`` and ``X-Tenant-Id`` for one origin. A 401 costs one renewed token and one replay.
+    """Set ``Authorization: Bearer`` and ``X-Tenant-Id`` for one origin.
 
-    The token is asked for at each request, never kept: a long extract outlives many tokens. httpx calls
-    ``sync_auth_flow`` from the thread that sends, so the manager's lock is enough.
+    After a 401 the token is renewed and the request sent again. The token is read for every
+    request and never kept here: a long extract outlives many tokens.
     """
 
-    def __init__(self, manager: TokenManager, api_url: httpx.URL, customer_id: str) -> None:
+    def __init__(
+        self, manager: TokenManager, api_url: httpx.URL, customer_id: str, sleep: Sleep
+    ) -> None:
         self._manager = manager
         self._api_url = api_url
         self._customer_id = customer_id
+        self._sleep = sleep
 
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
+        """Yield the request with its token, up to four times while the answer is a 401."""
         require_origin(request.url, self._api_url)
         token = self._manager.token()
         request.headers["X-Tenant-Id"] = self._customer_id
         request.headers["Authorization"] = f"Bearer {token.access_token}"
         response = yield request
-        if response.status_code == httpx.codes.UNAUTHORIZED:
+        if response.status_code != httpx.codes.UNAUTHORIZED:
+            return
+        discard_body(response)
+        renewed = self._manager.token(rejected=token)
+        request.headers["Authorization"] = f"Bearer {renewed.access_token}"
+        for pause_s in PAUSES_S:
+            response = yield request
+            if response.status_code != httpx.codes.UNAUTHORIZED:
+                return
             discard_body(response)
-            renewed = self._manager.token(rejected=token)
-            request.headers["Authorization"] = f"Bearer {renewed.access_token}"
-            yield request
+            self._sleep(pause_s)
+        yield request

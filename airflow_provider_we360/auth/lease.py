@@ -1,5 +1,7 @@
-"""Election: which of many tasks may ask the token endpoint. Airflow's Variables have no compare-and-set, so each writes its
-name, waits until every other pen must be down, and looks whose name stands there.
+"""The lease: the right of one task to call the token endpoint.
+
+Airflow Variables have no compare-and-set. Each candidate writes its ID, waits for concurrent
+writes to settle, and reads the entry back. The ID that remains holds the lease.
 """
 
 from __future__ import annotations
@@ -14,128 +16,127 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from airflow_provider_we360.types import Clock, Sleep
 
 if TYPE_CHECKING:
-    from airflow_provider_we360.auth.store import Entry
+    from airflow_provider_we360.auth.token_store import Entry
 
-LEASE_S = 30.0
-CLOCKS_DIFFER_S = 1800.0
-"""Clocks of workers may be ten minutes off, each its own way: an end that is past by ours need not be past by the holder's."""
+CLOCK_SKEW_S = 1800.0
+"""Workers' clocks may differ by ten minutes either way. Only a lease that ended longer ago than
+this is over by its own date."""
+LONGEST_LEASE_S = 3700.0
 SETTLE_S = 0.5
 LONGEST_SETTLE_S = 10.0
-WRITES = 4
-"""A write that fails or shows late is tried so often before the store is taken for one that can hold no lease."""
+WRITE_TRIES = 4
+"""Tries of a write that fails or shows late, before the store is considered unable to hold a
+lease."""
 
 T = TypeVar("T")
 
 
 class LeaseLost(Exception):
-    """The holder was silent for too long, and another task took over."""
+    """The holder was silent for longer than its lease, and another task may have taken over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to ask the token endpoint.
+    """The entry that names the holder.
 
-    :param owner: random name of the holder.
-    :param until: when it ends unless it is renewed; seconds since the epoch, by the holder's clock.
+    :param owner: random ID of the holder.
+    :param until: when it ends unless renewed, by the holder's clock, in seconds since the epoch.
+    :param lasts_s: seconds after which an unchanged lease has expired for whoever watches it.
     """
 
     owner: str
     until: float
+    lasts_s: float = 30.0
 
 
 @dataclass(slots=True)
-class Election:
-    """One candidate.
+class LeaseElection:
+    """One candidate for the lease.
 
     :param entry: where the lease is written.
+    :param lasts_s: how long the holder may be silent: longer than its longest call.
     """
 
     entry: Entry[Lease]
     clock: Clock
     sleep: Sleep
-    _name: tuple[int, str] = (0, "")
+    lasts_s: float = 30.0
+    _identity: tuple[int, str] = (0, "")
     _slowest_s: float = 0.0
     _watched: tuple[Lease, float] | None = None
     _is_impossible: bool = False
 
     @property
     def owner(self) -> str:
-        """This candidate's random name; another one after a fork, or both would hold the lease."""
-        if self._name[0] != os.getpid():
-            self._name = (os.getpid(), secrets.token_hex(8))
-        return self._name[1]
+        """This candidate's random ID. It changes after a fork, or parent and child would share it."""
+        if self._identity[0] != os.getpid():
+            self._identity = (os.getpid(), secrets.token_hex(8))
+        return self._identity[1]
 
-    def attempt(self) -> Seat | None:
-        """A seat, or None while another candidate holds the lease. Takes half a second, or longer where the store is slow."""
-        before = self._timed(self.entry.read)
-        if self._is_held(before):
+    def attempt(self) -> HeldLease | None:
+        """Return the lease, or None while another candidate holds it.
+
+        Takes half a second, or longer if the store is slow.
+        """
+        before = self.timed(self.entry.read)
+        if before is not None and self._is_held(before):
             return None
         began = self.clock()
-        for _ in range(1 if self._is_impossible else WRITES):
-            is_kept = self._timed(
-                lambda: self.entry.write(Lease(self.owner, self.clock() + LEASE_S))
-            )
+        for _ in range(1 if self._is_impossible else WRITE_TRIES):
+            is_visible = self.write()
             self._settle()
-            there = self._timed(self.entry.read)
-            if there is not None and there != before:
-                if not is_kept:  # it shows late: what is read now may be late, too
+            found = self.timed(self.entry.read)
+            if found is not None and found != before:
+                if not is_visible:  # it showed late, so this read may be late as well
                     self._slowest_s = max(self._slowest_s, self.clock() - began)
                     self._settle()
-                    there = self._timed(self.entry.read)
+                    found = self.timed(self.entry.read)
                 self._is_impossible = False
-                return Seat(self) if there is not None and there.owner == self.owner else None
-            if is_kept:
-                return None  # a holder that gave its own back took ours along
+                return HeldLease(self) if found and found.owner == self.owner else None
+            if is_visible:
+                return None  # the previous holder's release removed this entry
             if self.entry.refuses:
                 break
         self._is_impossible = True
-        return Seat(self, alone=True)
+        return HeldLease(self, alone=True)
 
-    def _settle(self) -> None:
-        self.sleep(min(max(SETTLE_S, 2 * self._slowest_s), LONGEST_SETTLE_S))
+    def write(self) -> bool:
+        """Write this candidate's lease. Return whether it was read back."""
+        lease = Lease(self.owner, self.clock() + self.lasts_s, self.lasts_s)
+        return self.timed(lambda: self.entry.write(lease))
 
-    def renew(self, *, is_overdue: bool) -> None:
-        """Say that the holder lives.
-
-        :param is_overdue: it was silent for longer than a lease lives: others may have come and gone meanwhile.
-        :raises LeaseLost: another task holds the lease now, or held it.
-        """
-        there = self._timed(self.entry.read)
-        if (there is None and is_overdue) or (there is not None and there.owner != self.owner):
-            raise LeaseLost
-        self._timed(lambda: self.entry.write(Lease(self.owner, self.clock() + LEASE_S)))
-
-    def release(self) -> None:
-        """Give the lease back, if it is still ours."""
-        there = self.entry.read()
-        if there is not None and there.owner == self.owner:
-            self.entry.delete()
-
-    def _is_held(self, lease: Lease | None) -> bool:
-        """Whether somebody may still be at work. The holder's clock is not trusted: what counts is that the lease changes."""
-        now = self.clock()
-        if lease is None or lease.owner == self.owner or lease.until < now - CLOCKS_DIFFER_S:
-            return False
-        if self._watched is None or self._watched[0] != lease:
-            self._watched = (lease, now)
-        return now - self._watched[1] < LEASE_S
-
-    def _timed(self, call: Callable[[], T]) -> T:
+    def timed(self, call: Callable[[], T]) -> T:
+        """Run a call of the store, and remember how slow the slowest was."""
         began = self.clock()
         try:
             return call()
         finally:
             self._slowest_s = max(self._slowest_s, self.clock() - began)
 
+    def _settle(self) -> None:
+        self.sleep(min(max(SETTLE_S, 2 * self._slowest_s), LONGEST_SETTLE_S))
+
+    def _is_held(self, lease: Lease) -> bool:
+        """Return whether the holder may still be at work.
+
+        Its clock is not trusted: a lease is over once it was watched unchanged for its length.
+        """
+        now = self.clock()
+        if lease.owner == self.owner or lease.until < now - CLOCK_SKEW_S:
+            return False
+        if self._watched is None or self._watched[0] != lease:
+            self._watched = (lease, now)
+        return now - self._watched[1] < min(lease.lasts_s, LONGEST_LEASE_S)
+
 
 @dataclass(slots=True)
-class Seat:
-    """The lease, held. Leaving the ``with`` block gives it back.
+class HeldLease:
+    """The lease, held by this process. Leaving the ``with`` block releases it.
 
-    :param alone: True where the store can hold no lease: there is nothing to renew or to give back.
+    :param alone: True if the store can hold no lease, so that no other task knows of this one.
     """
 
-    _election: Election
+    _election: LeaseElection
     alone: bool = False
     _renewed_at: float = field(init=False)
 
@@ -151,28 +152,47 @@ class Seat:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self.alone:
-            self._election.release()
+        found = None if self.alone else self._election.entry.read()
+        if found is not None and found.owner == self._election.owner:
+            self._election.entry.delete()
+
+    @property
+    def is_overdue(self) -> bool:
+        """True if the holder was silent for longer than its lease, so that it may be lost."""
+        return not self.alone and self._silent_s() > self._election.lasts_s
+
+    def confirm(self) -> None:
+        """Check that the lease is still held: before every write of what other tasks will use.
+
+        :raises LeaseLost: another task holds it now, or may have held it.
+        """
+        if self.alone:
+            return
+        is_overdue = self.is_overdue
+        found = self._election.timed(self._election.entry.read)
+        if (found is None and is_overdue) or (found and found.owner != self._election.owner):
+            raise LeaseLost
 
     def renew(self) -> None:
-        """Before each call that may take long.
+        """Extend the lease: before each call that may take long.
 
-        :raises LeaseLost: as :meth:`Election.renew`.
+        :raises LeaseLost: as :meth:`confirm`.
         """
-        silent_s = self._election.clock() - self._renewed_at
-        if self.alone or silent_s < LEASE_S / 6:
-            return
-        self._election.renew(is_overdue=silent_s > LEASE_S)
-        self._renewed_at = self._election.clock()
+        if not self.alone and self._silent_s() >= self._election.lasts_s / 6:
+            self.confirm()
+            self._election.write()
+            self._renewed_at = self._election.clock()
 
     def sleep(self, seconds: float) -> None:
         """Wait, and keep the lease meanwhile.
 
-        :raises LeaseLost: as :meth:`Election.renew`.
+        :raises LeaseLost: as :meth:`confirm`.
         """
-        left = seconds
-        while left > 0:
-            nap = min(left, LEASE_S / 3)
-            self._election.sleep(nap)
+        while seconds > 0:
+            nap_s = min(seconds, self._election.lasts_s / 3, 10.0)
+            self._election.sleep(nap_s)
             self.renew()
-            left -= nap
+            seconds -= nap_s
+
+    def _silent_s(self) -> float:
+        return self._election.clock() - self._renewed_at

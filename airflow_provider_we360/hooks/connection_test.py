@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from airflow_provider_we360.auth.store import TokenStore
 from airflow_provider_we360.auth.token import TokenSet
+from airflow_provider_we360.auth.token_store import TokenStore
 from airflow_provider_we360.client import reports
 from airflow_provider_we360.client.report import Query
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.errors import RetryableApiError
-from airflow_provider_we360.hooks.session import open_session
+from airflow_provider_we360.hooks.authentication import open_client
 from airflow_provider_we360.transport.client import (
     DEADLINE_FACTOR,
     MAX_RESPONSE_BYTES,
@@ -66,13 +66,13 @@ class ConnectionTest:
     ) -> None:
         self.settings = replace(settings, timeout_s=min(settings.timeout_s, TIMEOUT_S))
         self._clock = clock
-        self._session = open_session(
+        self._http, self._manager = open_client(
             self.settings,
             TokenStore(),
             transport=transport,
             clock=clock,
             sleep=sleep,
-            asks_twice=False,
+            sends_twice=False,
         )
 
     def __enter__(self) -> Self:
@@ -84,8 +84,8 @@ class ConnectionTest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._session.manager.close()
-        self._session.http.close()
+        self._manager.close()
+        self._http.close()
 
     @property
     def yesterday(self) -> dt.date:
@@ -98,7 +98,7 @@ class ConnectionTest:
 
         :raises RetryableApiError: it does not answer; the message says what to check.
         """
-        http = self._session.http
+        http = self._http
         try:
             response = http.send(http.build_request("GET", url), auth=None, stream=True)
         except httpx.RequestError as error:
@@ -115,14 +115,14 @@ class ConnectionTest:
 
         :raises We360AuthError: the login failed.
         """
-        return self._session.manager.token()
+        return self._manager.token()
 
     def logout(self) -> bool:
         """End the session. Return True if there was one.
 
         :raises AuthUnavailable: the login server could not be reached.
         """
-        return self._session.manager.logout()
+        return self._manager.logout()
 
     def fetch_one_row(self) -> Answer:
         """Return at most one row of yesterday's Dynamic Report, with no column but its key.
@@ -152,7 +152,7 @@ class ConnectionTest:
 
         :raises RetryableApiError: there was none.
         """
-        http = self._session.http
+        http = self._http
         try:
             return send_bounded(
                 http,

@@ -21,16 +21,17 @@ from airflow_provider_we360.provider_info import CONNECTION_FIELDS, FIELD_BEHAVI
 from airflow_provider_we360.types import Clock, Sleep, Window
 
 if TYPE_CHECKING:
-    from airflow_provider_we360.auth.store import TokenStore
+    from airflow_provider_we360.auth.token_manager import TokenManager
+    from airflow_provider_we360.auth.token_store import TokenStore
     from airflow_provider_we360.client.client import We360Client
     from airflow_provider_we360.client.extract import Extract
     from airflow_provider_we360.client.stats import ReadStats
     from airflow_provider_we360.connection import We360Settings
-    from airflow_provider_we360.hooks.session import Session
     from airflow_provider_we360.rows.batch import RowBatch
     from airflow_provider_we360.rows.stream import RowStream
 
 DEFAULT_PARALLEL_REQUESTS = 4
+JUST_READ_S = 5.0
 
 
 class We360Hook(BaseHook):
@@ -68,7 +69,8 @@ class We360Hook(BaseHook):
         self._store = store or self._configured_store
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._opened: Session | None = None
+        self._opened: tuple[httpx.Client, TokenManager] | None = None
+        self._opened_at = 0.0
 
     @cached_property
     def settings(self) -> We360Settings:
@@ -76,18 +78,14 @@ class We360Hook(BaseHook):
 
         :raises We360ConfigError: for the first field that is missing or wrong.
         """
-        return parse_connection(
-            get_connection(
-                self.we360_conn_id, "we360_conn_id", "one of type we360", conn_type=self.conn_type
-            )
-        )
+        return self._read_connection()
 
     def get_conn(self) -> httpx.Client:
         """An ``httpx.Client`` for paths under the Connection's Host: each request carries a token that is good.
 
         A URL of another host raises before a byte is sent; redirects are not followed. Close the hook when done.
         """
-        return self._session.http
+        return self._open()[0]
 
     def iter_batches(
         self,
@@ -196,27 +194,32 @@ class We360Hook(BaseHook):
         )
 
     def login(self) -> bool:
-        """Make sure of a session now, not at the first request. True where other tasks can use it as well.
+        """Log in now instead of at the first request. Return whether other tasks can use the session.
 
-        :raises We360AuthError: no token can be had.
+        :raises We360AuthError: no token is available.
         """
-        return self._session.manager.is_shared(self._session.manager.token())
+        _, manager = self._open()
+        return manager.is_shared(manager.token())
 
     def logout(self) -> bool:
-        """End the session on the server and empty the token cache; tasks that follow log in anew. True if there was one.
+        """End the session on the server and empty the token cache. Return whether there was one.
 
-        :raises AuthUnavailable: the server could not be told; the cache is kept, so that it can be tried again.
+        The next task logs in again.
+
+        :raises AuthUnavailable: the server did not confirm it. The cache is kept, so that it can be
+            tried again.
         """
-        return self._session.manager.logout()
+        return self._open()[1].logout()
 
     def close(self) -> None:
-        """Close the connections to the server. The session stays for other tasks; one that no other can see is ended."""
-        self._mind_fork()
+        """Close all connections to the server. A session that no other task can use is ended."""
+        self._forget_after_fork()
         with self._lock:
             opened, self._opened = self._opened, None
         if opened is not None:
-            with closing(opened.http):
-                opened.manager.close()
+            http, manager = opened
+            with closing(http):
+                manager.close()
 
     def test_connection(self) -> tuple[bool, str]:
         """Log in, read one row, log out, for *Test Connection*. The token cache is not touched.
@@ -236,61 +239,92 @@ class We360Hook(BaseHook):
         except Exception as error:  # noqa: BLE001 - any failure is an answer to the person who tests
             return False, describe_unexpected(error)
 
-    @property
-    def _session(self) -> Session:
-        self._mind_fork()
+    def _open(self) -> tuple[httpx.Client, TokenManager]:
+        """Return the client and the manager of its token; build them if needed."""
+        from airflow_provider_we360.hooks.authentication import open_client
+
+        self._forget_after_fork()
         with self._lock:
-            if self._opened is not None and self._opened.http.is_closed:
-                self._opened.manager.close()
+            if self._opened is not None and self._opened[0].is_closed:
+                self._opened[1].close()
                 self._opened = None
             if self._opened is None:
-                self._opened = self._open(self.settings)
+                settings = self.settings
+                self._opened_at = self._clock()
+                self._opened = open_client(
+                    settings,
+                    self._store(settings),
+                    transport=self._transport,
+                    clock=self._clock,
+                    sleep=self._sleep,
+                    reload=self._reload,
+                )
             return self._opened
 
-    def _mind_fork(self) -> None:
-        """A child shares neither the sockets of its parent, nor its lock, nor the care for its session."""
+    def _forget_after_fork(self) -> None:
+        """Share neither sockets nor lock nor session with the parent process."""
         if self._pid != os.getpid():
             self._pid, self._lock, self._opened = os.getpid(), threading.Lock(), None
 
-    def _open(self, settings: We360Settings) -> Session:
-        from airflow_provider_we360.hooks.session import open_session
+    def _reload(self) -> tuple[We360Settings, TokenStore] | None:
+        """Return settings and store if the Connection has a new password, else None.
 
-        return open_session(
-            settings,
-            self._store(settings),
-            transport=self._transport,
-            clock=self._clock,
-            sleep=self._sleep,
+        :raises AuthUnavailable: the Connection is now one of another account.
+        """
+        from airflow_provider_we360.errors import AuthUnavailable
+
+        opened_at, self._opened_at = self._opened_at, 0.0
+        if self._clock() - opened_at < JUST_READ_S:
+            return None  # the first login, right after the Connection was read
+        old, new = self.settings, self._read_connection()
+        if (old.issuer, old.customer_id, old.login) != (new.issuer, new.customer_id, new.login):
+            raise AuthUnavailable(
+                f"Connection {self.we360_conn_id!r} was changed to another account while this "
+                "process runs; the old password is not sent. A retry of the task uses the new one"
+            )
+        if old.password == new.password:
+            return None
+        self.settings = new
+        return new, self._store(new)
+
+    def _read_connection(self) -> We360Settings:
+        return parse_connection(
+            get_connection(
+                self.we360_conn_id, "we360_conn_id", "one of type we360", conn_type=self.conn_type
+            )
         )
 
     def _configured_store(self, settings: We360Settings) -> TokenStore:
+        """Return the entries in Airflow that ``token_cache`` names."""
         from airflow_provider_we360 import _compat
-        from airflow_provider_we360.auth.store import TokenStore
-        from airflow_provider_we360.hooks import token_store
+        from airflow_provider_we360.hooks.encrypted_variable import variable_store, xcom_store
+        from airflow_provider_we360.hooks.encryption import TokenCipher
         from airflow_provider_we360.hooks.run_session import login_task_xcoms, running_context
-        from airflow_provider_we360.hooks.seal import Seal
 
+        variables, team, cipher = _compat.variables(), _compat.current_team(), None
         try:
-            seal = Seal(settings, _compat.get_fernet())
-        except Exception as error:  # noqa: BLE001 - outside of a deployment Airflow may have no key at all
+            if settings.token_cache is not TokenCache.MEMORY:
+                cipher = TokenCipher(settings, _compat.get_fernet())
+        except Exception as error:  # noqa: BLE001 - outside of a deployment there may be no key at all
             self.log.warning(
-                "Airflow's Fernet key cannot be used (%s); set [core] fernet_key. This process keeps its token to itself",
+                "Airflow's Fernet key cannot be used (%s); this process keeps its token to itself. "
+                "Set [core] fernet_key",
                 type(error).__name__,
             )
-            return TokenStore()
-        variables = _compat.variables()
-        if settings.token_cache is TokenCache.VARIABLE:
-            return token_store.variable_store(settings, variables, seal)
-        if settings.token_cache is TokenCache.XCOM:
+        if settings.token_cache is TokenCache.XCOM and cipher is not None:
             context = running_context()
             xcoms = None if context is None else login_task_xcoms(context, self.we360_conn_id)
             if xcoms is not None:
-                return token_store.xcom_store(settings, xcoms, xcoms.task_id, variables, seal)
+                return xcom_store(
+                    settings, xcoms, xcoms.task_id, variables, cipher, team=team, clock=self._clock
+                )
             self.log.warning(
-                "token_cache is xcom, but no We360LoginOperator of Connection %s is upstream: this process logs in by itself",
+                "token_cache is xcom, but no We360LoginOperator of Connection %s is upstream; this "
+                "process logs in for itself",
                 self.we360_conn_id,
             )
-        return token_store.memory_store(settings, variables, seal)
+            cipher = None
+        return variable_store(settings, variables, cipher, team=team, clock=self._clock)
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_we360.arguments.signatures import OperatorArguments
+    from airflow_provider_we360.auth.token_store import TokenStore
+    from airflow_provider_we360.connection import We360Settings
     from airflow_provider_we360.hooks.run_session import TaskXComs
     from airflow_provider_we360.hooks.we360 import We360Hook
 
@@ -96,17 +98,13 @@ class We360LogoutOperator(BaseOperator):
 
 def _hook(we360_conn_id: str, xcoms: TaskXComs) -> We360Hook:
     from airflow_provider_we360 import _compat
-    from airflow_provider_we360.hooks.seal import Seal
-    from airflow_provider_we360.hooks.token_store import xcom_store
+    from airflow_provider_we360.hooks.encrypted_variable import xcom_store
+    from airflow_provider_we360.hooks.encryption import TokenCipher
     from airflow_provider_we360.hooks.we360 import We360Hook
 
-    return We360Hook(
-        we360_conn_id,
-        store=lambda settings: xcom_store(
-            settings,
-            xcoms,
-            xcoms.task_id,
-            _compat.variables(),
-            Seal(settings, _compat.get_fernet()),
-        ),
-    )
+    def build_store(settings: We360Settings) -> TokenStore:
+        cipher = TokenCipher(settings, _compat.get_fernet())
+        variables, team = _compat.variables(), _compat.current_team()
+        return xcom_store(settings, xcoms, xcoms.task_id, variables, cipher, team=team)
+
+    return We360Hook(we360_conn_id, store=build_store)

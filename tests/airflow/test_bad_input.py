@@ -373,7 +373,7 @@ def test_a_wrong_password_fails_the_task_at_once_also_where_a_dag_uses_the_clien
     we360, sandbox
 ):
     we360(password="wrong-canary")
-    with pytest.raises(AirflowFailException, match="Login or Password"):
+    with pytest.raises(AirflowFailException, match="or Password"):
         We360Hook().get_conn().post("/query/external/reports/dynamic_report", json={})
     assert sandbox.request_log.logins == 1
 

@@ -120,7 +120,7 @@ def test_what_the_test_button_says_holds_no_secret(sandbox, monkeypatch):
     sandbox.faults.add("login", "password_changes")
     bad, words = We360Hook().test_connection()
     assert bad is False
-    assert "Login or Password" in words
+    assert "E-mail (login) or Password" in words
     assert not any(secret in words for secret in (sandbox.config.password, sandbox.config.login))
     assert sum(sandbox.request_log.live_sessions().values()) == 0
 

@@ -196,7 +196,7 @@ def test_right_but_its_role_sees_nobody(tested, blind):
 def test_wrong_password(tested, sandbox, picture):
     verdict = tested(password="wrong-Passw0rd-55")
     assert verdict.title == "Test Connection Failed"
-    assert "Login or Password of the Connection is wrong" in verdict.words
+    assert "E-mail (login) or Password of the Connection is wrong" in verdict.words
     assert "Try them in a browser first: each try counts" in verdict.words
     assert "wrong-Passw0rd-55" not in verdict.words
     assert sandbox.request_log.counts["logins_refused"] == 1

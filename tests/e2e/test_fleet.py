@@ -181,7 +181,7 @@ def test_the_log_of_each_refused_task_says_what_to_mend_and_which_variable_to_de
     (block,) = variables(ships, "token_block")
     assert len(refused_run.logs) == TASKS
     for log in refused_run.logs.values():
-        assert "Login or Password of the Connection is wrong" in log
+        assert "E-mail (login) or Password of the Connection is wrong" in log
         assert block in log
 
 

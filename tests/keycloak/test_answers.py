@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_we360.auth.grants import parse_login, parse_refresh
+from airflow_provider_we360.auth.keycloak import parse_login, parse_refresh
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.errors import We360AuthError
 from keycloak.cases import CASES, Case

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from airflow_provider_we360.auth.grants import (
-    is_over,
+from airflow_provider_we360.auth.keycloak import (
+    is_session_over,
     login_request,
     logout_request,
     parse_login,
@@ -100,7 +100,7 @@ def test_a_disabled_account_is_told_from_a_wrong_password(server: Server) -> Non
 
 
 def test_a_logout_that_is_refused_for_its_token_counts_as_over(server: Server) -> None:
-    assert is_over(server.http.send(logout_request(settings_for(server), "x")))
-    assert not is_over(
+    assert is_session_over(server.http.send(logout_request(settings_for(server), "x")))
+    assert not is_session_over(
         server.http.send(logout_request(settings_for(server, customer_id="acme"), "x"))
     )

@@ -17,11 +17,11 @@ import greenlet
 import httpx
 from cryptography.fernet import Fernet
 
-from airflow_provider_we360.auth.manager import TokenManager
 from airflow_provider_we360.auth.token import TokenSet
+from airflow_provider_we360.auth.token_manager import TokenManager
 from airflow_provider_we360.connection import We360Settings
-from airflow_provider_we360.hooks.seal import Seal
-from airflow_provider_we360.hooks.token_store import variable_store
+from airflow_provider_we360.hooks.encrypted_variable import variable_store
+from airflow_provider_we360.hooks.encryption import TokenCipher
 from simulator.app import Simulator, SimulatorConfig
 from support.session import settings_for
 from support.variables import FakeVariables
@@ -190,7 +190,6 @@ class Fleet:
         self.done = 0
         self.reuses = 0
         """How often Keycloak saw a used refresh token again: each time it ends the session."""
-        self._seals: dict[We360Settings, Seal] = {}
 
     @property
     def request_log(self) -> Any:
@@ -225,11 +224,6 @@ class Fleet:
 
         return self.time.spawn(at, task)
 
-    def seal(self, settings: We360Settings) -> Seal:
-        if settings not in self._seals:
-            self._seals[settings] = Seal(settings, KEY, rounds=1)
-        return self._seals[settings]
-
 
 class Worker:
     """The real manager over the real store, on slow Variables and a slow wire."""
@@ -240,11 +234,12 @@ class Worker:
         self._transport = httpx.WSGITransport(fleet.sandbox)
         self.variables = SlowVariables(fleet.variables, fleet.time, fleet.dice, fleet.trouble)
         self.tokens: list[TokenSet] = []
+        self._clock = lambda: fleet.time.now + skew_s
         self.manager = TokenManager(
             settings,
-            variable_store(settings, self.variables, fleet.seal(settings)),
+            variable_store(settings, self.variables, TokenCipher(settings, KEY), clock=self._clock),
             self.send,
-            clock=lambda: fleet.time.now + skew_s,
+            clock=self._clock,
             sleep=fleet.time.sleep,
             dice=fleet.dice.random,
         )

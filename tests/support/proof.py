@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from airflow_provider_we360.auth.store import TokenStore
+from airflow_provider_we360.auth.token_store import TokenStore
 from airflow_provider_we360.client import reports
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.rows.schema import Column
@@ -66,7 +66,7 @@ class Stage:
     config: SimulatorConfig = field(default_factory=SimulatorConfig)
     company: Company | None = None
     time: FakeTime = field(default_factory=FakeTime)
-    store: TokenStore = field(default_factory=lambda: TokenStore(is_shared=True))
+    store: TokenStore = field(default_factory=TokenStore.shared_in_memory)
 
     def __post_init__(self) -> None:
         self.sandbox = Simulator(

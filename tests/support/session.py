@@ -10,9 +10,9 @@ from functools import partial
 import httpx
 
 from airflow_provider_we360.auth.bearer import BearerAuth
-from airflow_provider_we360.auth.endpoint import DEADLINE_S, LARGEST_ANSWER_BYTES
-from airflow_provider_we360.auth.manager import TokenManager
-from airflow_provider_we360.auth.store import TokenStore
+from airflow_provider_we360.auth.keycloak import LARGEST_ANSWER_BYTES, longest_call_s
+from airflow_provider_we360.auth.token_manager import TokenManager
+from airflow_provider_we360.auth.token_store import TokenStore
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.transport.client import build_http_client, send_bounded
 from simulator.app import Simulator, SimulatorConfig
@@ -40,7 +40,7 @@ class World:
     """A sandbox, a clock, a store that tasks share."""
 
     config: SimulatorConfig = field(default_factory=SimulatorConfig)
-    store: TokenStore = field(default_factory=lambda: TokenStore(is_shared=True))
+    store: TokenStore = field(default_factory=TokenStore.shared_in_memory)
     time: FakeTime = field(default_factory=FakeTime)
 
     def __post_init__(self) -> None:
@@ -71,7 +71,7 @@ class Task:
             partial(
                 send_bounded,
                 self.http,
-                deadline_s=DEADLINE_S,
+                deadline_s=longest_call_s(settings),
                 max_bytes=LARGEST_ANSWER_BYTES,
                 clock=world.time.clock,
             ),
@@ -82,7 +82,9 @@ class Task:
                 filter(None, (token.access_token, token.refresh_token))
             ),
         )
-        self.http.auth = BearerAuth(self.manager, settings.api_url, settings.customer_id)
+        self.http.auth = BearerAuth(
+            self.manager, settings.api_url, settings.customer_id, world.time.sleep
+        )
 
     def ask(self) -> httpx.Response:
         """One request for one row."""

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from airflow_provider_we360.auth.grants import login_request
+from airflow_provider_we360.auth.keycloak import login_request, longest_call_s
 from airflow_provider_we360.errors import AuthUnavailable, ClientRefused, CredentialsRefused
 from simulator.app import BruteForce, SimulatorConfig
 from support.examples import few
@@ -80,8 +80,8 @@ def test_variables_in_trouble_never_cost_a_session(trouble, seed):
     assert fleet.live_sessions == 1
 
 
-@pytest.mark.parametrize("broken", ["set", "get", "delete"])
-def test_variables_that_refuse_cost_a_login_a_task_and_leave_no_session_behind(broken):
+@pytest.mark.parametrize("broken", ["set", "delete"])
+def test_variables_that_refuse_writes_leave_no_session_behind(broken):
     fleet = Fleet(SimulatorConfig(rotation=True, login_takes_s=0.4))
     fleet.variables.broken = frozenset({broken})
     begin(fleet)
@@ -89,6 +89,20 @@ def test_variables_that_refuse_cost_a_login_a_task_and_leave_no_session_behind(b
     assert fleet.failures == []
     assert fleet.request_log.logins == (1 if broken == "delete" else 8)
     assert fleet.live_sessions == (1 if broken == "delete" else 0)
+
+
+def test_no_password_is_sent_while_variables_cannot_be_read():
+    fleet = Fleet()
+    fleet.variables.broken = frozenset({"get"})
+    begin(fleet)
+    fleet.time.run()
+    assert {type(failure) for failure in fleet.failures} == {AuthUnavailable}
+    assert all("we360_token_block__" in str(failure) for failure in fleet.failures)
+    assert fleet.request_log.counts["logins_sent"] == 0
+    fleet.variables.broken = frozenset()
+    begin(fleet)
+    fleet.time.run()
+    assert (fleet.done, fleet.request_log.logins) == (8, 1)
 
 
 def test_variables_that_forget_what_is_written_leave_no_session_behind():
@@ -236,7 +250,7 @@ def test_a_refused_configuration_costs_one_grant(config):
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.4, 0.8, 1.2, 1.6, 2.0, 2.5])
-def test_a_worker_killed_while_it_renews_costs_the_others_half_a_minute_at_most(seconds):
+def test_a_worker_killed_while_logging_in_delays_the_others(seconds):
     fleet = Fleet(SimulatorConfig(login_takes_s=0.4))
     (leader,) = begin(fleet, 1, at=0)
     fleet.time.spawn(fleet.time.now + 0.6 + seconds, lambda: fleet.time.kill(leader))
@@ -245,7 +259,7 @@ def test_a_worker_killed_while_it_renews_costs_the_others_half_a_minute_at_most(
     fleet.time.run()
     assert fleet.failures == []
     assert fleet.done >= len(others)
-    assert fleet.time.now - began < 60
+    assert fleet.time.now - began < 2 * longest_call_s(settings_for(fleet.sandbox))
     assert fleet.request_log.logins <= 2
 
 

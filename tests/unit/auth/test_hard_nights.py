@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from dataclasses import replace
 
 import httpx
 import pytest
 
-from airflow_provider_we360.auth import grants
-from airflow_provider_we360.auth.block import Block
+from airflow_provider_we360.auth import keycloak
 from airflow_provider_we360.auth.lease import Lease
+from airflow_provider_we360.auth.lockout import LockoutState, Refusal, mark_credentials
 from airflow_provider_we360.auth.token import parse_token_answer
 from airflow_provider_we360.errors import (
     AccountRefused,
@@ -18,9 +19,10 @@ from airflow_provider_we360.errors import (
     CredentialsRefused,
     RefreshRejected,
 )
-from airflow_provider_we360.hooks.token_store import variable_store
+from airflow_provider_we360.hooks.encrypted_variable import variable_store
+from airflow_provider_we360.hooks.encryption import TokenCipher
 from simulator.app import BruteForce, SimulatorConfig
-from support.fleet import Fleet, Trouble
+from support.fleet import KEY, Fleet, Trouble
 from support.session import World
 
 HOUR = 3600.0
@@ -29,7 +31,18 @@ HOUR = 3600.0
 def store_of(fleet, **changes):
     """What a worker writes, at once and unharmed."""
     settings = fleet.worker(**changes).settings
-    return variable_store(settings, fleet.variables, fleet.seal(settings))
+    cipher = TokenCipher(settings, KEY)
+    return variable_store(settings, fleet.variables, cipher, clock=fleet.time.clock)
+
+
+def refuse(fleet, kind="credentials", count=1, until=0.0, **changes):
+    """Write what a worker writes after refused grants."""
+    settings = fleet.worker(**changes).settings
+    state = LockoutState()
+    refusal = Refusal(kind, count, fleet.time.now - 70, until, "wrong")
+    mark = mark_credentials(settings, state.salt)
+    state = replace(state, refusals={mark: refusal}, grants=(fleet.time.now - 70,) * count)
+    store_of(fleet, **changes).lockout.write(state)
 
 
 def run(fleet, count=8, at=1.0, **how):
@@ -41,9 +54,7 @@ def run(fleet, count=8, at=1.0, **how):
 @pytest.mark.parametrize("broken", [frozenset({"set"}), frozenset()])
 def test_a_first_refusal_that_nobody_can_overwrite_costs_one_grant_a_process(broken):
     fleet = Fleet()
-    store_of(fleet, password="wrong").block.write(
-        Block("credentials", 1, fleet.time.now + 20, "wrong")
-    )
+    refuse(fleet, count=1, until=fleet.time.now + 20, password="wrong")
     fleet.variables.broken, fleet.variables.deaf = broken, not broken
     run(fleet, 1, password="wrong")
     assert [type(failure) for failure in fleet.failures] == [CredentialsRefused]
@@ -52,9 +63,7 @@ def test_a_first_refusal_that_nobody_can_overwrite_costs_one_grant_a_process(bro
 
 def test_a_block_that_cannot_be_renewed_holds_for_the_process_all_the_same():
     fleet = Fleet()
-    store_of(fleet, password="wrong").block.write(
-        Block("credentials", 2, fleet.time.now - 5, "wrong")
-    )
+    refuse(fleet, count=2, until=fleet.time.now - 5, password="wrong")
     fleet.variables.broken = frozenset({"set"})
 
     def ask_ten_times(worker):
@@ -128,7 +137,7 @@ def test_a_refusal_is_one_whatever_status_wraps_it(status):
     body = {"error": "invalid_grant", "error_description": "Invalid user credentials"}
     answer = httpx.Response(status, json=body)
     with pytest.raises(CredentialsRefused):
-        grants.parse_login(answer, sent_at=0.0)
+        keycloak.parse_login(answer, sent_at=0.0)
     assert world.request_log.logins == 0
 
 
@@ -173,13 +182,13 @@ def test_a_task_that_is_timed_out_while_it_refreshes_leaves_its_token_doubtful()
     world.task().ask()
     world.time.now += 36_000
     task = world.task()
-    send = task.manager._endpoint._send
+    send = task.manager._keycloak._send
 
     def timed_out(request):
         send(request)
         raise Timeout
 
-    task.manager._endpoint._send = timed_out
+    task.manager._keycloak._send = timed_out
     with pytest.raises(Timeout):
         task.ask()
     assert world.task().ask().status_code == 200
@@ -219,12 +228,12 @@ def test_what_a_server_echoes_is_not_repeated():
             answer = httpx.Response(
                 400, json={"error": "invalid_grant", "error_description": words}
             )
-            grants.parse_refresh(
+            keycloak.parse_refresh(
                 answer, sent_at=0.0, previous=parse_token_answer({"access_token": "a"}, sent_at=0.0)
             )
         assert words not in str(caught.value)
         with pytest.raises(Exception) as refused:
-            grants.parse_login(httpx.Response(400, json={"error": words}), sent_at=0.0)
+            keycloak.parse_login(httpx.Response(400, json={"error": words}), sent_at=0.0)
         assert words not in str(refused.value)
 
 
@@ -260,25 +269,20 @@ def test_children_of_a_fork_do_not_take_each_other_for_themselves():
 
 def test_a_block_from_a_clock_far_ahead_counts_for_twelve_hours_and_no_longer():
     fleet = Fleet()
-    store_of(fleet, password="wrong").block.write(
-        Block("credentials", 3, fleet.time.now + 400 * 24 * HOUR, "wrong")
-    )
+    refuse(fleet, count=3, until=fleet.time.now + 400 * 24 * HOUR, password="wrong")
     run(fleet, 2, password="wrong")
     assert fleet.request_log.counts["logins_sent"] == 0
     run(fleet, 2, at=12.1 * HOUR, password="wrong")
     assert fleet.request_log.counts["logins_sent"] == 1
 
 
-def test_the_seal_of_an_outdated_entry_is_opened_for_its_end_alone():
+def test_only_the_password_voids_a_token():
     fleet = Fleet()
     run(fleet, 1)
     store = store_of(fleet, password="changed")
     assert store.token.read() is None
     assert store.token.voided is not None
-    elsewhere = store_of(
-        fleet, password="changed", api_url=httpx.URL("https://api.eu.we360.example/")
-    )
-    assert elsewhere.token.read() is None
-    assert elsewhere.token.voided is None
+    elsewhere = store_of(fleet, api_url=httpx.URL("https://api.eu.we360.example/"))
+    assert elsewhere.token.read() is not None
     ((_, text),) = fleet.variables.values.items()
     assert json.loads(text).keys() == {"v", "expires_at", "sealed"}
