@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from airflow_provider_we360.errors import EmptyDayRefused, RequestRejected
+from airflow_provider_we360.transfers import base
 from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 
@@ -59,7 +60,9 @@ class Report:
 
 
 @pytest.fixture
-def report(capsys, caplog):
+def report(capsys, caplog, monkeypatch):
+    # The transfer's clock stands still: on a busy machine a line of progress would come between.
+    monkeypatch.setattr(base, "time", SimpleNamespace(monotonic=lambda: 0.0))
     tasks = logging.getLogger("airflow.task")
     if not tasks.propagate:
         tasks.addHandler(caplog.handler)
