@@ -1,7 +1,7 @@
-"""``we360://<customer_id>/<report>``: a report of a tenant, as Airflow's assets and OpenLineage name it.
+"""``we360://<customer_id>/<report>``: the URI of a tenant's report in assets and OpenLineage.
 
-The Customer ID is the account's name, as a Snowflake or Salesforce account has one: no secret, and in every row that is loaded.
-Reports of two tenants are two assets. E-mail and password are no part of it, nor is anything that a row holds.
+The Customer ID names the account, as in Snowflake or Salesforce. It is no secret, and every loaded
+row contains it. E-mail, password and the content of rows are not part of the URI.
 """
 
 from __future__ import annotations
@@ -20,35 +20,41 @@ FORM = f"{SCHEME}://<customer_id>/<report>"
 
 
 def namespace(customer_id: str) -> str:
-    """The tenant, as OpenLineage names where data comes from. Signs that would end a host are percent-encoded."""
+    """Return the tenant as an OpenLineage namespace.
+
+    Characters that would end a host name are percent-encoded.
+    """
     return f"{SCHEME}://{quote(customer_id, safe='')}"
 
 
 def report_uri(customer_id: str, report: str) -> str:
-    """URI of a tenant's report."""
+    """Return the URI of a tenant's report."""
     return f"{namespace(customer_id)}/{report}"
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """The URI in its one form; what Airflow asks of each scheme's owner.
+    """Return the URI in its canonical form. Airflow calls this for every ``we360://`` asset.
 
-    :raises ValueError: where it is of another form, or names no report that there is.
+    :raises ValueError: if it has another form, or names an unknown report.
     """
     if "@" in uri.netloc:
         raise ValueError(
-            f"URI {SCHEME}:// takes no user name or password; write {FORM} (an @ in a Customer ID is %40)"
+            f"URI {SCHEME}:// takes no user name or password; write {FORM} (an @ in a Customer ID"
+            " is %40)"
         )
     if not uri.netloc:
-        raise ValueError(f"URI {SCHEME}:// names no Customer ID; write {FORM}")
+        raise ValueError(f"URI {SCHEME}:// contains no Customer ID; write {FORM}")
     if uri.query:
         raise ValueError(
-            f"URI {SCHEME}:// takes no query; write {FORM}: days, mode and filters are no part of it"
+            f"URI {SCHEME}:// takes no query; write {FORM}: days, mode and filters are not part of"
+            " it"
         )
     report = uri.path.strip("/")
     if report not in reports.names():
         known = ", ".join(reports.names())
         raise ValueError(
-            f"URI {SCHEME}:// must end in one report's name, not {report!r}; write {FORM}, with a report of {known}"
+            f"URI {SCHEME}:// must end in the name of a report, not {report!r}; write {FORM}, where"
+            f" the report is one of {known}"
         )
     return uri._replace(netloc=quote(unquote(uri.netloc), safe=""), path=f"/{report}")
 
@@ -56,9 +62,9 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
 def create_asset(
     *, customer_id: str, report: str = "dynamic_report", extra: dict[str, Any] | None = None
 ) -> Asset:
-    """The asset of a tenant's report.
+    """Return the asset of a tenant's report.
 
-    :param customer_id: as it stands in the Connection.
+    :param customer_id: the Customer ID of the Connection.
     :param report: name of the report.
     """
     from airflow.providers.common.compat.sdk import Asset
@@ -66,8 +72,8 @@ def create_asset(
     return Asset(uri=report_uri(customer_id, report), extra=extra)
 
 
-def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> OpenLineageDataset:  # noqa: ARG001 - asked for so
-    """The same report in OpenLineage's words: the tenant is the namespace, the report the name."""
+def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> OpenLineageDataset:  # noqa: ARG001
+    """Return the report as an OpenLineage dataset: the tenant is its namespace."""
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
     parsed = urlsplit(str(asset.uri))

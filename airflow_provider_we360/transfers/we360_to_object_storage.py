@@ -60,8 +60,7 @@ class We360ToObjectStorageOperator(We360Transfer):
         ``{"email": "conn:we360_pseudonyms"}``, the password of that Connection, or ``"var:NAME"``,
         a Variable that Airflow masks (docs: "Privacy"). (templated)
     :param max_parallel_requests: number of days requested at the same time, 1 to 32.
-    :returns: ``{"report", "window", "rows", "days", "slices", "requests", "path", "seconds"}``,
-        never rows; ``slices`` is the former name of ``days``.
+    :returns: ``{"report", "window", "rows", "days", "requests", "path", "seconds"}``, never rows.
     """
 
     template_fields: Sequence[str] = (

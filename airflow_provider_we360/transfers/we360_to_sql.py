@@ -77,8 +77,7 @@ class We360ToSqlOperator(We360Transfer):
     :param sql_hook_params: arguments for the hook of ``sql_conn_id``, as Airflow's own SQL
         operators take them in ``hook_params``. (templated)
     :param max_parallel_requests: number of days requested at the same time, 1 to 32.
-    :returns: ``{"report", "window", "rows", "days", "slices", "requests", "table", "seconds"}``,
-        never rows; ``slices`` is the former name of ``days``.
+    :returns: ``{"report", "window", "rows", "days", "requests", "table", "seconds"}``, never rows.
     """
 
     template_fields: Sequence[str] = (
