@@ -1,1 +1,1 @@
-"""A stand-in for the We360.ai API: a made-up company, a Keycloak, a report API, and everything that can go wrong with them."""
+"""A stand-in for the We360.ai API: a made-up company, its login server and its report."""

@@ -1,209 +1,117 @@
-"""The sandbox itself: one WSGI callable that joins company, identity side, report API, faults and ledger."""
+"""The sandbox: one WSGI application that answers as We360's login server and API."""
 
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
-import hashlib
 import json
 import re
 import time
-import uuid
 import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from airflow_provider_we360.client.reports.dynamic_report import REPORT
-from airflow_provider_we360.sandbox.admin import Admin
 from airflow_provider_we360.sandbox.company import Company
-from airflow_provider_we360.sandbox.config import Account, BruteForce, SandboxConfig
-from airflow_provider_we360.sandbox.faults import Faults, Rule
-from airflow_provider_we360.sandbox.http import Answer, Request, Wire, json_answer
-from airflow_provider_we360.sandbox.identity import Identity
-from airflow_provider_we360.sandbox.ledger import DataRequest, Ledger
-from airflow_provider_we360.sandbox.report_api import ReportApi
-from airflow_provider_we360.types import Clock, Sleep
+from airflow_provider_we360.sandbox.config import SandboxConfig
+from airflow_provider_we360.sandbox.http import (
+    Request,
+    Response,
+    StartResponse,
+    send,
+    text_response,
+)
+from airflow_provider_we360.sandbox.keycloak import Keycloak
+from airflow_provider_we360.sandbox.report_api import answer_report, error_response
+from airflow_provider_we360.types import Clock
 
-__all__ = ["Account", "BruteForce", "Sandbox", "SandboxConfig"]
+_PAGE = """We360 sandbox
+=============
 
-StartResponse: TypeAlias = Callable[..., Any]
-_IDENTITY = re.compile(r"/realms/([^/]+)/protocol/openid-connect/(token|logout|revoke)")
-_UNDER_WAY = {"login": "login", "refresh": "refresh", "report": "report"}
+A stand-in for the We360.ai API with a made-up company of {employees} people.
+Time zone {timezone}, today is {today}. Nothing here is real, and nothing leaves this machine.
+
+Create an Airflow Connection to it:
+
+  airflow connections add we360_default --conn-json '{connection}'
+
+Then try it:
+
+  python -m airflow_provider_we360 check we360_default
+
+All accounts have the password {password}:
+
+{accounts}
+"""
 
 
 class Sandbox:
-    """We360 for tests and demos: ``httpx.WSGITransport(sandbox)`` in process, or behind ``server.serve``.
+    """We360 for demos and first steps: ``httpx.WSGITransport(sandbox)``, or behind ``serve``.
 
-    :param clock: epoch seconds; also tells today, unless the configuration does.
-    :param sleep: waits, where something takes time.
-    :param company: whose rows are told; None: the one that the configuration describes.
+    :param clock: epoch seconds. It also sets today, unless the configuration does.
     """
 
-    def __init__(
-        self,
-        config: SandboxConfig | None = None,
-        *,
-        clock: Clock = time.time,
-        sleep: Sleep = time.sleep,
-        company: Company | None = None,
-    ) -> None:
+    def __init__(self, config: SandboxConfig | None = None, *, clock: Clock = time.time) -> None:
         self.config = config = config or SandboxConfig()
         self.clock = clock
-        self.sleep = sleep
-        self.fixed_today = config.today
-        self.company = company or Company(
-            seed=config.seed,
-            employees=config.employees,
-            today=lambda: self.today,
-            mail_domain=config.mail_domain,
-            night_rows_on=config.night_rows_on,
-        )
-        self.ledger = Ledger()
-        self.identity = Identity(config, self.ledger, clock, sleep)
-        self.ledger.live_sessions = lambda: self.identity.sessions.live(self.identity.now())
-        self.faults = Faults(config.seed)
-        self._api = ReportApi(self.company, self.identity.holder_of)
-        self._admin = Admin(self)
+        self.company = build_company(config, lambda: self.today)
+        self.keycloak = Keycloak(config, clock)
+        self._calls = re.compile(f"/realms/{config.realm}/protocol/openid-connect/(token|logout)")
 
     @property
     def today(self) -> dt.date:
-        """The company's local day. Rows are told as they stand on it."""
+        """The company's local day."""
         zone = zoneinfo.ZoneInfo(self.config.timezone)
-        return self.fixed_today or dt.datetime.fromtimestamp(self.clock(), zone).date()
+        return self.config.today or dt.datetime.fromtimestamp(self.clock(), zone).date()
 
     def __call__(
         self, environ: Mapping[str, Any], start_response: StartResponse
     ) -> Iterable[bytes]:
-        request = Request.from_environ(environ)
-        answer = self.answer(request)
-        if answer.delay_s:
-            self.sleep(answer.delay_s)
-        if answer.wire:
-            _play(answer.wire, request)
-        date = email.utils.formatdate(self.identity.now(), usegmt=True)
-        own = [("Date", date), ("X-Request-Id", str(uuid.uuid4()))]
-        own += [] if answer.status == 204 else [("Content-Length", str(len(answer.body)))]
-        given = {name.lower() for name, _ in answer.headers}
-        headers = [*answer.headers, *(pair for pair in own if pair[0].lower() not in given)]
-        start_response(f"{answer.status} {_phrase(answer.status)}", headers)
-        return [answer.body]
+        return send(self.answer(Request.from_environ(environ)), start_response, self.clock())
 
-    def answer(self, request: Request) -> Answer:
-        """The answer to a request, faults included, told to the ledger."""
-        identity_call = _IDENTITY.fullmatch(request.path)
-        if request.path == "/" or request.path.startswith("/_sandbox/"):
-            return self._admin.answer(request)
-        kind = self._kind(request, identity_call)
-        if kind is None:
-            return json_answer(
-                404, {"status": False, "message": "Not found", "error_code": "NOT_FOUND"}
-            )
-        self._note_sent(kind, request)
-        with self.ledger.under_way(_UNDER_WAY.get(kind, "other")):
-            asked = _body(request) if kind == "report" else {}
-            rule = self.faults.take(
-                kind, page=asked.get("page"), day=str(asked.get("start_date") or "")
-            )
-            answer = self._played(request, kind, identity_call, rule)
-        if kind == "report":
-            self._note_report(request, asked, answer, rule)
-        return answer
-
-    @staticmethod
-    def _kind(request: Request, identity_call: re.Match[str] | None) -> str | None:
-        if identity_call:
-            grant = request.form().get("grant_type", [""])[0] if identity_call[2] == "token" else ""
-            return {"password": "login", "refresh_token": "refresh"}.get(grant, identity_call[2])
-        return "report" if request.path == REPORT.path else None
-
-    def _played(
-        self, request: Request, kind: str, identity_call: re.Match[str] | None, rule: Rule | None
-    ) -> Answer:
-        if rule is None:
-            return self._carried_out(request, identity_call, self.config)
-        self.ledger.count("faults_played")
-        effect = rule.effect
-        if effect.before:
-            effect.before(self.identity)
-        if effect.instead:
-            answer = effect.instead(self.identity)
-            self._note_refusal(kind, answer)
-            return answer
-        answer = self._carried_out(request, identity_call, replace(self.config, **effect.variant))
-        return effect.after(answer.unpacked(), self.identity) if effect.after else answer
-
-    def _carried_out(
-        self, request: Request, identity_call: re.Match[str] | None, config: SandboxConfig
-    ) -> Answer:
-        if identity_call:
-            return self.identity.answer(request, identity_call[1], identity_call[2])
-        return self._api.answer(request, config)
-
-    def _note_sent(self, kind: str, request: Request) -> None:
-        if kind in {"login", "refresh"}:
-            self.ledger.count(f"{kind}s_sent" if kind == "login" else "refreshes_sent")
-        if kind == "refresh" and (token := request.form().get("refresh_token", [""])[0]):
-            self.ledger.refresh_token_sent(hashlib.sha256(token.encode()).hexdigest())
-
-    def _note_refusal(self, kind: str, answer: Answer) -> None:
-        """A refusal at will counts as one: a client must mind it like a real one."""
-        if 400 <= answer.status < 500 and answer.status != 429 and answer.wire is None:
-            if kind == "login":
-                self.ledger.login(ok=False, at=self.clock())
-            elif kind == "refresh":
-                self.ledger.count("refreshes_refused")
-
-    def _note_report(
-        self, request: Request, asked: dict[str, Any], answer: Answer, rule: Rule | None
-    ) -> None:
-        columns = asked.get("columns")
-        self.ledger.data_request(
-            DataRequest(
-                at=self.clock(),
-                start_date=asked.get("start_date"),
-                end_date=asked.get("end_date"),
-                mode=asked.get("mode"),
-                page=asked.get("page"),
-                limit=asked.get("limit"),
-                columns=len(columns) if isinstance(columns, list) else 0,
-                tenant_header=request.headers.get("x-tenant-id"),
-                status=answer.status,
-                rows=answer.facts.get("rows"),
-                fault=rule.fault if rule else None,
-            )
-        )
+    def answer(self, request: Request) -> Response:
+        """Return the answer to a request."""
+        if call := self._calls.fullmatch(request.path):
+            return self.keycloak.answer(request, call[1])
+        if request.path == REPORT.path:
+            scheme, _, token = request.headers.get("authorization", "").partition(" ")
+            is_bearer = scheme.lower() == "bearer"
+            account = self.keycloak.account_of(token.strip()) if is_bearer else None
+            return answer_report(request, self.company, account, self.config.customer_id)
+        if request.path == "/":
+            return text_response(200, describe(self.config, self.today, request.base_url))
+        return error_response(404, "Not found", "NOT_FOUND")
 
 
-def _body(request: Request) -> dict[str, Any]:
-    try:
-        body = json.loads(request.body)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
+def build_company(config: SandboxConfig, today: Callable[[], dt.date], **options: Any) -> Company:
+    """Return the company that the configuration describes."""
+    return Company(
+        seed=config.seed,
+        employees=config.employees,
+        timezone=config.timezone,
+        mail_domain=config.mail_domain,
+        today=today,
+        **options,
+    )
 
 
-def _play(wire: Wire, request: Request) -> None:
-    """Leaves the fault to the server; in process, where there is no wire, raises what a client would have seen."""
-    if request.wire is not None:
-        request.wire["plan"] = wire
-        return
-    import httpx
-
-    if wire.kind == "not_http":
-        raise httpx.RemoteProtocolError("the sandbox answered with what is no HTTP")
-    if wire.kind == "cut_off":
-        raise httpx.RemoteProtocolError(
-            "the sandbox closed the connection before the whole answer was sent"
-        )
-    if wire.kind != "drip":
-        raise httpx.ReadError("the sandbox dropped the connection")
-
-
-def _phrase(status: int) -> str:
-    import http
-
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
+def describe(config: SandboxConfig, today: dt.date, base_url: str) -> str:
+    """Return the front page: how to connect, and which account sees whom."""
+    connection = {
+        "conn_type": "we360",
+        "host": base_url,
+        "login": config.login,
+        "password": config.password,
+        "extra": {"customer_id": config.customer_id, "auth_url": base_url, "allow_http": True},
+    }
+    accounts = (
+        f"  {account.login}  sees {'everyone' if account.sees is None else ', '.join(account.sees)}"
+        for account in config.accounts().values()
+    )
+    return _PAGE.format(
+        employees=config.employees,
+        timezone=config.timezone,
+        today=today,
+        connection=json.dumps(connection),
+        password=config.password,
+        accounts="\n".join(accounts),
+    )

@@ -1,28 +1,29 @@
-"""A request and its answer, as values; and what may happen to an answer on the wire."""
+"""Requests and answers as values, and the page of an answer on WSGI."""
 
 from __future__ import annotations
 
-import gzip
+import email.utils
+import http
 import json
 import urllib.parse
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, TypeAlias
 
-JSON = "application/json"
+StartResponse: TypeAlias = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked. Names of headers are lower case."""
+    """One request. Names of headers are lower case."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
     scheme: str = "http"
-    wire: dict[str, Wire] | None = None
-    """Where a server plays an answer's wire fault; None in process."""
+    environ: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, Any]) -> Request:
@@ -31,81 +32,77 @@ class Request:
             for name, value in environ.items()
             if name.startswith("HTTP_")
         }
-        if kind := environ.get("CONTENT_TYPE"):
-            headers["content-type"] = str(kind)
         length = str(environ.get("CONTENT_LENGTH") or "0")
-        body = environ["wsgi.input"].read(int(length) if length.isdigit() else 0)
-        path = str(environ.get("PATH_INFO") or "/")
-        scheme = str(environ.get("wsgi.url_scheme") or "http")
         return cls(
             str(environ["REQUEST_METHOD"]),
-            path,
+            str(environ.get("PATH_INFO") or "/"),
             headers,
-            body,
-            scheme,
-            environ.get("we360.sandbox.wire"),
+            environ["wsgi.input"].read(int(length) if length.isdigit() else 0),
+            str(environ.get("wsgi.url_scheme") or "http"),
+            environ,
         )
+
+    @property
+    def base_url(self) -> str:
+        """The address that the client used."""
+        return f"{self.scheme}://{self.headers.get('host', 'localhost')}"
 
     def form(self) -> dict[str, list[str]]:
         return urllib.parse.parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
-    """A fault of the wire. ``reset`` and ``close`` send nothing, ``cut_off`` half of the body that the headers promise,
-    ``drip`` a few bytes at a time with ``pause_s`` between, ``not_http`` what is no HTTP at all.
+class Response:
+    """One answer.
+
+    :param notes: facts about the answer for code that wraps the sandbox; never sent.
     """
-
-    kind: Literal["reset", "close", "cut_off", "drip", "not_http"]
-    pause_s: float = 0.05
-    chunk: int = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
-    wire: Wire | None = None
-    delay_s: float = 0.0
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """For the ledger; never sent."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
-    def with_headers(self, headers: Iterable[tuple[str, str]]) -> Answer:
-        """The same with these headers instead of their namesakes."""
+    def with_headers(self, headers: Iterable[tuple[str, str]]) -> Response:
+        """Return the answer with these headers in place of those of the same name."""
         new = tuple(headers)
         names = {name.lower() for name, _ in new}
-        return replace(
-            self, headers=(*(pair for pair in self.headers if pair[0].lower() not in names), *new)
-        )
+        kept = (pair for pair in self.headers if pair[0].lower() not in names)
+        return replace(self, headers=(*kept, *new))
 
-    def unpacked(self) -> Answer:
-        """The same, not compressed: most faults change what stands in a body."""
-        if ("Content-Encoding", "gzip") not in self.headers:
-            return self
-        headers = tuple(pair for pair in self.headers if pair[0] != "Content-Encoding")
-        return replace(self, body=gzip.decompress(self.body), headers=headers)
+    def with_notes(self, **notes: Any) -> Response:
+        return replace(self, notes={**self.notes, **notes})
 
     def json(self) -> Any:
         return json.loads(self.body)
 
 
-def json_answer(status: int, content: Any, **headers: str) -> Answer:
-    """JSON as UTF-8, letters of all scripts as they are."""
+def json_response(status: int, content: Any, **headers: str) -> Response:
+    """Return JSON in UTF-8. Header names are given with underscores."""
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    return Answer(
-        status,
-        body,
-        (
-            ("Content-Type", JSON),
-            *((name.replace("_", "-"), value) for name, value in headers.items()),
-        ),
-    )
+    return _typed_response(status, body, "application/json", headers)
 
 
-def text_answer(status: int, text: str, kind: str = "text/plain", **headers: str) -> Answer:
-    """Text of that kind, UTF-8."""
-    pairs = ((name.replace("_", "-"), value) for name, value in headers.items())
-    return Answer(status, text.encode(), (("Content-Type", f"{kind}; charset=utf-8"), *pairs))
+def text_response(status: int, text: str, kind: str = "text/plain", **headers: str) -> Response:
+    """Return text of that media type in UTF-8."""
+    return _typed_response(status, text.encode(), f"{kind}; charset=utf-8", headers)
+
+
+def _typed_response(status: int, body: bytes, kind: str, headers: Mapping[str, str]) -> Response:
+    more = ((name.replace("_", "-"), value) for name, value in headers.items())
+    return Response(status, body, (("Content-Type", kind), *more))
+
+
+def send(answer: Response, start_response: StartResponse, now: float) -> list[bytes]:
+    """Response through WSGI, with the headers that every server sends."""
+    own = {
+        "Date": email.utils.formatdate(now, usegmt=True),
+        "X-Request-Id": str(uuid.uuid4()),
+        **({} if answer.status == 204 else {"Content-Length": str(len(answer.body))}),
+    }
+    given = {name.lower() for name, _ in answer.headers}
+    more = (pair for pair in own.items() if pair[0].lower() not in given)
+    known = {status.value: status.phrase for status in http.HTTPStatus}
+    phrase = known.get(answer.status, "Unknown")
+    start_response(f"{answer.status} {phrase}", [*answer.headers, *more])
+    return [answer.body]

@@ -100,7 +100,7 @@ class CommandLine(SphinxDirective):
         if self.arguments[0] == "check":
             add_arguments(parser)
         else:
-            parser = sandbox.make_parser()
+            parser = sandbox.build_parser()
         rows = [
             (
                 f"`{', '.join(action.option_strings) or action.dest}`",

@@ -170,7 +170,7 @@ def test_the_fingerprint_holds_forms_and_never_a_value(sandbox, told):
     names = {
         value
         for person in company.people
-        for value in (person.identity_id, person.first_name, person.email)
+        for value in (person.identity_id, person.columns["first_name"], person.columns["email"])
     }
     values = {value for value in names if value}
     assert values

@@ -67,7 +67,7 @@ def test_ids_and_emails_land_as_pseudonyms_and_join_as_before(sandbox, duckdb_fi
     }
     assert set(table(duckdb_file, "SELECT attendance_date, identity_id, email FROM days")) == truth
     left = caplog.text + json.dumps(result)
-    clear = {person.email for person in sandbox.company.people} | {
+    clear = {person.columns["email"] for person in sandbox.company.people} | {
         person.identity_id for person in sandbox.company.people
     }
     assert [word for word in {SECRET, OTHER, *clear} - {None} if word in left] == []

@@ -134,7 +134,7 @@ def picture(tmp_path: Path, sandbox: Simulator, blind: Account) -> Callable[[str
         people = {
             value
             for person in sandbox.company.people
-            for value in (person.identity_id, person.email)
+            for value in (person.identity_id, person.columns["email"])
             if value
         }
         kept_back = {

@@ -1,1 +1,1 @@
-"""A stand-in for the We360.ai API: a made-up company, a Keycloak, a report API, and everything that can go wrong with them."""
+"""The sandbox with everything that can go wrong: Keycloak's states, faults by plan, a request log."""

@@ -1,44 +1,51 @@
-"""The sandbox itself: one WSGI callable that joins company, identity side, report API, faults and request_log."""
+"""The simulator: the sandbox with faults, a request log and every state of a Keycloak."""
 
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
 import hashlib
 import json
 import re
 import time
-import uuid
-import zoneinfo
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
+
+import httpx
 
 from airflow_provider_we360.client.reports.dynamic_report import REPORT
+from airflow_provider_we360.sandbox.app import Sandbox, build_company
+from airflow_provider_we360.sandbox.company import Company
+from airflow_provider_we360.sandbox.http import (
+    Request,
+    Response,
+    StartResponse,
+    json_response,
+    send,
+)
 from airflow_provider_we360.types import Clock, Sleep
-from simulator.admin import Admin
-from simulator.company import Company
+from simulator.admin import answer_admin, is_admin
 from simulator.config import Account, BruteForce, SimulatorConfig
+from simulator.fault_effects import SocketFault, unpack
 from simulator.faults import FaultPlan, Rule
-from simulator.http import Answer, Request, Wire, json_answer
 from simulator.identity import Identity
 from simulator.report_api import ReportApi
 from simulator.request_log import DataRequest, RequestLog
 
 __all__ = ["Account", "BruteForce", "Simulator", "SimulatorConfig"]
 
-StartResponse: TypeAlias = Callable[..., Any]
 _IDENTITY = re.compile(r"/realms/([^/]+)/protocol/openid-connect/(token|logout|revoke)")
-_UNDER_WAY = {"login": "login", "refresh": "refresh", "report": "report"}
 
 
-class Simulator:
-    """We360 for tests and demos: ``httpx.WSGITransport(sandbox)`` in process, or behind ``server.serve``.
+class Simulator(Sandbox):
+    """We360 for tests: ``httpx.WSGITransport(simulator)`` in process, or behind ``server.serve``.
 
-    :param clock: epoch seconds; also tells today, unless the configuration does.
-    :param sleep: waits, where something takes time.
-    :param company: whose rows are told; None: the one that the configuration describes.
+    :param clock: epoch seconds. It also sets today, unless the configuration does.
+    :param sleep: waits for whatever takes time.
+    :param company: whose rows the report holds; by default the one that the configuration describes.
     """
+
+    config: SimulatorConfig
 
     def __init__(
         self,
@@ -48,162 +55,142 @@ class Simulator:
         sleep: Sleep = time.sleep,
         company: Company | None = None,
     ) -> None:
-        self.config = config = config or SimulatorConfig()
-        self.clock = clock
+        config = config or SimulatorConfig()
+        super().__init__(config, clock=clock)
         self.sleep = sleep
         self.fixed_today = config.today
-        self.company = company or Company(
-            seed=config.seed,
-            employees=config.employees,
-            today=lambda: self.today,
-            mail_domain=config.mail_domain,
-            night_rows_on=config.night_rows_on,
+        self.company = company or build_company(
+            config, lambda: self.today, night_rows_on=config.night_rows_on
         )
         self.request_log = RequestLog()
         self.identity = Identity(config, self.request_log, clock, sleep)
         self.request_log.live_sessions = lambda: self.identity.sessions.live(self.identity.now())
         self.faults = FaultPlan(config.seed)
-        self._api = ReportApi(self.company, self.identity.holder_of)
-        self._admin = Admin(self)
+        self._api = ReportApi(self.company, self.identity.account_of)
 
     @property
     def today(self) -> dt.date:
-        """The company's local day. Rows are told as they stand on it."""
-        zone = zoneinfo.ZoneInfo(self.config.timezone)
-        return self.fixed_today or dt.datetime.fromtimestamp(self.clock(), zone).date()
+        """The company's local day; rows are as they stand on it."""
+        return self.fixed_today or super().today
 
     def __call__(
         self, environ: Mapping[str, Any], start_response: StartResponse
     ) -> Iterable[bytes]:
         request = Request.from_environ(environ)
         answer = self.answer(request)
-        if answer.delay_s:
-            self.sleep(answer.delay_s)
-        if answer.wire:
-            _play(answer.wire, request)
-        date = email.utils.formatdate(self.identity.now(), usegmt=True)
-        own = [("Date", date), ("X-Request-Id", str(uuid.uuid4()))]
-        own += [] if answer.status == 204 else [("Content-Length", str(len(answer.body)))]
-        given = {name.lower() for name, _ in answer.headers}
-        headers = [*answer.headers, *(pair for pair in own if pair[0].lower() not in given)]
-        start_response(f"{answer.status} {_phrase(answer.status)}", headers)
-        return [answer.body]
+        if delay_s := answer.notes.get("delay_s"):
+            self.sleep(delay_s)
+        if fault := answer.notes.get("socket_fault"):
+            _break_connection(fault, request)
+        return send(answer, start_response, self.identity.now())
 
-    def answer(self, request: Request) -> Answer:
-        """The answer to a request, faults included, told to the request_log."""
-        identity_call = _IDENTITY.fullmatch(request.path)
-        if request.path == "/" or request.path.startswith("/_simulator/"):
-            return self._admin.answer(request)
-        kind = self._kind(request, identity_call)
+    def answer(self, request: Request) -> Response:
+        """Return the answer, faults included, and write it to the request log."""
+        if is_admin(request):
+            return answer_admin(self, request)
+        call = _IDENTITY.fullmatch(request.path)
+        kind = _kind_of(request, call)
         if kind is None:
-            return json_answer(
+            return json_response(
                 404, {"status": False, "message": "Not found", "error_code": "NOT_FOUND"}
             )
-        self._note_sent(kind, request)
-        with self.request_log.under_way(_UNDER_WAY.get(kind, "other")):
-            asked = _body(request) if kind == "report" else {}
-            rule = self.faults.take(
-                kind, page=asked.get("page"), day=str(asked.get("start_date") or "")
-            )
-            answer = self._played(request, kind, identity_call, rule)
+        self._log_tokens_sent(kind, request)
+        with self.request_log.in_flight(kind):
+            body = _json_object(request.body) if kind == "report" else {}
+            day = str(body.get("start_date") or "")
+            rule = self.faults.take(kind, page=body.get("page"), day=day)
+            answer = self._apply(rule, kind, request, call)
         if kind == "report":
-            self._note_report(request, asked, answer, rule)
+            self._log_report(request, body, answer, rule)
         return answer
 
-    @staticmethod
-    def _kind(request: Request, identity_call: re.Match[str] | None) -> str | None:
-        if identity_call:
-            grant = request.form().get("grant_type", [""])[0] if identity_call[2] == "token" else ""
-            return {"password": "login", "refresh_token": "refresh"}.get(grant, identity_call[2])
-        return "report" if request.path == REPORT.path else None
-
-    def _played(
-        self, request: Request, kind: str, identity_call: re.Match[str] | None, rule: Rule | None
-    ) -> Answer:
+    def _apply(
+        self, rule: Rule | None, kind: str, request: Request, call: re.Match[str] | None
+    ) -> Response:
+        """Carry out the request with the rule's fault, if there is one."""
         if rule is None:
-            return self._carried_out(request, identity_call, self.config)
+            return self._carry_out(request, call, self.config)
         self.request_log.count("faults_played")
         effect = rule.effect
         if effect.before:
             effect.before(self.identity)
         if effect.instead:
             answer = effect.instead(self.identity)
-            self._note_refusal(kind, answer)
+            self._log_refusal(kind, answer)
             return answer
-        answer = self._carried_out(request, identity_call, replace(self.config, **effect.variant))
-        return effect.after(answer.unpacked(), self.identity) if effect.after else answer
+        answer = self._carry_out(request, call, replace(self.config, **effect.variant))
+        return effect.after(unpack(answer), self.identity) if effect.after else answer
 
-    def _carried_out(
-        self, request: Request, identity_call: re.Match[str] | None, config: SimulatorConfig
-    ) -> Answer:
-        if identity_call:
-            return self.identity.answer(request, identity_call[1], identity_call[2])
+    def _carry_out(
+        self, request: Request, call: re.Match[str] | None, config: SimulatorConfig
+    ) -> Response:
+        if call:
+            return self.identity.answer(request, call[1], call[2])
         return self._api.answer(request, config)
 
-    def _note_sent(self, kind: str, request: Request) -> None:
+    def _log_tokens_sent(self, kind: str, request: Request) -> None:
         if kind in {"login", "refresh"}:
-            self.request_log.count(f"{kind}s_sent" if kind == "login" else "refreshes_sent")
+            self.request_log.count("logins_sent" if kind == "login" else "refreshes_sent")
         if kind == "refresh" and (token := request.form().get("refresh_token", [""])[0]):
             self.request_log.refresh_token_sent(hashlib.sha256(token.encode()).hexdigest())
 
-    def _note_refusal(self, kind: str, answer: Answer) -> None:
-        """A refusal at will counts as one: a client must mind it like a real one."""
-        if 400 <= answer.status < 500 and answer.status != 429 and answer.wire is None:
-            if kind == "login":
-                self.request_log.login(ok=False, at=self.clock())
-            elif kind == "refresh":
-                self.request_log.count("refreshes_refused")
+    def _log_refusal(self, kind: str, answer: Response) -> None:
+        """Count a refusal by a fault like a real one: the client must heed it the same way."""
+        is_refusal = 400 <= answer.status < 500 and answer.status != 429
+        if not is_refusal or "socket_fault" in answer.notes:
+            return
+        if kind == "login":
+            self.request_log.login(ok=False, at=self.clock())
+        elif kind == "refresh":
+            self.request_log.count("refreshes_refused")
 
-    def _note_report(
-        self, request: Request, asked: dict[str, Any], answer: Answer, rule: Rule | None
+    def _log_report(
+        self, request: Request, body: dict[str, Any], answer: Response, rule: Rule | None
     ) -> None:
-        columns = asked.get("columns")
+        columns = body.get("columns")
         self.request_log.data_request(
             DataRequest(
                 at=self.clock(),
-                start_date=asked.get("start_date"),
-                end_date=asked.get("end_date"),
-                mode=asked.get("mode"),
-                page=asked.get("page"),
-                limit=asked.get("limit"),
+                start_date=body.get("start_date"),
+                end_date=body.get("end_date"),
+                mode=body.get("mode"),
+                page=body.get("page"),
+                limit=body.get("limit"),
                 columns=len(columns) if isinstance(columns, list) else 0,
                 tenant_header=request.headers.get("x-tenant-id"),
                 status=answer.status,
-                rows=answer.facts.get("rows"),
+                rows=answer.notes.get("rows"),
                 fault=rule.fault if rule else None,
             )
         )
 
 
-def _body(request: Request) -> dict[str, Any]:
+def _kind_of(request: Request, call: re.Match[str] | None) -> str | None:
+    """Return the kind of request that rules match, None for an unknown path."""
+    if call:
+        grant = request.form().get("grant_type", [""])[0] if call[2] == "token" else ""
+        return {"password": "login", "refresh_token": "refresh"}.get(grant, call[2])
+    return "report" if request.path == REPORT.path else None
+
+
+def _json_object(raw: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(request.body)
+        body = json.loads(raw)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
 
 
-def _play(wire: Wire, request: Request) -> None:
-    """Leaves the fault to the server; in process, where there is no wire, raises what a client would have seen."""
-    if request.wire is not None:
-        request.wire["plan"] = wire
-        return
-    import httpx
-
-    if wire.kind == "not_http":
-        raise httpx.RemoteProtocolError("the sandbox answered with what is no HTTP")
-    if wire.kind == "cut_off":
+def _break_connection(fault: SocketFault, request: Request) -> None:
+    """Leave the fault to the server; in process, raise what a client would have seen."""
+    plan = request.environ.get("simulator.socket_fault")
+    if plan is not None:
+        plan["fault"] = fault
+    elif fault.kind == "not_http":
+        raise httpx.RemoteProtocolError("the simulator's answer is not HTTP")
+    elif fault.kind == "cut_off":
         raise httpx.RemoteProtocolError(
-            "the sandbox closed the connection before the whole answer was sent"
+            "the simulator closed the connection before the whole answer was sent"
         )
-    if wire.kind != "drip":
-        raise httpx.ReadError("the sandbox dropped the connection")
-
-
-def _phrase(status: int) -> str:
-    import http
-
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
+    elif fault.kind != "drip":
+        raise httpx.ReadError("the simulator dropped the connection")

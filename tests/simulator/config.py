@@ -1,4 +1,4 @@
-"""What the sandbox plays. Whatever is not known of the real API or of its Keycloak is a switch here."""
+"""What the simulator plays. Each thing that is not known of the real API or Keycloak is a field."""
 
 from __future__ import annotations
 
@@ -9,23 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-LOGIN = "canary.etl@acme-demo.example.com"
-PASSWORD = "canary-Passw0rd-7f3a91"
-"""Made up, and easy to find: whoever sees either in a log, an XCom or an exception has found a leak."""
+from airflow_provider_we360.sandbox.config import LOGIN, PASSWORD, Account, SandboxConfig
 
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One login of the tenant.
-
-    :param sees: names of the teams whose people its reports hold; None for everybody, an empty tuple for nobody.
-    :param refused: None, or why Keycloak refuses it: ``disabled``, ``not_set_up``, ``otp``, ``service_account``.
-    """
-
-    login: str = LOGIN
-    password: str = PASSWORD
-    sees: tuple[str, ...] | None = None
-    refused: Literal["disabled", "not_set_up", "otp", "service_account"] | None = None
+__all__ = ["LOGIN", "PASSWORD", "Account", "BruteForce", "SimulatorConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,48 +28,34 @@ class BruteForce:
 
 
 @dataclass(frozen=True)
-class SimulatorConfig:
-    """Everything that can differ. The defaults are the live API's ways where they are known."""
+class SimulatorConfig(SandboxConfig):
+    """Everything that can differ. The defaults are the live API's ways as far as they are known."""
 
-    # the company
-    customer_id: str = "acme-demo"
     more_customers: tuple[str, ...] = ()
-    """Other clients of the realm; the switches that say how Keycloak treats a client are of all."""
-    login: str = LOGIN
-    password: str = PASSWORD
+    """Other clients of the realm. How Keycloak treats a client applies to all of them."""
     more_accounts: tuple[Account, ...] = ()
-    sees: tuple[str, ...] | None = None
-    """As in ``Account``, for the first login."""
-    employees: int = 50
-    seed: int = 360
-    timezone: str = "Asia/Kolkata"
-    today: dt.date | None = None
-    """The local day that it is; None for the clock's."""
-    mail_domain: str = "acme-demo.example.com"
     night_rows_on: Literal["start", "end"] = "start"
 
-    # identity: Keycloak
-    realm: str = "ind-prod"
+    # login server: Keycloak
     kc_version: str = "26.5"
-    access_lifetime_s: int = 36000
     refresh_lifetime_s: int | None = None
     """None: the refresh token has no ``exp`` and ``refresh_expires_in`` is 0."""
     offline: bool = True
-    """Offline sessions, as We360's answers show; False for online ones, unless ``offline_access`` is asked for."""
+    """Offline sessions, as We360's answers show; False for online ones, unless the scope has ``offline_access``."""
     idle_s: float = 30 * 86400
     session_max_s: float | None = None
-    """Greatest age of a session; with it refresh tokens have an ``exp``, and no token outlives its session."""
+    """Maximum age of a session. If set, refresh tokens expire, and no token outlives its session."""
     rotation: bool = False
     max_reuse: int = 0
     rotation_race: bool = False
-    """Keycloak before 26.4.11: refreshes that overlap all win (CVE-2026-1035)."""
+    """Keycloak before 26.4.11: all overlapping refreshes succeed (CVE-2026-1035)."""
     brute_force: BruteForce | None = None
     login_guard: bool | None = None
-    """A login while another of that user is in flight is refused; None: where ``brute_force`` is on."""
+    """Refuse a login while another of that user is in flight; None: if ``brute_force`` is on."""
     login_takes_s: float = 0.0
     refresh_takes_s: float = 0.0
     clock_skew_s: float = 0.0
-    """How far the servers' clocks run ahead, in tokens and in the Date header."""
+    """How far the servers' clocks are ahead, in tokens and in the Date header."""
     direct_grants: bool = True
     confidential_client: bool = False
     consent_required: bool = False
@@ -104,16 +76,16 @@ class SimulatorConfig:
     totals_as_text: bool = False
     total_offset: int = 0
     total_drift: int = 0
-    """Added to the total once for each data request answered before."""
+    """Added to the total once for each data request that was answered before."""
     cap: int | None = None
-    """No answer holds more rows, and nothing says so but the pagination."""
+    """Maximum of rows in an answer. Only the pagination reveals it."""
     cap_hidden: bool = False
-    """With ``cap``: the pagination claims that the capped answer was all."""
+    """With ``cap``: the pagination claims that the truncated answer is complete."""
     default_limit: int = 50
     zero_limit: Literal["all", "refused", "default"] = "all"
     past_end: Literal["empty", "clamped", "refused"] = "empty"
     order: Literal["by_day", "by_person", "shuffled", "unstable"] = "by_day"
-    """``unstable``: another order with every request."""
+    """``unstable``: another order for each request."""
     shift_between_pages: Literal["none", "insert", "delete", "update"] = "none"
     duplicate_every: int = 0
     duplicates_differ: bool = False
@@ -127,11 +99,11 @@ class SimulatorConfig:
     punches: Literal["blank", "t", "offset", "mixed"] = "blank"
     nothing: Literal["-", "\N{EN DASH}", "\N{EM DASH}", "null", "empty", "absent", "mixed"] = "-"
     drop_columns: tuple[str, ...] = ()
-    """Known, yet missing from the answer."""
+    """Accepted in a request, missing from the answer."""
     refuse_columns: tuple[str, ...] = ()
-    """No longer known: a validation error."""
+    """Refused with a validation error."""
     extra_columns: Mapping[str, Any] = field(default_factory=dict)
-    """In every row, though nobody asked."""
+    """Added to every row without a request."""
     type_flips: Mapping[
         str, Literal["number", "text", "boolean", "object", "list", "nan", "negative", "garbage"]
     ] = field(default_factory=dict)
@@ -144,15 +116,16 @@ class SimulatorConfig:
                 )
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> SimulatorConfig:
-        """Switches told as JSON: dates as text, ``brute_force`` and each of ``more_accounts`` as an object.
+    def from_json(cls, switches: Mapping[str, Any]) -> SimulatorConfig:
+        """Return the configuration of a JSON object: dates as text, accounts as objects.
 
-        :raises ValueError: for a switch, or a position of one, that there is not.
+        :raises ValueError: for an unknown field or value.
         """
-        if strange := told.keys() - cls.__dataclass_fields__.keys():
+        if strange := switches.keys() - cls.__dataclass_fields__.keys():
             raise ValueError(f"no such switch: {', '.join(sorted(strange))}")
         values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in switches.items()
         }
         if isinstance(values.get("today"), str):
             values["today"] = dt.date.fromisoformat(values["today"])
@@ -163,20 +136,15 @@ class SimulatorConfig:
         )
         return cls(**values)
 
-    def accounts(self) -> dict[str, Account]:
-        """All accounts by login, lower case: Keycloak does not tell cases of a login apart."""
-        first = Account(self.login, self.password, self.sees)
-        return {account.login.lower(): account for account in (first, *self.more_accounts)}
-
     @property
     def keycloak(self) -> tuple[int, ...]:
-        """The version as numbers that compare."""
+        """The version as numbers that can be compared."""
         return tuple(int(part) for part in self.kc_version.split("."))
 
 
 @functools.cache
 def _choices() -> dict[str, tuple[Any, ...]]:
-    """Which positions a switch has, for those that have a list of them."""
+    """Return the values that each field with a closed list accepts."""
     hints = typing.get_type_hints(SimulatorConfig)
     return {
         name: typing.get_args(hint)

@@ -57,7 +57,7 @@ FAULTS: dict[str, Fault] = {
     },
     **{name: Fault(number, make) for name, (number, make) in token_faults.FAULTS.items()},
     **{name: Fault(number, make) for name, (number, make) in http_faults.FAULTS.items()},
-    **{name: Fault("F23", make, socket=True) for name, make in http_faults.WIRE_FAULTS.items()},
+    **{name: Fault("F23", make, socket=True) for name, make in http_faults.SOCKET_FAULTS.items()},
     **{name: Fault(number, make) for name, (number, make) in report_faults.FAULTS.items()},
 }
 
@@ -209,7 +209,7 @@ class FaultPlan:
                 if rule.times is not None and rule.played < rule.times
             ]
 
-    def told(self) -> list[dict[str, Any]]:
+    def as_json(self) -> list[dict[str, Any]]:
         """All rules, fit for JSON."""
         with self._lock:
             return [

@@ -1,4 +1,4 @@
-"""Faults that any server, proxy or wire can have, at the token endpoint and at the API alike."""
+"""Faults that any server, proxy or connection can have, at the token endpoint and at the API."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
-from simulator.fault_effects import Effect
-from simulator.http import JSON, Answer, Wire, json_answer, text_answer
+from airflow_provider_we360.sandbox.http import Response, json_response, text_response
+from simulator.fault_effects import Effect, SocketFault
 from simulator.identity import Identity
 
 _LOGIN_PAGE = '<!DOCTYPE html><html><head><title>Sign in</title></head><body><form method="post"></form></body></html>'
@@ -27,14 +27,14 @@ def status(
     reset_epoch_s: float | None = None,
     message: str = "The service is in trouble",
 ) -> Effect:
-    """That status, as ``json``, ``plain``, ``html`` or ``empty``.
+    """Response with that status, as ``json``, ``plain``, ``html`` or ``empty``.
 
     :param retry_after: the header's text: seconds or a date.
     :param retry_after_date_s: the header as a date, so many seconds from now.
     :param reset_epoch_s: ``X-RateLimit-Reset`` as an epoch, so many seconds from now.
     """
 
-    def answer(identity: Identity) -> Answer:
+    def answer(identity: Identity) -> Response:
         headers = []
         if retry_after is not None:
             headers.append(("Retry-After", str(retry_after)))
@@ -52,17 +52,17 @@ def status(
     return Effect(instead=answer)
 
 
-def _shaped(code: int, form: str, message: str) -> Answer:
-    shapes: dict[str, Callable[[], Answer]] = {
-        "json": lambda: json_answer(
+def _shaped(code: int, form: str, message: str) -> Response:
+    shapes: dict[str, Callable[[], Response]] = {
+        "json": lambda: json_response(
             code, {"status": False, "message": message, "error_code": f"HTTP_{code}"}
         ),
-        "oauth": lambda: json_answer(code, {"error": message}),
-        "plain": lambda: text_answer(code, message),
-        "html": lambda: text_answer(
+        "oauth": lambda: json_response(code, {"error": message}),
+        "plain": lambda: text_response(code, message),
+        "html": lambda: text_response(
             code, f"<html><body><h1>{code} {message}</h1><hr>nginx</body></html>", "text/html"
         ),
-        "empty": lambda: Answer(code),
+        "empty": lambda: Response(code),
     }
     if form not in shapes:
         raise ValueError(f"form: use one of {', '.join(shapes)}")
@@ -70,22 +70,22 @@ def _shaped(code: int, form: str, message: str) -> Answer:
 
 
 def redirect(location: str = "https://login.example.net/maintenance", code: int = 302) -> Effect:
-    """To a place where no token may ever go."""
-    return Effect(instead=lambda _: text_answer(code, "Moved", Location=location))
+    """Redirect to a place that must never receive a token."""
+    return Effect(instead=lambda _: text_response(code, "Moved", Location=location))
 
 
 def login_page() -> Effect:
-    """HTTP 200 with a web page: a proxy's, a firewall's, a maintenance note."""
-    return Effect(instead=lambda _: text_answer(200, _LOGIN_PAGE, "text/html"))
+    """Response 200 with a web page, as a proxy, a firewall or a maintenance note does."""
+    return Effect(instead=lambda _: text_response(200, _LOGIN_PAGE, "text/html"))
 
 
 def empty_answer(code: int = 200) -> Effect:
-    """Nothing, said to be JSON."""
-    return Effect(instead=lambda _: Answer(code, b"", (("Content-Type", "application/json"),)))
+    """Response with an empty body that is declared as JSON."""
+    return Effect(instead=lambda _: Response(code, b"", (("Content-Type", "application/json"),)))
 
 
 def truncated_json(keep: float = 0.5) -> Effect:
-    """Carried out; the JSON is cut, and Content-Length agrees with what is left."""
+    """Carry the request out and cut the JSON; Content-Length agrees with the rest."""
     return Effect(
         after=lambda answer, _: replace(
             answer, body=answer.body[: max(1, int(len(answer.body) * keep))]
@@ -94,7 +94,7 @@ def truncated_json(keep: float = 0.5) -> Effect:
 
 
 def gzip_junk() -> Effect:
-    """Said to be gzip, and is not."""
+    """Declare gzip and send something else."""
     return Effect(
         after=lambda answer, _: replace(answer, body=b"\x1f\x8b\x08junk").with_headers(
             [("Content-Encoding", "gzip")]
@@ -103,7 +103,7 @@ def gzip_junk() -> Effect:
 
 
 def gzip_cut() -> Effect:
-    """Good gzip that ends too early."""
+    """Send gzip that ends too early."""
     return Effect(
         after=lambda answer, _: replace(answer, body=gzip.compress(answer.body)[:-12]).with_headers(
             [("Content-Encoding", "gzip")]
@@ -112,17 +112,19 @@ def gzip_cut() -> Effect:
 
 
 def gzip_bomb(mebibytes: int = 1024) -> Effect:
-    """Good gzip, about a thousandth of what it unpacks to: zeros."""
+    """Send zeros as gzip, packed to about a thousandth."""
     return Effect(
-        instead=lambda _: Answer(
-            200, _zeros(mebibytes), (("Content-Type", JSON), ("Content-Encoding", "gzip"))
+        instead=lambda _: Response(
+            200,
+            gzipped_zeros(mebibytes),
+            (("Content-Type", "application/json"), ("Content-Encoding", "gzip")),
         )
     )
 
 
 @cache
-def _zeros(mebibytes: int) -> bytes:
-    """So many MiB of zeros as gzip (RFC 1952), made of one packed MiB again and again."""
+def gzipped_zeros(mebibytes: int) -> bytes:
+    """Return that many MiB of zeros as gzip (RFC 1952), built from one packed MiB."""
     zeros, packer = bytes(2**20), zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     block = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
     checksum = 0
@@ -138,43 +140,43 @@ def _zeros(mebibytes: int) -> bytes:
 
 
 def other_packing(encoding: str = "br") -> Effect:
-    """Said to be packed in a way that nobody asked for."""
+    """Declare an encoding that the client does not accept."""
     return Effect(after=lambda answer, _: answer.with_headers([("Content-Encoding", encoding)]))
 
 
 def other_json(content: Any = None) -> Effect:
-    """HTTP 200 with JSON that is none of ours."""
-    return Effect(instead=lambda _: json_answer(200, content))
+    """Response 200 with JSON of another shape."""
+    return Effect(instead=lambda _: json_response(200, content))
 
 
 def wrong_content_type(kind: str = "text/html") -> Effect:
-    """The right answer under a wrong name."""
+    """Send the right answer with a wrong media type."""
     return Effect(after=lambda answer, _: answer.with_headers([("Content-Type", kind)]))
 
 
 def not_utf8() -> Effect:
-    """JSON in another encoding, unsaid."""
+    """Send JSON in an encoding that is not declared."""
     return Effect(
         after=lambda answer, _: replace(answer, body=answer.body.decode().encode("utf-16"))
     )
 
 
 def delay(seconds: float = 1.0) -> Effect:
-    """Carried out, and answered late."""
-    return Effect(after=lambda answer, _: replace(answer, delay_s=seconds))
+    """Carry the request out and answer late."""
+    return Effect(after=lambda answer, _: answer.with_notes(delay_s=seconds))
 
 
-def on_the_wire(kind: str, *, committed: bool = True, **how: float) -> Effect:
-    """A fault of the wire; ``committed=False``: it struck before the request was carried out."""
-    wire = Wire(kind, **how)  # type: ignore[arg-type]
+def socket_fault(kind: str, *, committed: bool = True, **how: float) -> Effect:
+    """Break the connection; ``committed=False`` breaks it before the request is carried out."""
+    fault = SocketFault(kind, **how)  # type: ignore[arg-type]
     if not committed:
-        return Effect(instead=lambda _: Answer(200, b"{}", wire=wire))
-    return Effect(after=lambda answer, _: replace(answer, wire=wire))
+        return Effect(instead=lambda _: Response(200, b"{}").with_notes(socket_fault=fault))
+    return Effect(after=lambda answer, _: answer.with_notes(socket_fault=fault))
 
 
 def drip(pause_s: float = 0.05, chunk: int = 16) -> Effect:
-    """A few bytes at a time."""
-    return on_the_wire("drip", pause_s=pause_s, chunk=chunk)
+    """Send a few bytes at a time."""
+    return socket_fault("drip", pause_s=pause_s, chunk=chunk)
 
 
 FAULTS: dict[str, tuple[str, Callable[..., Effect]]] = {
@@ -201,12 +203,12 @@ FAULTS: dict[str, tuple[str, Callable[..., Effect]]] = {
     "delay": ("F23", delay),
 }
 
-WIRE_FAULTS: dict[str, Callable[..., Effect]] = {
-    "reset": partial(on_the_wire, "reset", committed=False),
-    "reset_after_commit": partial(on_the_wire, "reset"),
-    "close": partial(on_the_wire, "close", committed=False),
-    "close_after_commit": partial(on_the_wire, "close"),
-    "cut_off": partial(on_the_wire, "cut_off"),
-    "not_http": partial(on_the_wire, "not_http", committed=False),
+SOCKET_FAULTS: dict[str, Callable[..., Effect]] = {
+    "reset": partial(socket_fault, "reset", committed=False),
+    "reset_after_commit": partial(socket_fault, "reset"),
+    "close": partial(socket_fault, "close", committed=False),
+    "close_after_commit": partial(socket_fault, "close"),
+    "cut_off": partial(socket_fault, "cut_off"),
+    "not_http": partial(socket_fault, "not_http", committed=False),
     "drip": drip,
 }

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from airflow_provider_we360.sandbox.http import Request, Response, json_response, text_response
+from airflow_provider_we360.sandbox.keycloak import NO_STORE
 from airflow_provider_we360.types import Clock, Sleep
 from simulator.brute_force import LoginFailures
 from simulator.config import Account, SimulatorConfig
-from simulator.http import Answer, Request, json_answer, text_answer
-from simulator.refusals import NO_STORE, refusal
+from simulator.refusals import refusal
 from simulator.request_log import RequestLog
 from simulator.sessions import Session, Sessions
 from simulator.tokens import Tokens, scope_of
@@ -34,7 +35,7 @@ _LOGOUT_PAGE = "<!DOCTYPE html>\n<html><body><h1>Logging out</h1><p>Do you want 
 Form: TypeAlias = dict[str, list[str]]
 
 
-class Refused(Exception):
+class GrantRefused(Exception):
     """Ends a grant with one of ``refusals.REFUSALS``."""
 
     def __init__(self, name: str, **words: str) -> None:
@@ -88,29 +89,29 @@ class Identity:
         """
         self.not_before = int(self.now()) + 1
 
-    def answer(self, request: Request, realm: str, call: str) -> Answer:
+    def answer(self, request: Request, realm: str, call: str) -> Response:
         """What Keycloak answers to ``token``, ``logout`` or ``revoke``."""
-        calls: dict[str, Callable[[Request, Form], Answer]] = {
+        calls: dict[str, Callable[[Request, Form], Response]] = {
             "token": self._token,
             "logout": self._logout,
             "revoke": self._revoke,
         }
         try:
             if realm != self.config.realm:
-                raise Refused("realm_unknown")
+                raise GrantRefused("realm_unknown")
             if request.method != "POST":
                 return (
                     _logout_page()
                     if call == "logout"
-                    else json_answer(405, {"error": "HTTP 405 Method Not Allowed"})
+                    else json_response(405, {"error": "HTTP 405 Method Not Allowed"})
                 )
             return calls[call](request, request.form())
-        except Refused as refused:
+        except GrantRefused as refused:
             answer = refusal(refused.name, self.config.keycloak, **refused.words)
             bare = call != "token" or refused.name == "realm_unknown"
             return replace(answer, headers=answer.headers[:1]) if bare else answer
 
-    def holder_of(self, access_token: str) -> Account | None:
+    def account_of(self, access_token: str) -> Account | None:
         """The account of an access token that is good at this moment, as the API side checks it."""
         claims = self.tokens.read(access_token)
         now = self.now()
@@ -129,22 +130,22 @@ class Identity:
 
     # token endpoint
 
-    def _token(self, request: Request, form: Form) -> Answer:
+    def _token(self, request: Request, form: Form) -> Response:
         grant = form.get("grant_type", [None])[0]
         before: dict[str, Any] | None = None
         try:
             self._check_realm()
             if grant is None:
-                raise Refused("no_grant_type")
+                raise GrantRefused("no_grant_type")
             if grant not in {"password", "refresh_token"}:
-                raise Refused("unsupported_grant")
+                raise GrantRefused("unsupported_grant")
             self._check_client(form)
             fields = _once_each(form)
             if grant == "password":
                 session = self._log_in(fields)
             else:
                 session, before = self._redeem(request, fields)
-        except Refused:
+        except GrantRefused:
             self._count(grant, ok=False)
             raise
         self._count(grant, ok=True)
@@ -158,18 +159,18 @@ class Identity:
 
     def _check_realm(self) -> None:
         if not self.config.realm_enabled:
-            raise Refused("realm_disabled")
+            raise GrantRefused("realm_disabled")
 
     def _check_client(self, form: Form) -> None:
         if form.get("client_id", [""])[0] not in {
             self.config.customer_id,
             *self.config.more_customers,
         }:
-            raise Refused("unknown_client")
+            raise GrantRefused("unknown_client")
         if self.config.confidential_client:
-            raise Refused("confidential_client")
+            raise GrantRefused("confidential_client")
 
-    def _granted(self, session: Session, issuer: str, before: dict[str, Any] | None) -> Answer:
+    def _granted(self, session: Session, issuer: str, before: dict[str, Any] | None) -> Response:
         now = max(self.now(), float(self.not_before))
         with self.sessions.lock:
             self.sessions.used(session, now)
@@ -185,18 +186,18 @@ class Identity:
             "session_state": session.id,
             "scope": scope_of(session),
         }
-        return json_answer(200, content, **NO_STORE)
+        return json_response(200, content, **NO_STORE)
 
     # password grant
 
     def _log_in(self, fields: dict[str, str]) -> Session:
         if not self.config.direct_grants:
-            raise Refused("direct_grants_off")
+            raise GrantRefused("direct_grants_off")
         if self.config.consent_required:
-            raise Refused("consent_required")
+            raise GrantRefused("consent_required")
         self._check_scope(fields)
         if "username" not in fields:
-            raise Refused("no_username")
+            raise GrantRefused("no_username")
         login = fields["username"].lower()
         self._enter(login)
         try:
@@ -208,13 +209,13 @@ class Identity:
             self._logging_in.discard(login)
         offline = self.config.offline or "offline_access" in fields.get("scope", "").split()
         if offline and not self.config.offline_allowed:
-            raise Refused("offline_not_allowed")
+            raise GrantRefused("offline_not_allowed")
         return self.sessions.start(account.login, fields["client_id"], self.now(), offline=offline)
 
     @staticmethod
     def _check_scope(fields: dict[str, str]) -> None:
         if not set(fields.get("scope", "").split()) <= _SCOPES:
-            raise Refused("bad_scope", scope=fields["scope"])
+            raise GrantRefused("bad_scope", scope=fields["scope"])
 
     def _enter(self, login: str) -> None:
         guarded = (
@@ -224,27 +225,27 @@ class Identity:
         )
         with self.sessions.lock:
             if guarded and login in self._logging_in:
-                raise Refused("wrong_password")
+                raise GrantRefused("wrong_password")
             self._logging_in.add(login)
 
     def _authenticated(self, login: str, fields: dict[str, str]) -> Account:
         now = self.now()
         account = self.accounts.get(login)
         if account is None or account.refused == "service_account":
-            raise Refused("wrong_password")
+            raise GrantRefused("wrong_password")
         if self.failures.is_locked(login, now):
             told = self.failures.is_locked_for_ever(login) and self.config.keycloak < (22,)
-            raise Refused("account_disabled" if told else "wrong_password")
+            raise GrantRefused("account_disabled" if told else "wrong_password")
         right = fields.get("password") == account.password
         if account.refused == "disabled":
-            raise Refused(
+            raise GrantRefused(
                 "account_disabled" if right or self.config.keycloak < (26, 6) else "wrong_password"
             )
         if not right or account.refused == "otp":
             self.failures.failed(login, now)
-            raise Refused("wrong_password")
+            raise GrantRefused("wrong_password")
         if account.refused == "not_set_up":
-            raise Refused("not_set_up")
+            raise GrantRefused("not_set_up")
         self.failures.succeeded(login)
         return account
 
@@ -252,16 +253,16 @@ class Identity:
 
     def _redeem(self, request: Request, fields: dict[str, str]) -> tuple[Session, dict[str, Any]]:
         if "refresh_token" not in fields:
-            raise Refused("no_refresh_token_sent")
+            raise GrantRefused("no_refresh_token_sent")
         if self.config.keycloak >= (26,):
             self._check_scope(fields)
         claims = self._refresh_claims(request, fields["refresh_token"])
         if claims["iat"] < self.not_before:
-            raise Refused("stale_token")
+            raise GrantRefused("stale_token")
         if "exp" in claims and int(self.now()) > claims["exp"]:
-            raise Refused("refresh_expired")
+            raise GrantRefused("refresh_expired")
         if claims["azp"] != fields["client_id"]:
-            raise Refused("refresh_of_other_client")
+            raise GrantRefused("refresh_of_other_client")
         with self.sessions.lock:
             session = self._session_of(claims)
             self._check_grants(session)
@@ -277,10 +278,10 @@ class Identity:
     def _refresh_claims(self, request: Request, token: str) -> dict[str, Any]:
         claims = self.tokens.read(token)
         if claims is None or claims.get("typ") not in {"Refresh", "Offline"}:
-            raise Refused("refresh_garbage")
+            raise GrantRefused("refresh_garbage")
         issuer = _issuer(request, self.config)
         if claims["iss"] != issuer and self.config.keycloak >= (23,):
-            raise Refused("issuer_changed", expected=issuer)
+            raise GrantRefused("issuer_changed", expected=issuer)
         return claims
 
     def _session_of(self, claims: dict[str, Any]) -> Session:
@@ -288,68 +289,68 @@ class Identity:
         gone = "session_gone" if claims["typ"] == "Offline" else "online_session_ended"
         account = self.accounts.get(session.login.lower()) if session else None
         if session is None or account is None:
-            raise Refused(gone)
+            raise GrantRefused(gone)
         self.sessions.age(session, self.now())
         if session.state == "expired" and not session.told_expired:
             session.told_expired = True
-            raise Refused("session_expired" if session.offline else gone)
+            raise GrantRefused("session_expired" if session.offline else gone)
         if session.state in {"expired", "ended"}:
-            raise Refused(gone)
+            raise GrantRefused(gone)
         if account.refused == "disabled" or self.failures.is_locked_for_ever(session.login.lower()):
-            raise Refused("user_disabled")
+            raise GrantRefused("user_disabled")
         if session.state == "detached":
-            raise Refused("session_detached")
+            raise GrantRefused("session_detached")
         if claims["iat"] < int(session.started_at):
-            raise Refused("before_session")
+            raise GrantRefused("before_session")
         return session
 
     def _check_grants(self, session: Session) -> None:
         """What an administrator may have taken away since the login."""
         if session.offline and not self.config.offline_allowed:
-            raise Refused("offline_withdrawn")
+            raise GrantRefused("offline_withdrawn")
         if self.config.consent_required:
-            raise Refused("consent_withdrawn")
+            raise GrantRefused("consent_withdrawn")
 
     def _rotate(self, session: Session, claims: dict[str, Any]) -> None:
         if reason := self.sessions.refuse_reuse(
             session, claims, self.now(), count=not self.config.rotation_race
         ):
-            raise Refused(reason)
+            raise GrantRefused(reason)
 
     # ends of sessions
 
-    def _logout(self, request: Request, form: Form) -> Answer:
+    def _logout(self, request: Request, form: Form) -> Response:
         """Asks neither whether the token is expired or used up, nor whether the realm is switched on."""
         if "refresh_token" not in form and self.config.keycloak >= (18,):
             return _logout_page()
         self._check_client(form)
         if "refresh_token" not in form:
-            raise Refused("no_refresh_token_sent")
+            raise GrantRefused("no_refresh_token_sent")
         claims = self._refresh_claims(request, form["refresh_token"][0])
         if claims["azp"] != form["client_id"][0]:
-            raise Refused("refresh_of_other_client")
+            raise GrantRefused("refresh_of_other_client")
         with self.sessions.lock:
             session = self.sessions.find(claims["sid"])
             if session and session.state == "live":
                 session.state = "ended"
         self._request_log.count("logouts")
-        return Answer(204, b"", (("Cache-Control", "no-cache"),))
+        return Response(204, b"", (("Cache-Control", "no-cache"),))
 
-    def _revoke(self, _request: Request, form: Form) -> Answer:
+    def _revoke(self, _request: Request, form: Form) -> Response:
         """Of a refresh token: its session ends; before 26.1 all sessions of the user with this client did."""
         self._check_realm()
         self._check_client(form)
         fields = _once_each(form)
         if "token" not in fields:
-            raise Refused("no_token_sent")
+            raise GrantRefused("no_token_sent")
         claims = self.tokens.read(fields["token"])
         if claims is None or ("exp" in claims and int(self.now()) > claims["exp"]):
-            raise Refused("revoke_unknown_token")
+            raise GrantRefused("revoke_unknown_token")
         if claims["azp"] != fields["client_id"]:
-            raise Refused("unmatching_clients")
+            raise GrantRefused("unmatching_clients")
         session = self.sessions.find(claims["sid"])
         if session is None or not self.sessions.is_live(session.id, self.now()):
-            raise Refused("revoke_unknown_token")
+            raise GrantRefused("revoke_unknown_token")
         if claims["typ"] == "Bearer":
             self._revoked.add(claims["jti"])
         elif self.config.keycloak < (26, 1):
@@ -357,19 +358,19 @@ class Identity:
         else:
             session.state = "ended"
         self._request_log.count("revocations")
-        return Answer(200)
+        return Response(200)
 
 
 def _once_each(form: Form) -> dict[str, str]:
     if any(len(values) > 1 for values in form.values()):
-        raise Refused("duplicated_parameter")
+        raise GrantRefused("duplicated_parameter")
     return {name: values[0] for name, values in form.items()}
 
 
-def _logout_page() -> Answer:
+def _logout_page() -> Response:
     """What a browser is shown that brings no refresh token. The status is 200, and no session ends."""
-    return text_answer(200, _LOGOUT_PAGE, "text/html", Cache_Control="no-cache")
+    return text_response(200, _LOGOUT_PAGE, "text/html", Cache_Control="no-cache")
 
 
 def _issuer(request: Request, config: SimulatorConfig) -> str:
-    return f"{request.scheme}://{request.headers.get('host', 'localhost')}/realms/{config.realm}"
+    return f"{request.base_url}/realms/{config.realm}"

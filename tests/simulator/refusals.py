@@ -1,23 +1,22 @@
-"""Keycloak's refusals, word for word, by the name under which a fault or a test asks for them.
+"""Keycloak's refusals, word for word, by the name that faults and tests use.
 
-``tests/keycloak`` holds those of 26.7 against a real one. Where versions differ, 22.0.5, 26.5.6 and 26.7.3 were asked
-once; what is said of the versions between is a guess.
+``tests/keycloak`` compares those of 26.7 with a real server. Where versions differ, 22.0.5, 26.5.6 and
+26.7.3 were tried once; what is stated about the versions between is a guess.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from simulator.http import Answer, json_answer
-
-NO_STORE = {"Cache_Control": "no-store", "Pragma": "no-cache"}
+from airflow_provider_we360.sandbox.http import Response, json_response
+from airflow_provider_we360.sandbox.keycloak import NO_STORE
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """One refusal.
 
-    :param old: status and words of Keycloak versions before ``changed_in``, where they differ.
+    :param old: status, error and description of Keycloak versions before ``changed_in``, if they differ.
     """
 
     status: int
@@ -26,13 +25,13 @@ class Refusal:
     changed_in: tuple[int, ...] = ()
     old: tuple[int, str, str | None] | None = None
 
-    def answer(self, keycloak: tuple[int, ...]) -> Answer:
+    def answer(self, keycloak: tuple[int, ...]) -> Response:
         is_old = self.old is not None and keycloak < self.changed_in
         status, error, description = (
             self.old if is_old and self.old else (self.status, self.error, self.description)
         )
         content = {"error": error} | ({"error_description": description} if description else {})
-        return json_answer(status, content, **NO_STORE)
+        return json_response(status, content, **NO_STORE)
 
 
 _BAD_CREDENTIALS = Refusal(
@@ -129,8 +128,8 @@ REFUSALS: dict[str, Refusal] = {
 }
 
 
-def refusal(name: str, keycloak: tuple[int, ...], **words: str) -> Answer:
-    """The refusal as this version of Keycloak answers it."""
+def refusal(name: str, keycloak: tuple[int, ...], **words: str) -> Response:
+    """Return the refusal as this version of Keycloak answers it."""
     found = REFUSALS[name]
     if words and found.description:
         found = replace(found, description=found.description.format(**words))

@@ -1,4 +1,4 @@
-"""The API side: the Dynamic Report, its rows, pages and refusals."""
+"""The Dynamic Report with every shape of answer that was seen or must be expected."""
 
 from __future__ import annotations
 
@@ -9,212 +9,184 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from simulator.company import Company, Entry
+from airflow_provider_we360.sandbox.company import COLUMNS, Company, ReportRow
+from airflow_provider_we360.sandbox.http import Request, Response, json_response, text_response
+from airflow_provider_we360.sandbox.people import rng_for
+from airflow_provider_we360.sandbox.report_request import (
+    InvalidRequest,
+    ReportRequest,
+    parse_request,
+)
 from simulator.config import Account, SimulatorConfig
-from simulator.encoding import ABSENT, writer
-from simulator.http import Answer, Request, json_answer, text_answer
-from simulator.report_request import Invalid, Question, body_of, question
-from simulator.rng import dice
-
-_STYLES = {"200": 200, "400": 400, "422": 422}
+from simulator.encoding import encode_rows
 
 
 class ReportApi:
-    """Answers report requests of whoever holds a good token.
+    """Answers report requests that carry a valid token.
 
-    :param holder_of: tells whose an access token is, None for nobody's.
+    :param account_of: returns the account of an access token, None for an invalid one.
     """
 
-    def __init__(self, company: Company, holder_of: Callable[[str], Account | None]) -> None:
+    def __init__(self, company: Company, account_of: Callable[[str], Account | None]) -> None:
         self._company = company
-        self._holder_of = holder_of
-        self._asked = 0
+        self._account_of = account_of
+        self._requests = 0
         self._lock = threading.Lock()
 
-    def answer(self, request: Request, config: SimulatorConfig) -> Answer:
-        """The answer as this configuration plays it."""
+    def answer(self, request: Request, config: SimulatorConfig) -> Response:
+        """Return the answer in the shape that the configuration names."""
         if request.method != "POST":
-            return error_answer(
-                config, 405, "Method not allowed", "METHOD_NOT_ALLOWED"
-            ).with_headers([("Allow", "POST")])
+            refusal = error_response(config, 405, "Method not allowed", "METHOD_NOT_ALLOWED")
+            return refusal.with_headers([("Allow", "POST")])
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        account = self._holder_of(token.strip()) if scheme.lower() == "bearer" else None
+        account = self._account_of(token.strip()) if scheme.lower() == "bearer" else None
         if account is None:
             return unauthorized(config)
-        if refused := self._wrong_tenant(request, config):
-            return refused
+        if not _is_tenant_accepted(request, config):
+            message = "X-Tenant-Id is missing or not your tenant"
+            return error_response(config, 403, message, "FORBIDDEN")
         try:
-            asked = question(body_of(request.body), self._company, config)
-            return _compressed(self._rows(asked, account, config), request, config)
-        except Invalid as invalid:
-            return error_answer(config, _STYLES[config.error_style], invalid.message, invalid.code)
+            asked = _parse(request.body, self._company, config)
+            return _compress(self._answer_rows(asked, account, config), request, config)
+        except InvalidRequest as invalid:
+            return error_response(config, int(config.error_style), invalid.message, invalid.code)
 
-    @staticmethod
-    def _wrong_tenant(request: Request, config: SimulatorConfig) -> Answer | None:
-        tenant = request.headers.get("x-tenant-id")
-        if config.tenant_header == "ignored" or tenant == config.customer_id:
-            return None
-        if tenant is None and config.tenant_header == "optional":
-            return None
-        return error_answer(config, 403, "X-Tenant-Id is missing or not your tenant", "FORBIDDEN")
-
-    def _rows(self, asked: Question, account: Account, config: SimulatorConfig) -> Answer:
+    def _answer_rows(
+        self, asked: ReportRequest, account: Account, config: SimulatorConfig
+    ) -> Response:
         with self._lock:
-            self._asked += 1
-            turn = self._asked
-        entries = [
-            entry
-            for entry in self._company.entries(asked.first_day, asked.last_day, asked.mode)
-            if _in(entry, asked, account)
-        ]
-        entries = _ordered(entries, config, turn)
+            self._requests += 1
+            turn = self._requests
+        rows = _order(asked.select_rows(self._company, account), config, turn)
         if config.duplicate_every:
-            entries = [
-                twin for n, entry in enumerate(entries, 1) for twin in _twins(entry, n, config)
-            ]
-        entries = _moved(entries, asked.page, config)
-        total = len(entries)
-        limit, page = asked.limit or total, asked.page
+            rows = [twin for n, one in enumerate(rows, 1) for twin in _duplicate(one, n, config)]
+        rows = _move(rows, asked.page, config)
+        total, limit, page = len(rows), asked.limit or len(rows), asked.page
         if config.cap is not None:
             limit = min(limit, config.cap)
         pages = math.ceil(total / limit) if limit else 0
         if page > max(pages, 1):
             if config.past_end == "refused":
-                raise Invalid(f"page must not exceed {pages}")
+                raise InvalidRequest(f"page must not exceed {pages}")
             page = pages if config.past_end == "clamped" else page
-        shown = entries[(page - 1) * limit : page * limit]
+        shown = rows[(page - 1) * limit : page * limit]
         if config.cap is not None and config.cap_hidden:
             total, pages = len(shown), page
-        content = {"data": _on_the_wire(shown, asked, config)}
-        told_limit = asked.limit if config.cap is None else limit
-        told = total + config.total_offset + config.total_drift * (turn - 1)
-        content |= _pagination(config, page=page, limit=told_limit, total=told, pages=pages)
-        return replace(json_answer(200, content), facts={"rows": len(shown)})
+        shown_limit = asked.limit if config.cap is None else limit
+        shown_total = total + config.total_offset + config.total_drift * (turn - 1)
+        content = {"data": encode_rows(shown, asked.columns, config)} | _pagination(
+            config, page=page, limit=shown_limit, total=shown_total, pages=pages
+        )
+        return json_response(200, content).with_notes(rows=len(shown))
 
 
-def unauthorized(config: SimulatorConfig) -> Answer:
-    """401: no token, one that is not ours, expired, or of a session that was ended."""
-    return error_answer(config, 401, "Unauthorized", "UNAUTHORIZED").with_headers(
+def unauthorized(config: SimulatorConfig) -> Response:
+    """Return 401: no token, an invalid or expired one, or one of a session that has ended."""
+    return error_response(config, 401, "Unauthorized", "UNAUTHORIZED").with_headers(
         [("WWW-Authenticate", "Bearer")]
     )
 
 
-def error_answer(config: SimulatorConfig, status: int, message: str, code: str) -> Answer:
-    """An error in the shape that ``error_body`` names: the real shapes are not documented."""
+def error_response(config: SimulatorConfig, status: int, message: str, code: str) -> Response:
+    """Return an error in the shape of ``error_body``: the real shapes are not documented."""
     if config.error_body == "plain":
-        return text_answer(status, message)
+        return text_response(status, message)
     if config.error_body == "html":
-        return text_answer(
-            status, f"<html><body><h1>{status}</h1><p>{message}</p></body></html>", "text/html"
-        )
+        page = f"<html><body><h1>{status}</h1><p>{message}</p></body></html>"
+        return text_response(status, page, "text/html")
     if config.error_body == "detail":
-        return json_answer(status, {"detail": message})
-    return json_answer(status, {"status": False, "message": message, "error_code": code})
+        return json_response(status, {"detail": message})
+    return json_response(status, {"status": False, "message": message, "error_code": code})
 
 
-def _in(entry: Entry, asked: Question, account: Account) -> bool:
-    person = entry.person
-    group_id = person.group.id if person.group else None
+def _is_tenant_accepted(request: Request, config: SimulatorConfig) -> bool:
+    tenant = request.headers.get("x-tenant-id")
     return (
-        (account.sees is None or (person.group is not None and person.group.name in account.sees))
-        and (not asked.group_ids or group_id in asked.group_ids)
-        and (not asked.user_ids or person.identity_id in asked.user_ids)
-        and (not asked.shift_ids or person.shift.id in asked.shift_ids)
+        config.tenant_header == "ignored"
+        or tenant == config.customer_id
+        or (tenant is None and config.tenant_header == "optional")
     )
 
 
-def _ordered(entries: list[Entry], config: SimulatorConfig, turn: int) -> list[Entry]:
+def _parse(raw: bytes, company: Company, config: SimulatorConfig) -> ReportRequest:
+    columns = (set(COLUMNS) - set(config.refuse_columns)) | set(config.extra_columns)
+    asked = parse_request(raw, company, columns, config.default_limit)
+    if config.max_days and (asked.last_day - asked.first_day).days >= config.max_days:
+        raise InvalidRequest(f"Date range must not exceed {config.max_days} days")
+    if asked.limit == 0 and config.zero_limit == "refused":
+        raise InvalidRequest("limit must be greater than 0")
+    if asked.limit == 0 and config.zero_limit == "default":
+        return replace(asked, limit=config.default_limit)
+    return asked
+
+
+def _order(rows: list[ReportRow], config: SimulatorConfig, turn: int) -> list[ReportRow]:
     if config.order == "by_person":
-        return sorted(entries, key=lambda entry: entry.person.number)
+        return sorted(rows, key=lambda one: one.person.number)
     if config.order in {"shuffled", "unstable"}:
-        dice(config.seed, "order", turn if config.order == "unstable" else 0).shuffle(entries)
-    return entries
+        rng_for(config.seed, "order", turn if config.order == "unstable" else 0).shuffle(rows)
+    return rows
 
 
-def _twins(entry: Entry, number: int, config: SimulatorConfig) -> list[Entry]:
+def _duplicate(one: ReportRow, number: int, config: SimulatorConfig) -> list[ReportRow]:
     if number % config.duplicate_every:
-        return [entry]
-    if not config.duplicates_differ:
-        return [entry, entry]
-    return [entry, Entry(entry.person, _one_key_more(entry.row))]
+        return [one]
+    return [one, _changed(one) if config.duplicates_differ else one]
 
 
-def _one_key_more(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **row,
-        "key_presses": (row["key_presses"] or 0) + 1,
-        "active_duration": (row["active_duration"] or 0) + 1,
-    }
+def _changed(one: ReportRow) -> ReportRow:
+    row: dict[str, Any] = one.row
+    changes = {name: (row[name] or 0) + 1 for name in ("key_presses", "active_duration")}
+    return ReportRow(one.person, {**row, **changes})
 
 
-def _moved(entries: list[Entry], page: int, config: SimulatorConfig) -> list[Entry]:
-    """What a walk over pages meets when rows come, go or change after its first page."""
+def _move(rows: list[ReportRow], page: int, config: SimulatorConfig) -> list[ReportRow]:
+    """Insert, delete or change rows between the first page and the others."""
     if config.shift_between_pages == "insert":
-        return entries[1:] if page == 1 else entries
+        return rows[1:] if page == 1 else rows
     if page == 1 or config.shift_between_pages == "none":
-        return entries
+        return rows
     if config.shift_between_pages == "delete":
-        return entries[1:]
-    return [Entry(entry.person, _one_key_more(entry.row)) for entry in entries]
-
-
-def _on_the_wire(
-    entries: list[Entry], asked: Question, config: SimulatorConfig
-) -> list[dict[str, Any]]:
-    writers = [
-        (name, writer(name, config), place)
-        for place, name in enumerate(asked.columns)
-        if name not in config.drop_columns
-    ]
-    data = []
-    for number, entry in enumerate(entries, 1):
-        row, day = entry.row, entry.row.get("attendance_date")
-        salt = entry.person.number + (
-            day.toordinal() if day is not None and hasattr(day, "toordinal") else 0
-        )
-        cells = ((name, write(row.get(name), salt + place)) for name, write, place in writers)
-        line = {name: cell for name, cell in cells if cell is not ABSENT} | dict(
-            config.extra_columns
-        )
-        if config.null_key_every and not number % config.null_key_every and "identity_id" in line:
-            line["identity_id"] = "-"
-        data.append(line)
-    return data
+        return rows[1:]
+    return [_changed(one) for one in rows]
 
 
 def _pagination(
     config: SimulatorConfig, *, page: int, limit: int, total: int, pages: int
 ) -> dict[str, Any]:
-    """What stands beside the rows. Only the name ``pagination`` and its ``has_next`` were seen; the rest is a guess."""
-    text: Callable[[Any], Any] = str if config.totals_as_text else lambda value: value
-    more, before = page < pages, page > 1
+    """Return the fields next to the rows.
+
+    Live clients have seen the name ``pagination`` and its ``has_next``; the rest is a guess.
+    """
+    convert: Callable[[Any], Any] = str if config.totals_as_text else lambda value: value
+    more = page < pages
+    shown_page, shown_limit = convert(page), convert(limit)
+    shown_total, shown_pages = convert(total), convert(pages)
+    full = {
+        "page": shown_page,
+        "limit": shown_limit,
+        "total_records": shown_total,
+        "total_pages": shown_pages,
+        "has_next": more,
+        "has_previous": page > 1,
+    }
+    camel = {"page": shown_page, "totalRecords": shown_total, "hasNext": more}
+    short = {"page": shown_page, "per_page": shown_limit, "total": shown_total}
     forms: dict[str, dict[str, Any]] = {
-        "full": {
-            "pagination": {
-                "page": text(page),
-                "limit": text(limit),
-                "total_records": text(total),
-                "total_pages": text(pages),
-                "has_next": more,
-                "has_previous": before,
-            }
-        },
+        "full": {"pagination": full},
         "has_next": {"pagination": {"has_next": more}},
-        "total_pages": {"pagination": {"page": text(page), "total_pages": text(pages)}},
-        "camel": {"pagination": {"page": text(page), "totalRecords": text(total), "hasNext": more}},
-        "short": {
-            "pagination": {"page": text(page), "per_page": text(limit), "total": text(total)}
-        },
-        "top_level": {"total_records": text(total), "page": text(page), "limit": text(limit)},
+        "total_pages": {"pagination": {"page": shown_page, "total_pages": shown_pages}},
+        "camel": {"pagination": camel},
+        "short": {"pagination": short},
+        "top_level": {"total_records": shown_total, "page": shown_page, "limit": shown_limit},
         "null": {"pagination": None},
         "absent": {},
     }
-    return forms[config.pagination] | (
-        {"meta": {"generated_in_ms": 12, "version": "sandbox"}} if config.meta else {}
-    )
+    meta = {"meta": {"generated_in_ms": 12, "version": "simulator"}} if config.meta else {}
+    return forms[config.pagination] | meta
 
 
-def _compressed(answer: Answer, request: Request, config: SimulatorConfig) -> Answer:
+def _compress(answer: Response, request: Request, config: SimulatorConfig) -> Response:
     if not config.compress or "gzip" not in request.headers.get("accept-encoding", ""):
         return answer
     return replace(answer, body=gzip.compress(answer.body, 1)).with_headers(

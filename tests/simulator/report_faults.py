@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from airflow_provider_we360.sandbox.http import Response
 from simulator.config import SimulatorConfig
 from simulator.fault_effects import Effect
-from simulator.http import Answer
 from simulator.identity import Identity
-from simulator.report_api import error_answer
+from simulator.report_api import error_response
 
 
 def variant(**switches: Any) -> Effect:
@@ -28,8 +28,10 @@ def refusal(
 ) -> Effect:
     """An error in the style and shape that the configuration names; by default with HTTP 200."""
 
-    def answer(identity: Identity) -> Answer:
-        return error_answer(identity.config, int(identity.config.error_style), message, error_code)
+    def answer(identity: Identity) -> Response:
+        return error_response(
+            identity.config, int(identity.config.error_style), message, error_code
+        )
 
     return Effect(instead=answer)
 
@@ -37,7 +39,7 @@ def refusal(
 def no_rows() -> Effect:
     """Success without rows, as for an account that may see nobody."""
 
-    def nobody(answer: Answer, _: Identity) -> Answer:
+    def nobody(answer: Response, _: Identity) -> Response:
         content = _content(answer)
         if "data" not in content:
             return answer
@@ -49,7 +51,7 @@ def no_rows() -> Effect:
 def rows_missing(count: int = 1) -> Effect:
     """The last rows are gone, and the pagination does not know it."""
 
-    def shorter(answer: Answer, _: Identity) -> Answer:
+    def shorter(answer: Response, _: Identity) -> Response:
         content = _content(answer)
         if "data" not in content:
             return answer
@@ -66,17 +68,17 @@ def _nothing(content: dict[str, Any]) -> dict[str, Any]:
     return {"pagination": pages | {name: value for name, value in empty.items() if name in pages}}
 
 
-def _content(answer: Answer) -> dict[str, Any]:
+def _content(answer: Response) -> dict[str, Any]:
     """The JSON object of a success; empty where there is none."""
     content = answer.json() if answer.status == 200 else None
     return content if isinstance(content, dict) else {}
 
 
-def _with_content(answer: Answer, content: dict[str, Any]) -> Answer:
+def _with_content(answer: Response, content: dict[str, Any]) -> Response:
     return dataclasses.replace(
         answer,
         body=json.dumps(content, ensure_ascii=False).encode(),
-        facts={"rows": len(content["data"])},
+        notes={**answer.notes, "rows": len(content["data"])},
     )
 
 

@@ -67,7 +67,7 @@ class RequestLog:
             self.unauthorized += request.status == 401
 
     @contextmanager
-    def under_way(self, what: str) -> Iterator[None]:
+    def in_flight(self, what: str) -> Iterator[None]:
         """Counts how many of a kind (``login``, ``refresh``, ``report``) are in flight."""
         with self._lock:
             self._now[what] += 1

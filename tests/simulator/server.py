@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from simulator.app import Simulator
-from simulator.http import Wire
+from simulator.fault_effects import SocketFault
 
 MAX_BODY_BYTES = 10_000_000
 
@@ -38,14 +38,14 @@ class _Handler(BaseHTTPRequestHandler):
                 411 if not length.isdigit() or self.headers.get("Transfer-Encoding") else 413
             )
             return
-        wire: dict[str, Wire] = {}
+        plan: dict[str, SocketFault] = {}
         said: dict[str, Any] = {}
 
         def start_response(status: str, headers: list[tuple[str, str]]) -> None:
             said.update(status=status, headers=headers)
 
         try:
-            body = b"".join(self.server.sandbox(self._environ(int(length), wire), start_response))
+            body = b"".join(self.server.sandbox(self._environ(int(length), plan), start_response))
         except Exception:  # the client gets an answer, the reader a traceback
             traceback.print_exc()
             self.close_connection = True
@@ -62,12 +62,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(
             "\r\n".join([*head, "", ""]).encode("latin-1"),
             b"" if silent else body,
-            wire.get("plan"),
+            plan.get("fault"),
         )
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = _serve  # noqa: N815 - names of http.server
 
-    def _environ(self, length: int, wire: dict[str, Wire]) -> dict[str, Any]:
+    def _environ(self, length: int, plan: dict[str, SocketFault]) -> dict[str, Any]:
         path, _, query = self.path.partition("?")
         named = {
             f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()
@@ -80,29 +80,29 @@ class _Handler(BaseHTTPRequestHandler):
             "CONTENT_LENGTH": str(length),
             "wsgi.input": io.BytesIO(self.rfile.read(length)),
             "wsgi.url_scheme": "http",
-            "we360.sandbox.wire": wire,
+            "simulator.socket_fault": plan,
         }
 
-    def _send(self, head: bytes, body: bytes, wire: Wire | None) -> None:
-        if wire is None:
+    def _send(self, head: bytes, body: bytes, fault: SocketFault | None) -> None:
+        if fault is None:
             self.wfile.write(head + body)
             return
-        if wire.kind == "drip":
-            self._drip(head + body, wire)
+        if fault.kind == "drip":
+            self._drip(head + body, fault)
             return
         self.close_connection = True
-        if wire.kind == "reset":
+        if fault.kind == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
-        elif wire.kind == "cut_off":
+        elif fault.kind == "cut_off":
             self.wfile.write(head + body[: len(body) // 2])
-        elif wire.kind == "not_http":
+        elif fault.kind == "not_http":
             self.wfile.write(b"\x15\x03\x01\x00\x02\x02\x46 this is no HTTP\r\n\r\n")
 
-    def _drip(self, data: bytes, wire: Wire) -> None:
-        for start in range(0, len(data), wire.chunk):
-            self.wfile.write(data[start : start + wire.chunk])
-            if self.server.stopping.wait(wire.pause_s):
+    def _drip(self, data: bytes, fault: SocketFault) -> None:
+        for start in range(0, len(data), fault.chunk):
+            self.wfile.write(data[start : start + fault.chunk])
+            if self.server.stopping.wait(fault.pause_s):
                 return
 
     def handle(self) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from airflow_provider_we360.sandbox.http import Response
 from simulator.fault_effects import Effect
-from simulator.http import Answer
 from simulator.identity import Identity
 from simulator.refusals import refusal
 
@@ -53,7 +53,7 @@ def committed_then_500(status: int = 500) -> Effect:
 
 
 def _body_changed(change: Callable[[dict[str, Any], Identity], None]) -> Effect:
-    def changed(answer: Answer, identity: Identity) -> Answer:
+    def changed(answer: Response, identity: Identity) -> Response:
         if answer.status != 200:
             return answer
         content = answer.json()
@@ -110,7 +110,7 @@ def shorter_life(seconds: int = 300) -> Effect:
 def clock_off(seconds: float = 600) -> Effect:
     """The server's clock differs, in this token and in the Date header."""
 
-    def changed(answer: Answer, identity: Identity) -> Answer:
+    def changed(answer: Response, identity: Identity) -> Response:
         told = email.utils.formatdate(identity.now() + seconds, usegmt=True)
         answer = answer.with_headers([("Date", told)])
         if answer.status != 200:

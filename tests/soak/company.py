@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from simulator.company import Company, Entry
+from airflow_provider_we360.sandbox.company import Company, ReportRow
 
 Key = tuple[dt.date, str]
 
@@ -21,15 +21,15 @@ class DriftingCompany(Company):
         self.withheld: set[Key] = set()
         self.restated: dict[Key, int] = {}
 
-    def entries(
+    def report_rows(
         self,
         first_day: dt.date,
         last_day: dt.date,
         mode: str = "detailed",
         *,
         as_of: dt.date | None = None,
-    ) -> Iterator[Entry]:
-        for entry in super().entries(first_day, last_day, mode, as_of=as_of):
+    ) -> Iterator[ReportRow]:
+        for entry in super().report_rows(first_day, last_day, mode, as_of=as_of):
             key = (entry.row["attendance_date"], entry.person.identity_id)
             if key in self.withheld:
                 continue

@@ -48,13 +48,13 @@ def answer(words: list[str]) -> tuple[int, str]:
 
             return _printed(lambda: main(asked))
         case ["python", "-m", "airflow_provider_we360.sandbox", *asked]:
-            from airflow_provider_we360.sandbox.__main__ import make_parser
+            from airflow_provider_we360.sandbox.__main__ import build_parser
 
-            return _printed(lambda: _read(make_parser(), asked))
+            return _printed(lambda: _read(build_parser(), asked))
         case ["python", "-m", "simulator", *asked]:
             from simulator import __main__ as simulator
 
-            return _printed(lambda: _read(simulator.make_parser(), asked))
+            return _printed(lambda: _read(simulator.build_parser(), asked))
     return (
         127,
         f"{shlex.join(words)}: no test knows this command; teach it to tests/support/commands.py\n",

@@ -247,7 +247,7 @@ class Worker:
     def ask(self, rejected: TokenSet | None = None) -> TokenSet:
         """A token that the API takes: a 401 costs one more try, as in BearerAuth."""
         token = self.manager.token(rejected)
-        if self._fleet.sandbox.identity.holder_of(token.access_token) is None:
+        if self._fleet.sandbox.identity.account_of(token.access_token) is None:
             if rejected is not None:
                 raise AssertionError("the API refused a token that was new")
             return self.ask(token)

@@ -17,12 +17,12 @@ from airflow_provider_we360.auth.token_store import TokenStore
 from airflow_provider_we360.client import reports
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.rows.schema import Column
+from airflow_provider_we360.sandbox.company import Company
 from airflow_provider_we360.sinks.base import LoadResult, Sink
 from airflow_provider_we360.transfers.base import We360Transfer
 from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 from simulator.app import Simulator, SimulatorConfig
-from simulator.company import Company
 from support.engines import Engine
 from support.mini_api import FakeTime
 

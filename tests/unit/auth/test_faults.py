@@ -313,7 +313,7 @@ def test_a_wire_that_breaks_at_a_refresh_costs_no_session(fault, rotation):
         slept[0] += TEN_HOURS
         sandbox.faults.add("refresh", fault)
         token = manager.token()
-        assert sandbox.identity.holder_of(token.access_token) is not None
+        assert sandbox.identity.account_of(token.access_token) is not None
         assert sum(sandbox.request_log.live_sessions().values()) == 1
         assert sandbox.request_log.counts["refresh_tokens_sent_twice"] == 0 or not rotation
 

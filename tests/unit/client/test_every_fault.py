@@ -21,8 +21,8 @@ from airflow_provider_we360.errors import (
     ValueDoesNotFit,
     We360DataError,
 )
+from airflow_provider_we360.sandbox.company import Company
 from simulator.app import SimulatorConfig
-from simulator.company import Company
 from simulator.faults import FAULTS
 from simulator.server import serve
 from support.engines import SQLite

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.config import SimulatorConfig
-from simulator.encoding import ABSENT, duration, writer
+from simulator.encoding import ABSENT, build_encoder, duration_as
 
 
 @pytest.mark.parametrize(
@@ -23,16 +23,16 @@ from simulator.encoding import ABSENT, duration, writer
     ],
 )
 def test_a_duration_is_hours_minutes_seconds_and_hours_have_no_end(seconds: int, text: str) -> None:
-    assert duration(seconds) == text
+    assert duration_as(seconds) == text
 
 
 def test_a_short_duration_may_have_two_parts_and_a_long_one_never() -> None:
-    assert ("59:59", "1:00:00") == (duration(3599, "mm_ss"), duration(3600, "mm_ss"))
+    assert ("59:59", "1:00:00") == (duration_as(3599, "mm_ss"), duration_as(3600, "mm_ss"))
 
 
 @given(st.integers(0, 10**9), st.sampled_from(["h_mm_ss", "mm_ss", "seconds", "seconds_text"]))
 def test_every_form_of_a_duration_can_be_read_back(seconds: int, form: str) -> None:
-    parts = [int(part) for part in str(duration(seconds, form)).split(":")]
+    parts = [int(part) for part in str(duration_as(seconds, form)).split(":")]
     assert seconds == sum(part * 60**place for place, part in enumerate(reversed(parts)))
 
 
@@ -48,7 +48,7 @@ def test_every_form_of_a_duration_can_be_read_back(seconds: int, form: str) -> N
     ],
 )
 def test_values_stand_in_the_forms_of_the_live_api(name: str, value: object, wire: object) -> None:
-    assert wire == writer(name, SimulatorConfig())(value, 1)
+    assert wire == build_encoder(name, SimulatorConfig())(value, 1)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_values_stand_in_the_forms_of_the_live_api(name: str, value: object, wir
     ["punch_in", "active_duration", "active_percent", "group_name", "key_presses", "c_grade"],
 )
 def test_no_value_is_a_dash_in_a_column_of_any_kind(name: str) -> None:
-    assert writer(name, SimulatorConfig())(None, 1) == "-"
+    assert build_encoder(name, SimulatorConfig())(None, 1) == "-"
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_no_value_is_a_dash_in_a_column_of_any_kind(name: str) -> None:
     ],
 )
 def test_no_value_has_every_form_that_was_seen(nothing: str, wire: object) -> None:
-    assert writer("group_name", SimulatorConfig(nothing=nothing))(None, 1) == wire
+    assert build_encoder("group_name", SimulatorConfig(nothing=nothing))(None, 1) == wire
 
 
 def test_mixed_forms_play_all_of_them_and_repeat_themselves() -> None:
-    nothing = writer("group_name", SimulatorConfig(nothing="mixed"))
-    durations = writer("active_duration", SimulatorConfig(durations="mixed"))
-    numbers = writer("key_presses", SimulatorConfig())
+    nothing = build_encoder("group_name", SimulatorConfig(nothing="mixed"))
+    durations = build_encoder("active_duration", SimulatorConfig(durations="mixed"))
+    numbers = build_encoder("key_presses", SimulatorConfig())
     assert len({nothing(None, salt) for salt in range(6)}) == 6
     assert {"1:00:00", 3600, "3600"} == {durations(3600, salt) for salt in range(4)}
     assert {7, "7"} == {numbers(7, salt) for salt in range(3)}
@@ -93,7 +93,7 @@ def test_mixed_forms_play_all_of_them_and_repeat_themselves() -> None:
     ],
 )
 def test_punches_come_in_three_forms(form: str, wire: str) -> None:
-    assert wire == writer("punch_in", SimulatorConfig(punches=form))(
+    assert wire == build_encoder("punch_in", SimulatorConfig(punches=form))(
         dt.datetime(2026, 6, 1, 11, 55, 39), 1
     )
 
@@ -108,4 +108,6 @@ def test_a_flipped_column_has_another_type() -> None:
         "negative": -1,
     }
     for to, wire in flips.items():
-        assert wire == writer("group_name", SimulatorConfig(type_flips={"group_name": to}))("v", 1)
+        assert wire == build_encoder("group_name", SimulatorConfig(type_flips={"group_name": to}))(
+            "v", 1
+        )

@@ -130,7 +130,7 @@ def test_a_plan_with_a_mistake_is_refused_whole_and_by_name(rule, words: str) ->
     faults = FaultPlan()
     with pytest.raises(ValueError, match=words):
         faults.load([{"match": "login", "fault": "http_500"}, rule])
-    assert faults.told() == []
+    assert faults.as_json() == []
 
 
 def test_a_plan_can_be_told_as_json() -> None:
@@ -140,7 +140,7 @@ def test_a_plan_can_be_told_as_json() -> None:
             '[{"match": "report", "fault": "http_429", "times": "always", "args": {"retry_after": 7}}]'
         )
     )
-    assert faults.told() == [
+    assert faults.as_json() == [
         {
             "match": "report",
             "fault": "http_429",

@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
+from airflow_provider_we360.sandbox.company import COLUMNS, PER_DAY_COLUMNS
 from simulator.app import Account
-from simulator.company import COLUMNS, PER_DAY_COLUMNS
 
 MONDAY = dt.date(2026, 4, 6)
 
