@@ -37,6 +37,7 @@ with DAG(
         task_id="load",
         sql_conn_id="duckdb_default",
         table="we360_days",
+        load_log_table="we360_load_log",
         window_start="{{ params.window_start or '' }}",
         window_end="{{ params.window_end or '' }}",
         lookback_days="{{ 0 if params.window_start else 7 }}",

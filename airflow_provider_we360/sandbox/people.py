@@ -33,8 +33,8 @@ NAMES: tuple[tuple[str, str | None, str], ...] = (
 """First name, last name (None if the person has one name only), gender as We360 writes it."""
 TEAMS = (
     "Engineering", "Customer Success", "Night Operations", "Finance & Payroll",
-    "Sales \N{EN DASH} North", "Mānav Sansādhan", 'Key Accounts, "Gold"', "Design", "Quality",
-    "People O'Connect",
+    "Sales \N{EN DASH} North", "Human Resources", "Key Accounts", "Design", "Quality",
+    "Field Services",
 )
 DESIGNATIONS = ("Software Engineer", "Analyst", "Associate", "Support Lead", "Executive")
 LOCATIONS = ("Bengaluru", "Pune", "Noida, UP", "Chennai", "Home")
