@@ -202,7 +202,7 @@ def test_a_fault_ends_as_the_table_says_and_the_rows_are_the_truth_or_as_they_we
     case, times, engine, caplog
 ):
     caplog.set_level(logging.INFO, logger="airflow_provider_we360")
-    stage = Stage(SimulatorConfig(employees=28, today=TODAY, **case.server))
+    stage = Stage(SimulatorConfig(employees=30, seed=363, today=TODAY, **case.server))
     stage.connect()
     before = hold_something_else(stage, engine)
     stage.sandbox.faults.add("report", case.fault, times=times, **case.args)
