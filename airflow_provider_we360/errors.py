@@ -245,7 +245,16 @@ class ValueDoesNotFit(We360DataError):
 
 
 class SinkError(We360Error):
-    """The load into the target failed and was rolled back: the target is unchanged."""
+    """The load into the target failed and was rolled back: the target is unchanged.
+
+    :ivar driver_error: class of the driver's exception; None if no driver raised one.
+    :ivar sqlstate: the SQLSTATE that the database reported.
+    :ivar errno: the database's own number of the error.
+    """
+
+    driver_error: str | None = None
+    sqlstate: str | None = None
+    errno: int | None = None
 
     remedy = "do in the warehouse what the message says"
 

@@ -1,1 +1,4 @@
-"""Sinks: where batches land. ``base`` says what is asked of one, ``warehouses/`` holds one file for each."""
+"""Sinks: write batches to tables and files.
+
+``base`` holds what all share, ``warehouses/`` one file for each kind of database.
+"""

@@ -1,4 +1,4 @@
-"""FileSink: the course of a load into files, a file a day."""
+"""FileSink: one load into files, one file per day (docs/adr/0017)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from logging import getLogger
@@ -17,13 +18,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_we360.errors import SinkError, WindowOverlaps
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column
-from airflow_provider_we360.sinks import refusals
-from airflow_provider_we360.sinks.base import WINDOW_START, Load, LoadResult, OnEmpty
-from airflow_provider_we360.sinks.emptiness import days_to_keep
-from airflow_provider_we360.sinks.formats import Format, Held, Layout, Unreadable
-from airflow_provider_we360.sinks.place import Place, Stored, folder
+from airflow_provider_we360.sinks import error_messages
+from airflow_provider_we360.sinks.base import WINDOW_START, LoadPlan, LoadResult, OnEmpty
+from airflow_provider_we360.sinks.batching import check_keys
+from airflow_provider_we360.sinks.dataset import ColumnRef, DatasetRef, folder_dataset
+from airflow_provider_we360.sinks.formats import Format, Layout, StoredFile, UnreadableFile
+from airflow_provider_we360.sinks.shrink_guard import find_days_to_keep
 from airflow_provider_we360.sinks.storage import Storage
-from airflow_provider_we360.types import Day
+from airflow_provider_we360.types import Clock, Day
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,188 +33,248 @@ if TYPE_CHECKING:
 log = getLogger(__name__)
 T = TypeVar("T")
 
-MOST_BYTES = 64 * 2**20
-"""So many bytes of finished files are on their way into the storage at once, or one file."""
+MAX_BYTES_IN_FLIGHT = 64 * 2**20
+"""Bytes of finished files that are written to the storage at once, or one file."""
 
 
 class FileSink:
     """Loads into files of one folder, each named after tenant, day and filter set.
 
-    :param extension: of the files' names, without dot.
+    :param extension: extension of the files' names, without the dot.
+    :param now: the time of day, in seconds since the epoch.
     """
 
-    def __init__(self, storage: Storage, file_format: Format, extension: str) -> None:
+    def __init__(
+        self, storage: Storage, file_format: Format, extension: str, now: Clock = time.time
+    ) -> None:
         storage.require_folder()
         self._storage = storage
         self._format = file_format
         self._extension = extension
+        self._now = now
         self._columns: tuple[Column, ...] = ()
 
-    def load(self, load: Load, batches: Iterable[RowBatch]) -> LoadResult:
-        """All files finished on this machine, then judged, then written; see :class:`airflow_provider_we360.sinks.base.Sink`.
+    def load(self, plan: LoadPlan, batches: Iterable[RowBatch]) -> LoadResult:
+        """Finish all files on this machine, check them, then write them.
 
-        What is atomic is a file: a load that ends while files are written leaves each day as it was or as it is now.
+        What is atomic is a file: a load that ends while files are written leaves each day either as
+        it was or as it is now.
         """
-        self._columns = load.all_columns
-        with _Spool() as spool:
-            return _Course(self._storage, self._format, self._extension, load, spool).take(batches)
+        self._columns = plan.all_columns
+        with FinishedFiles() as finished:
+            run = _FileLoad(
+                self._storage, self._format, plan, f"we360-{_digest(plan)}.{self._extension}"
+            )
+            return run.load(batches, finished, self._now)
 
-    def place(self) -> Place:
+    def dataset(self) -> DatasetRef:
+        """Return the folder, for lineage."""
         from airflow_provider_we360.rows.arrow import ARROW_TYPES
 
-        return folder(
-            self._storage.root,
-            {c.name: Stored(c.name, str(ARROW_TYPES[c.kind])) for c in self._columns},
-        )
+        columns = {c.name: ColumnRef(c.name, str(ARROW_TYPES[c.kind])) for c in self._columns}
+        return folder_dataset(self._storage.root, columns)
 
-
-class _Spool(io.RawIOBase):
-    """Finished files, one behind the other, in a temporary file that is unlinked while open: whatever ends this process,
-    nothing of it stays on the disk.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        # Unbuffered: what a full disk has refused must not be tried once more when the file is closed.
-        self._file = tempfile.TemporaryFile(prefix="we360-", buffering=0)  # noqa: SIM115 - closed at exit
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def write(self, content: Any) -> int:
-        """All of it.
-
-        :raises SinkError: the disk has no room.
-        """
-        left = memoryview(content).cast("B")
-        size_bytes = len(left)
-        try:
-            while left:
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            raise refusals.no_room(error) from None
-        return size_bytes
-
-    def take(self, finished: _Finished) -> bytes:
-        """The file's content; several threads may take at once."""
-        parts: list[bytes] = []
-        begin, end = finished.begin, finished.begin + finished.size_bytes
-        while begin < end:
-            part = os.pread(self._file.fileno(), end - begin, begin)
-            assert part, "a file of our own, without a name, was cut off"
-            parts.append(part)
-            begin += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    def cancel(self) -> None:
+        """Do nothing: a file is written as a whole, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Finished:
-    """A finished file in the spool: where it begins, bytes and rows."""
+class FinishedFile:
+    """A finished file: where it begins, its size and its rows."""
 
     begin: int
     size_bytes: int
     rows: int
 
 
-class _Course:
-    """One load on its way. Where the window is one unit (summary), it goes by its first day."""
+class FinishedFiles(io.RawIOBase):
+    """Finished files, one after the other, in a temporary file.
 
-    def __init__(
-        self, storage: Storage, file_format: Format, extension: str, load: Load, spool: _Spool
-    ) -> None:
-        self._storage = storage
-        self._format = file_format
-        self._layout = Layout(load)
-        self._load = load
-        self._spool = spool
-        self._file = f"we360-{_eight_hex(load)}.{extension}"
-        self._finished: dict[Day, _Finished] = {}
+    The temporary file is unlinked while it is open, so that nothing of it stays on the disk however
+    the process ends.
+    """
 
-    def take(self, batches: Iterable[RowBatch]) -> LoadResult:
-        for batch in batches:
-            self._finish(batch)
-        if self._load.day_column is None:
-            self._require_no_overlap()
-        looked = self._each(self._look, list(self._days()), self._storage.most_at_once)
-        held = {day: found.rows for day, found in looked.items() if found}
-        coming = {day: file.rows for day, file in self._finished.items()}
-        kept = days_to_keep(held, coming, self._load.on_empty)
-        largest_bytes = max((file.size_bytes for file in self._finished.values()), default=1)
-        at_once = min(self._storage.most_at_once, max(1, MOST_BYTES // largest_bytes))
-        self._each(
-            lambda day: self._exchange(day, held),
-            [day for day in self._days() if day not in kept],
-            at_once,
-        )
+    def __init__(self) -> None:
+        super().__init__()
+        # Unbuffered: what a full disk has refused must not be written again when the file closes.
+        self._file = tempfile.TemporaryFile(prefix="we360-", buffering=0)  # noqa: SIM115 - closed by close()
+
+    def close(self) -> None:
+        """Close the temporary file, which removes it."""
+        self._file.close()
+        super().close()
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next file begins."""
+        return self._file.tell()
+
+    def write(self, content: Any) -> int:
+        """Write all of the content.
+
+        :raises SinkError: if the disk is full.
+        """
+        rest = memoryview(content).cast("B")
+        size_bytes = len(rest)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise error_messages.disk_full(error) from error
+        return size_bytes
+
+    def read_file(self, finished: FinishedFile) -> bytes:
+        """Return the content of a file; several threads may read at once."""
+        parts: list[bytes] = []
+        begin, end = finished.begin, finished.begin + finished.size_bytes
+        while begin < end:
+            part = os.pread(self._file.fileno(), end - begin, begin)
+            assert part, "the temporary file is shorter than what was written to it"
+            parts.append(part)
+            begin += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _FileLoad:
+    """One load into files. In ``summary`` the window's first day stands for the whole window.
+
+    :param file: name of the file in each day's folder.
+    """
+
+    storage: Storage
+    format: Format
+    plan: LoadPlan
+    file: str
+
+    def load(self, batches: Iterable[RowBatch], finished: FinishedFiles, now: Clock) -> LoadResult:
+        """Finish, check and write all files."""
+        requested = dict.fromkeys(self.plan.days, self.plan.loaded_at)
+        files = self._finish_files(batches, finished, requested)
+        if self.plan.day_column is None:
+            self._check_overlaps()
+        found = self._for_each(self._inspect, self.plan.days, self.storage.max_parallel)
+        stored = {day: file for day, file in found.items() if file is not None}
+        held = {day: file.rows for day, file in stored.items()}
+        coming = {day: file.rows for day, file in files.items()}
+        kept = find_days_to_keep(held, coming, self.plan.on_empty)
+        newer = self._find_newer_days(stored, requested, now)
+        spared = {*kept, *newer}
+        removed = {
+            day
+            for day in held
+            if day not in files and day not in spared and self.plan.on_empty is OnEmpty.REPLACE
+        }
+
+        def write(day: Day) -> None:
+            if (file := files.get(day)) is not None:
+                self.storage.put(self._name(day), finished.read_file(file))
+            elif day in removed:
+                self.storage.remove(self._name(day))
+
+        largest = max((file.size_bytes for file in files.values()), default=1)
+        at_once = min(self.storage.max_parallel, max(1, MAX_BYTES_IN_FLIGHT // largest))
+        self._for_each(write, [day for day in self.plan.days if day not in spared], at_once)
+        written = {day: file for day, file in files.items() if day not in spared}
         return LoadResult(
-            rows=sum(rows for day, rows in coming.items() if day not in kept),
-            rows_removed=sum(rows for day, rows in held.items() if day not in kept),
+            rows=sum(file.rows for file in written.values()),
+            rows_removed=sum(rows for day, rows in held.items() if day not in spared),
             days_kept=kept,
-            where=self._storage.root,
+            days_kept_newer=newer,
+            where=self.storage.root,
             held=held,
-            files=sum(day not in kept for day in self._finished),
-            size_bytes=sum(
-                file.size_bytes for day, file in self._finished.items() if day not in kept
-            ),
+            files=len(written),
+            size_bytes=sum(file.size_bytes for file in written.values()),
         )
 
-    # On this machine
+    def _finish_files(
+        self,
+        batches: Iterable[RowBatch],
+        finished: FinishedFiles,
+        requested: dict[Day, dt.datetime],
+    ) -> dict[Day, FinishedFile]:
+        """Write each batch as a finished file to the temporary file.
 
-    def _finish(self, batch: RowBatch) -> None:
-        """The batch as a finished file in the spool."""
-        if batch.columns != self._load.columns:
-            raise refusals.other_columns()
-        if len(batch) == 0:
-            return
-        day = self._day_of(batch.to_arrow())
-        self._require_known_people(batch.to_arrow())
-        if day in self._finished:
-            raise SinkError(
-                f"the rows of {day} came in two parts; nothing was changed. This is an error of the provider"
-            )
-        begin = self._spool.tell()
-        self._format.write(self._layout, batch.to_arrow(), self._spool)
-        self._finished[day] = _Finished(begin, self._spool.tell() - begin, len(batch))
+        :param requested: receives when each day was requested.
+        """
+        layout, files = Layout(self.plan), dict[Day, FinishedFile]()
+        for batch in batches:
+            if batch.columns != self.plan.columns:
+                raise error_messages.columns_changed()
+            rows, moment = batch.to_arrow(), batch.requested_at
+            if len(batch) == 0:
+                requested[batch.window[0]] = moment
+                continue
+            day = self._find_day(rows)
+            requested[day] = moment
+            self._check_people(rows)
+            check_keys(batch, self.plan)
+            if day in files:
+                raise SinkError(
+                    f"the rows of {day} came in two parts; nothing was changed. This is a fault of "
+                    "the provider; open an issue"
+                )
+            begin = finished.tell()
+            self.format.write(layout, layout.add_own_columns(rows, moment), finished)
+            files[day] = FinishedFile(begin, finished.tell() - begin, len(batch))
+        return files
 
-    def _day_of(self, rows: pa.RecordBatch) -> Day:
-        """The one day of these rows."""
+    def _find_day(self, rows: pa.RecordBatch) -> Day:
+        """Return the one day of the rows."""
         import pyarrow.compute as pc
 
-        first, last = self._load.window
-        if self._load.day_column is None:
+        first, last = self.plan.window
+        if self.plan.day_column is None:
             return first
-        days: list[Day | None] = pc.unique(rows.column(self._load.day_column)).to_pylist()
+        days: list[Day | None] = pc.unique(rows.column(self.plan.day_column)).to_pylist()
         if len(days) != 1 or days[0] is None:
             raise SinkError(
-                "rows of a day are of several days, or of none; nothing was changed. This is an error of the provider"
+                "the rows of one request are of several days, or of none; nothing was changed. "
+                "This is a fault of the provider; open an issue"
             )
         if not first <= days[0] <= last:
-            raise refusals.stray_day(self._load, days[0])
+            raise error_messages.day_outside(self.plan, days[0])
         return days[0]
 
-    def _require_known_people(self, rows: pa.RecordBatch) -> None:
-        """A filter that the server ignores would put all people into the file of a few."""
+    def _check_people(self, rows: pa.RecordBatch) -> None:
+        """Check that the server has applied ``user_ids``: the file is for these people only."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        if not self._load.user_ids:
+        if not self.plan.user_ids:
             return
-        asked = pa.array({user.lower() for user in self._load.user_ids}, pa.string())
-        known = pc.is_in(pc.utf8_lower(rows.column(self._load.person_column)), value_set=asked)
-        if count := rows.num_rows - (pc.sum(known).as_py() or 0):
-            raise refusals.strangers(self._load, count)
+        requested = pa.array({user.lower() for user in self.plan.user_ids}, pa.string())
+        people = pc.utf8_lower(rows.column(self.plan.person_column))
+        known = pc.sum(pc.is_in(people, value_set=requested)).as_py() or 0
+        if count := rows.num_rows - known:
+            raise error_messages.unrequested_people(self.plan, count)
 
-    # In the storage
+    def _find_newer_days(
+        self, stored: dict[Day, StoredFile], requested: dict[Day, dt.datetime], now: Clock
+    ) -> tuple[Day, ...]:
+        """Return the days whose file holds a newer answer than this load brings.
 
-    def _each(self, do: Callable[[Day], T], days: Sequence[Day], at_once: int) -> dict[Day, T]:
-        """What is done with each day, so many of them at once; the first that fails ends all that has not begun."""
+        A moment in the future comes from a worker whose clock is wrong, and does not count.
+        """
+        present = dt.datetime.fromtimestamp(now(), dt.UTC)
+        newer = []
+        for day, file in stored.items():
+            moment = file.requested_at
+            if moment is not None and requested[day] < moment <= present:
+                newer.append(day)
+        if newer:
+            log.warning(
+                "Kept the files of %s as they were: another load requested these days later than "
+                "this one and has already written them",
+                ", ".join(map(str, sorted(newer))),
+            )
+        return tuple(sorted(newer))
+
+    def _for_each(self, do: Callable[[Day], T], days: Sequence[Day], at_once: int) -> dict[Day, T]:
+        """Call ``do`` for each day, so many at once; the first error stops what has not begun."""
         if at_once == 1 or len(days) < 2:
             return {day: do(day) for day in days}
         with ThreadPoolExecutor(at_once, thread_name_prefix="we360-files") as pool:
@@ -222,69 +284,60 @@ class _Course:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _days(self) -> Iterator[Day]:
-        first, last = self._load.window
-        count = 1 if self._load.day_column is None else (last - first).days + 1
-        return (first + dt.timedelta(days=number) for number in range(count))
-
-    def _name(self, day: Day) -> str:
-        return f"{self._partition}{day.isoformat()}/{self._file}"
-
     @property
     def _partition(self) -> str:
-        return f"{self._load.day_column or WINDOW_START.name}="
+        return f"{self.plan.day_column or WINDOW_START.name}="
 
-    def _look(self, day: Day) -> Held | None:
-        """What the file of that day holds; None where there is none."""
-        file = self._storage.open(self._name(day))
+    def _name(self, day: Day) -> str:
+        return f"{self._partition}{day.isoformat()}/{self.file}"
+
+    def _inspect(self, day: Day) -> StoredFile | None:
+        """Return what the file of that day holds; None if there is none."""
+        name = self._name(day)
+        file = self.storage.open(name)
         if file is None:
             return None
-        with self._storage.explained(f"read {self._name(day)}"), file:
+        with self.storage.explained(f"read {name}"), file:
             try:
-                return self._format.look(file)
-            except Unreadable as error:
+                return self.format.inspect(file)
+            except UnreadableFile as error:
                 log.warning(
-                    "%s in %s is not whole (%s): rows take its place",
-                    self._name(day),
-                    self._storage.root,
+                    "%s in %s is unreadable (%s); new rows replace it",
+                    name,
+                    self.storage.root,
                     error,
                 )
-                # As if of a single row: whatever comes may take its place, but nothing at all may not.
-                return Held(1)
+                # Counted as one row: any rows may replace it, but an empty answer may not.
+                return StoredFile(1)
 
-    def _exchange(self, day: Day, held: Mapping[Day, int]) -> None:
-        if (finished := self._finished.get(day)) is not None:
-            self._storage.put(self._name(day), self._spool.take(finished))
-        elif day in held and self._load.on_empty is OnEmpty.REPLACE:
-            self._storage.remove(self._name(day))
-
-    def _require_no_overlap(self) -> None:
-        """Two sums that share a day would count it twice."""
-        first, last = self._load.window
-        for other in sorted(self._sums(), reverse=True):
-            if other > last or (held := self._look(other)) is None:
+    def _check_overlaps(self) -> None:
+        """Refuse a window that shares days with another one: both would count those days."""
+        first, last = self.plan.window
+        for other in sorted(self._list_windows(), reverse=True):
+            if other > last or (stored := self._inspect(other)) is None:
                 continue
-            end = held.window_end or other
-            if other == first and end == last:
+            end = stored.window_end or other
+            if other == first and (end == last or stored.window_end is None):
                 continue
-            if end >= first and not (other == first and held.window_end is None):
+            if end >= first:
                 raise WindowOverlaps(
-                    f"window: {first} to {last} shares days with {other} to {end}, which {self._name(other)} in "
-                    f"{self._storage.root} holds; nothing was changed. Load the very same window, or remove that file first"
+                    f"window: {first} to {last} shares days with {other} to {end}, which "
+                    f"{self._name(other)} in {self.storage.root} holds; nothing was changed. Load "
+                    "exactly that window, or remove that file first"
                 )
             if other < first:
                 return
 
-    def _sums(self) -> Iterator[Day]:
-        """First days of the sums that lie in the folder, of whomever they are."""
-        for name in self._storage.folders():
+    def _list_windows(self) -> Iterator[Day]:
+        """Yield the first days of the windows in the folder, of all tenants."""
+        for name in self.storage.list_folders():
             try:
                 yield dt.date.fromisoformat(name.removeprefix(self._partition))
             except ValueError:
                 continue
 
 
-def _eight_hex(load: Load) -> str:
-    """Names whose rows these are and which filters chose them; the same today and in years."""
-    facts = json.dumps([load.report, load.mode, load.tenant, load.filters])
+def _digest(plan: LoadPlan) -> str:
+    """Return eight hex digits for whose rows these are and which filters chose them."""
+    facts = json.dumps([plan.report, plan.mode, plan.tenant, plan.filters])
     return hashlib.sha256(facts.encode()).hexdigest()[:8]

@@ -1,454 +1,447 @@
-"""Any database without a file in ``warehouses/``: staged ``executemany``, in SQL that the standard has, over its official hook.
+"""Any other database: staged ``executemany`` in standard SQL, over its official hook.
 
-Nothing is known of the driver but PEP 249, and of the database but what SQLAlchemy knows of it, where it knows it.
+Nothing is known of the driver but PEP 249, and of the database only what SQLAlchemy knows of it.
+There is no lock that all databases have: the primary key must keep rows unique.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from logging import getLogger
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 from airflow_provider_we360.errors import SinkError, We360ConfigError, We360Error
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
-from airflow_provider_we360.sinks import refusals
-from airflow_provider_we360.sinks.base import TENANT, Load, WriteMode
-from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
-from airflow_provider_we360.sinks.paramstyle import speller
-from airflow_provider_we360.sinks.reflection import engine_of, stored_column
-from airflow_provider_we360.sinks.scope import Condition
-from airflow_provider_we360.sinks.target import Target
+from airflow_provider_we360.sinks import error_messages, statements
+from airflow_provider_we360.sinks.base import TENANT, LoadPlan, WriteMode
+from airflow_provider_we360.sinks.dialect import Dialect, base_type, to_naive_utc
+from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorMap, Failure
+from airflow_provider_we360.sinks.paramstyle import parameter_speller
+from airflow_provider_we360.sinks.session import (
+    DbSession,
+    DriverFailure,
+    Step,
+    at,
+    driver_calls,
+)
+from airflow_provider_we360.sinks.sqlalchemy_schema import open_engine, to_column_schema
+from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
+from airflow_provider_we360.sinks.target import TableName, TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
 
 log = getLogger(__name__)
-T = TypeVar("T")
 
 CHUNK_ROWS = 1000
-"""So many rows go to the driver at once."""
+"""Rows in one call of the driver."""
 STALE_HOURS = 48
-"""A staging table older than that was left by a load that was killed."""
+"""A staging table older than that belongs to a load that was killed."""
 
 _STAGING = re.compile(r"_we360_stg_([0-9a-f]{6})[0-9a-f]{6}")
 _INTEGERS = frozenset(
-    {"bigint", "integer", "int", "int8", "int64", "numeric", "decimal", "number", "hugeint"}
+    ["bigint", "integer", "int", "int8", "int64", "numeric", "decimal", "number", "hugeint"]
 )
 _MOMENTS = frozenset(
     {"timestamp", "datetime", "datetime2", "timestamp without time zone", "timestamp_ntz"}
 )
 _TEXTS = frozenset(
-    {
+    [
         "text",
         "varchar",
-        "character varying",
         "string",
         "clob",
         "nvarchar",
         "nclob",
         "varchar2",
         "nvarchar2",
-        "long varchar",
-    }
-    | {"tinytext", "mediumtext", "longtext", "ntext"}
-)
-_STANDARD = {
-    Kind.TEXT: "VARCHAR(4000)",
-    Kind.DURATION: "BIGINT",
-    Kind.BIGINT: "BIGINT",
-    Kind.DOUBLE: "DOUBLE PRECISION",
-    Kind.TIMESTAMP: "TIMESTAMP",
-    Kind.DATE: "DATE",
-    Kind.INSTANT: "TIMESTAMP",  # holds UTC
-}
-_STANDARD_KEY = "VARCHAR(255)"
+        "tinytext",
+        "mediumtext",
+        "longtext",
+        "ntext",
+    ]
+) | {"character varying", "long varchar"}
+_DOUBLES = frozenset(
+    ["double_precision", "double", "float", "float8", "float64", "binary_double"]
+) | {"double precision"}
+_KEY_TYPE = "VARCHAR(255)"
 _LOST = frozenset({"OperationalError", "InterfaceError"})
 
-
-class _Refused(Exception):
-    """Something that the driver raised, of which no more is told than its class: its text may quote a row."""
-
-    def __init__(self, step: str, error: Exception) -> None:
-        self.step = step
-        self.kinds = tuple(kind.__name__ for kind in type(error).__mro__)
-        super().__init__(f"{self.kinds[0]} at {step}")
-
-
-class GenericWarehouse(Warehouse):
-    """A load over any ``DbApiHook``. There is no lock that all databases know: the primary key must do."""
-
-    has_comments: ClassVar[bool] = False  # no two say them alike
-    type_names: ClassVar[Mapping[Kind, str]] = _STANDARD
-    holding_types: ClassVar[Mapping[Kind, frozenset[str]]] = {
+STANDARD = Dialect(
+    types={
+        Kind.TEXT: "VARCHAR(4000)",
+        Kind.DURATION: "BIGINT",
+        Kind.BIGINT: "BIGINT",
+        Kind.DOUBLE: "DOUBLE PRECISION",
+        Kind.TIMESTAMP: "TIMESTAMP",
+        Kind.DATE: "DATE",
+        Kind.INSTANT: "TIMESTAMP",  # holds UTC
+    },
+    holding_types={
         Kind.TEXT: _TEXTS,
         Kind.DURATION: _INTEGERS,
         Kind.BIGINT: _INTEGERS,
-        Kind.DOUBLE: frozenset(
-            {
-                "double precision",
-                "double_precision",
-                "double",
-                "float",
-                "float8",
-                "float64",
-                "binary_double",
-            }
-        ),
+        Kind.DOUBLE: _DOUBLES,
         Kind.TIMESTAMP: _MOMENTS,
         Kind.DATE: frozenset({"date"}),
         Kind.INSTANT: _MOMENTS,
+    },
+    adapt=to_naive_utc,
+    casts_parameters=False,
+    has_comments=False,  # no two databases have the same statement
+    key_join="exists",
+    stages_constants=True,
+)
+
+
+def _dialect_of(hook: Any, engine: Any) -> Dialect:
+    """Return the standard's dialect with the names and types that SQLAlchemy knows."""
+    if engine is None:
+        return replace(
+            STANDARD,
+            quote=lambda name: str(hook.dialect.escape_word(name)),
+            fold=str.lower,
+            holds=_holds_unknown,
+        )
+    import sqlalchemy as sa
+
+    kinds: dict[Kind, Any] = {
+        Kind.TEXT: sa.UnicodeText(),
+        Kind.DURATION: sa.BigInteger(),
+        Kind.BIGINT: sa.BigInteger(),
+        Kind.TIMESTAMP: sa.DateTime(),
+        Kind.DATE: sa.Date(),
+        Kind.INSTANT: sa.DateTime(),
     }
+    types = {kind: str(found.compile(dialect=engine.dialect)) for kind, found in kinds.items()}
+    quote = engine.dialect.identifier_preparer.quote
+    is_sqlite = engine.dialect.name == "sqlite"
+    return replace(
+        STANDARD,
+        types={**STANDARD.types, **types},
+        quote=lambda name: str(quote(name)),
+        holds=_holds_in_sqlite if is_sqlite else _holds_unknown,
+    )
 
-    _connection: Any = None
-    _cursor: Any = None
-    _engine: Any = None
-    _tells_counts = True
-    _leaves_staging = False
 
-    def __init__(self, target: Target, load: Load) -> None:
-        self._names: dict[str, str] = {}
-        self._seen: frozenset[str] = frozenset()
-        self._hour = int(load.loaded_at.timestamp() // 3600)
-        super().__init__(target, load)
-        # Its age is in its name, for whoever comes after a load that was killed.
-        self._staging_name = f"_we360_stg_{self._hour:06x}{secrets.token_hex(3)}"
+def _holds_unknown(kind: Kind, type_name: str) -> bool:  # noqa: ARG001 - the same for every kind
+    """Accept a type of which nothing is known."""
+    return not type_name
 
-    @property
-    def driver_error(self) -> type[Exception]:
-        return _Refused
 
-    @contextmanager
-    def opened(self, batches: Iterable[RowBatch]) -> Iterator[Iterable[RowBatch]]:
-        hook = self.target.hook
-        self._engine = engine_of(hook)
-        self.staging = self.quote(self._staging_name)
-        connection = self._told("connecting", hook.get_conn)
-        try:
-            if hook.supports_autocommit:
-                self._told("SET AUTOCOMMIT", lambda: hook.set_autocommit(connection, False))
-            self._cursor = self._told("opening a cursor", connection.cursor)
-            self._connection = connection
-            self._spell = speller(connection, hook.placeholder)
-            yield batches
-        finally:
-            with suppress(Exception):
-                self._drop_staging()
-            with suppress(Exception):
-                connection.close()
-            if self._engine is not None:
-                self._engine.dispose()
+def _holds_in_sqlite(kind: Kind, type_name: str) -> bool:
+    # REAL has eight bytes in SQLite, four in most other databases.
+    return not type_name or (kind is Kind.DOUBLE and base_type(type_name) == "real")
 
-    # Staging
 
-    def stage(self, batches: Iterable[RowBatch]) -> None:
-        self._make_staging()
-        self._require_transactions()
-        names = ", ".join(self.quote(column.name) for column in self.load.all_columns)
-        marks = ", ".join(self.placeholder for _ in self.load.all_columns)
-        sql = f"INSERT INTO {self.staging} ({names}) VALUES ({marks})"
-        sent = 0
-        for batch in batches:
-            self._require_keys(batch)
-            rows = self._tuples(batch)
-            while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
-                self._insert_chunk(sql, chunk)
-                sent += len(chunk)
-            self.commit()  # nobody shall wait for us while We360 is asked
-        if self.count(Condition("1 = 1"), staged=True) != sent:
-            raise SinkError(
-                f"table: the database lost rows between the staging table and {self.target}; nothing was changed"
-            )
-        self.commit()
+class GenericSession(DbSession):
+    """A session over any PEP 249 driver, which begins transactions by itself.
 
-    def _make_staging(self) -> None:
-        columns = ", ".join(
-            f"{self.quote(c.name)} {self._type_of(c)}" for c in self.load.all_columns
-        )
-        # By the standard a temporary table is emptied at commit, unless told; some know no such words.
-        for end in (" ON COMMIT PRESERVE ROWS", ""):
-            try:
-                self.run(f"CREATE TEMPORARY TABLE {self.staging} ({columns}){end}")
-                self.commit()
-            except _Refused:
-                self.rollback()
-            else:
-                return
-        self._sweep()
-        self.staging = ".".join(
-            [*map(self.quote, self.target.table.parts[:-1]), self.quote(self._staging_name)]
-        )
-        self._leaves_staging = True
-        self.run(f"CREATE TABLE {self.staging} ({columns})")
-        self.commit()
+    :param engine: SQLAlchemy's engine; None if it does not know the database.
+    """
 
-    def _require_transactions(self) -> None:
-        """A database that takes nothing back would be left with half a load."""
-        self.run(
-            f"INSERT INTO {self.staging} ({self.quote(TENANT.name)}) VALUES ({self.placeholder})",
-            [self.load.tenant],
-        )
-        self.rollback()
-        stayed = self.count(Condition("1 = 1"), staged=True)
-        self.commit()
-        if stayed:
-            raise We360ConfigError(
-                f"sql_conn_id: the database behind {self.target.conn_id!r} takes nothing back (no transactions, or its hook "
-                "commits each statement), so that a broken load would leave half of its rows; load into files instead"
-            )
+    def __init__(self, target: Target, connection: Any, cursor: Any, engine: Any) -> None:
+        dialect = _dialect_of(target.hook, engine)
+        super().__init__(target, connection, cursor, dialect, ERRORS.classes)
+        self.engine = engine
+        self.spell = parameter_speller(connection, target.hook.placeholder)
+        self.real_staging = ""
 
-    def _drop_staging(self) -> None:
-        if self._leaves_staging:
-            self.rollback()
-            self.run(f"DROP TABLE {self.staging}")
-            self.commit()
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Execute a statement."""
+        with driver_calls(self.errors, sql.partition(" ")[0]):
+            self._run(sql, parameters)
+            return int(self.cursor.rowcount)
 
-    def _sweep(self) -> None:
-        """Drop what killed loads have left beside the target."""
-        with suppress(Exception):  # another load may be at it, too
-            for name in (
-                self._inspector().get_table_names(schema=self._schema)
-                if self._engine is not None
-                else ()
-            ):
-                left = _STAGING.fullmatch(name.lower())
-                if left and self._hour - int(left[1], 16) > STALE_HOURS:
-                    self.run(
-                        f"DROP TABLE {'.'.join([*map(self.quote, self.target.table.parts[:-1]), self.quote(name)])}"
-                    )
-                    self.commit()
-                    log.info("Dropped %s, left by a load that was killed", name)
-        self.rollback()
+    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Execute a query and return all its rows."""
+        with driver_calls(self.errors, "SELECT"):
+            self._run(sql, parameters)
+            return [tuple(row) for row in self.cursor.fetchall()]
 
-    def _insert_chunk(self, sql: str, chunk: Sequence[tuple[object, ...]]) -> None:
-        spelled = [self._spell(sql, row) for row in chunk]
-        self._told(
-            "INSERT into the staging table",
-            lambda: self._cursor.executemany(spelled[0][0], [row for _, row in spelled]),
-        )
-        self._tells_counts = self._tells_counts and self._cursor.rowcount >= 0
-
-    def _require_keys(self, batch: RowBatch) -> None:
-        """Unknown drivers do not tell which column took no NULL; of the keys we know."""
-        if self._is_ours:
-            arrow = batch.to_arrow()
-            for number, column in enumerate(batch.columns):
-                if column.name in self.load.table_key and arrow.column(number).null_count:
-                    raise refusals.no_value(self.target, column.name)
-
-    def _tuples(self, batch: RowBatch) -> Iterator[tuple[object, ...]]:
-        ours = [itertools.repeat(self.adapt(value)) for value in self.load.constants.values()]
-        return zip(*ours, *(array.to_pylist() for array in batch.to_arrow().columns), strict=False)
-
-    # One transaction
+    def _run(self, sql: str, parameters: Sequence[object]) -> None:
+        spelled, values = self.spell(sql, tuple(parameters))
+        self.cursor.execute(spelled, values) if parameters else self.cursor.execute(spelled)
 
     def begin(self) -> None:
-        """It has begun: PEP 249 knows no other way. What a look at the table has opened is closed first."""
+        """Close the transaction that a look at the table has opened; the next one has begun."""
         self.rollback()
 
     def commit(self) -> None:
-        self._told("COMMIT", self._connection.commit)
+        """Commit the transaction."""
+        with driver_calls(self.errors, "COMMIT"):
+            self.connection.commit()
 
     def rollback(self) -> None:
-        self._told("ROLLBACK", self._connection.rollback)
+        """Roll the transaction back."""
+        with driver_calls(self.errors, "ROLLBACK"):
+            self.connection.rollback()
 
-    def delete(self, condition: Condition) -> int:
-        return self._counted(condition, lambda: super(GenericWarehouse, self).delete(condition))
+    def resolve(self, name: TableName) -> TableRef:
+        """Return the table as its name says, in lower case."""
+        parts = tuple(part.lower() for part in name.parts)
+        return TableRef(name, parts, ".".join(map(self.dialect.quote, parts)))
 
-    def delete_staged_keys(self, condition: Condition) -> int:
-        held = self.quote(self.target.table.table)
-        same = " AND ".join(
-            f"come.{name} = {held}.{name}" for name in map(self.quote, self.load.key)
+
+@contextmanager
+def connect(target: Target) -> Iterator[GenericSession]:
+    """Open a session; at its end drop the staging table that is not temporary."""
+    hook, engine = target.hook, open_engine(target.hook)
+    with driver_calls(ERRORS.classes, "connecting"):
+        connection = hook.get_conn()
+    session: GenericSession | None = None
+    try:
+        with at(Step.PREPARE), driver_calls(ERRORS.classes, "opening a cursor"):
+            if hook.supports_autocommit:
+                hook.set_autocommit(connection, False)
+            session = GenericSession(target, connection, connection.cursor(), engine)
+        yield session
+    finally:
+        with suppress(Exception):
+            if session is not None and session.real_staging:
+                session.rollback()
+                session.execute(f"DROP TABLE {session.real_staging}")
+                session.commit()
+        with suppress(Exception):
+            connection.close()
+        if engine is not None:
+            engine.dispose()
+
+
+# Staging
+
+
+def stage(session: DbSession, table: LoadTable, batches: Iterable[RowBatch]) -> str:
+    """Insert all batches into a staging table, which is temporary if the database has such."""
+    assert isinstance(session, GenericSession)
+    plan = table.plan
+    name = _create_staging(session, table)
+    _require_transactions(session, table, name)
+    sql = (
+        f"INSERT INTO {name} ({table.names(plan.all_columns)})"
+        f" VALUES ({', '.join('?' for _ in plan.all_columns)})"
+    )
+    constants = [itertools.repeat(session.dialect.adapt(v)) for v in plan.constants.values()]
+    sent = 0
+    for batch in batches:
+        arrow = batch.to_arrow()
+        _check_keys(table, arrow)
+        rows = zip(*constants, *(array.to_pylist() for array in arrow.columns), strict=False)
+        while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
+            spelled = [session.spell(sql, row) for row in chunk]
+            with driver_calls(session.errors, "INSERT into the staging table"):
+                session.cursor.executemany(spelled[0][0], [values for _, values in spelled])
+            sent += len(chunk)
+        session.commit()  # no other session waits while the next rows are fetched
+    if statements.count_rows(session, name) != sent:
+        raise SinkError(
+            f"table: the database lost rows of the staging table of {table.ref}; nothing was "
+            "changed"
         )
-        both = condition & Condition(f"EXISTS (SELECT 1 FROM {self.staging} come WHERE {same})")
-        return self.delete(both)
+    session.commit()
+    return name
 
-    def insert(self, condition: Condition) -> int:
-        names = ", ".join(self.quote(column.name) for column in self.load.all_columns)
-        rows = self.count(condition, staged=True)
-        self.run(
-            f"INSERT INTO {self.table} ({names}) SELECT {names} FROM {self.staging} WHERE {condition.sql}",
-            condition.parameters,
-        )
-        return rows
 
-    def _counted(self, condition: Condition, change: Callable[[], int]) -> int:
-        if self._tells_counts:
-            return change()
-        rows = self.count(condition)
-        change()
-        return rows
-
-    def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        self._told(sql.partition(" ")[0], lambda: self._execute(sql, parameters))
-        return int(self._cursor.rowcount)
-
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        def asked() -> list[tuple[Any, ...]]:
-            self._execute(sql, parameters)
-            return [tuple(row) for row in self._cursor.fetchall()]
-
-        return self._told("SELECT", asked)
-
-    def _execute(self, sql: str, parameters: Sequence[object]) -> None:
-        spelled, values = self._spell(sql, tuple(parameters))
-        self._cursor.execute(spelled, values) if parameters else self._cursor.execute(spelled)
-
-    def _told(self, step: str, act: Callable[[], T]) -> T:
+def _create_staging(session: GenericSession, table: LoadTable) -> str:
+    # The hour in its name says how old the table of a killed load is.
+    hour = int(table.plan.loaded_at.timestamp() // 3600)
+    name = f"_we360_stg_{hour:06x}{secrets.token_hex(3)}"
+    columns = ", ".join(
+        f"{table.quote(column.name)} {_type_of(session.dialect, table.plan, column)}"
+        for column in table.plan.all_columns
+    )
+    quoted = session.dialect.quote(name)
+    # By the standard a temporary table is emptied at commit unless told otherwise; some databases
+    # do not know the clause.
+    for end in (" ON COMMIT PRESERVE ROWS", ""):
         try:
-            return act()
-        except Exception as error:  # noqa: BLE001 - whatever a driver raises; a task's time-out is no Exception
-            raise _Refused(step, error) from None
-
-    # Names and types
-
-    def quote(self, name: str) -> str:
-        """As the database folds names that are not quoted; those that it would not take so are quoted."""
-        real = self._names.get(name.lower(), name.lower())
-        if self._engine is not None:
-            return str(self._engine.dialect.identifier_preparer.quote(real))
-        return str(self.target.hook.dialect.escape_word(real))
-
-    def typed_placeholder(self, kind: Kind) -> str:  # noqa: ARG002 - a constant takes the type of the column it goes to
-        return self.placeholder
-
-    def adapt(self, value: object) -> object:
-        return (
-            value.astimezone(dt.UTC).replace(tzinfo=None)
-            if isinstance(value, dt.datetime)
-            else value
-        )
-
-    def holds(self, kind: Kind, type_name: str) -> bool:
-        """Nothing is refused of which nothing is known."""
-        if (
-            type_name == "REAL"
-            and self._engine is not None
-            and self._engine.dialect.name == "sqlite"
-        ):
-            type_name = "DOUBLE"  # eight bytes there, four in most others
-        return not type_name or super().holds(kind, type_name)
-
-    def _type_of(self, column: Column) -> str:
-        is_key = column.name in self.load.table_key
-        if self._engine is None:
-            return (
-                _STANDARD_KEY
-                if is_key and column.kind is Kind.TEXT
-                else self.type_names[column.kind]
-            )
-        import sqlalchemy as sa
-
-        kinds: dict[Kind, Any] = {
-            Kind.TEXT: sa.Unicode(255) if is_key else sa.UnicodeText(),
-            Kind.DURATION: sa.BigInteger(),
-            Kind.BIGINT: sa.BigInteger(),
-            Kind.TIMESTAMP: sa.DateTime(),
-            Kind.DATE: sa.Date(),
-            Kind.INSTANT: sa.DateTime(),
-        }
-        found = kinds.get(column.kind)
-        return (
-            self.type_names[column.kind]
-            if found is None
-            else str(found.compile(dialect=self._engine.dialect))
-        )
-
-    def create_table(self) -> None:
-        parts = []
-        for column in self.load.all_columns:
-            required = " NOT NULL" if column.name in self.load.table_key else ""
-            parts.append(f"{self.quote(column.name)} {self._type_of(column)}{required}")
-        if self.load.write_mode is not WriteMode.APPEND:
-            parts.append(f"PRIMARY KEY ({', '.join(map(self.quote, self.load.table_key))})")
-        self.run(f"CREATE TABLE {self.table} ({', '.join(parts)})")
-
-    def add_columns(self, columns: Iterable[Column]) -> None:
-        for column in columns:
-            self.run(
-                f"ALTER TABLE {self.table} ADD {self.quote(column.name)} {self._type_of(column)}"
-            )
-
-    # The catalogue
-
-    @property
-    def _schema(self) -> str | None:
-        return ".".join(self.target.table.parts[:-1]).lower() or None
-
-    def _inspector(self) -> Any:
-        import sqlalchemy as sa
-
-        return sa.inspect(self._engine)  # a new one: each remembers what it has seen
-
-    def stored_table(self) -> StoredTable | None:
-        found = self._told(
-            "looking at the table", self._reflected if self._engine is not None else self._described
-        )
-        columns = {column.name.lower(): column for column in found}
-        columns |= {column.name: column for column in found if column.name.islower()}
-        self._names = {key: column.name for key, column in columns.items()}
-        self._seen = frozenset(columns)
-        return StoredTable(str(self.target), columns) if columns else None
-
-    def _reflected(self) -> list[StoredColumn]:
-        inspector, name = self._inspector(), self.target.table.table.lower()
-        if not inspector.has_table(name, schema=self._schema):
-            return []
-        return [
-            stored_column(column, self._engine.dialect)
-            for column in inspector.get_columns(name, schema=self._schema)
-        ]
-
-    def _described(self) -> list[StoredColumn]:
-        """Names only: what an empty answer says of itself, in numbers that only the driver knows."""
-        try:
-            self._execute(f"SELECT * FROM {self.table} WHERE 1 = 0", ())
-        except Exception:  # noqa: BLE001 - of which kind, only the driver knows: the table is created, or that fails
-            return []
+            session.execute(f"CREATE TEMPORARY TABLE {quoted} ({columns}){end}")
+            session.commit()
+        except DriverFailure:
+            session.rollback()
         else:
-            return [StoredColumn(str(column[0]), "") for column in self._cursor.description]
-        finally:
-            self.rollback()
+            return quoted
+    _sweep(session, hour)
+    session.real_staging = _beside_target(session, name)
+    session.execute(f"CREATE TABLE {session.real_staging} ({columns})")
+    session.commit()
+    return session.real_staging
 
-    def is_already_there(self, error: Exception) -> bool:  # noqa: ARG002 - it says nothing that we understand
-        """Whether the table is another than when we looked last."""
-        if self._connection is None:
-            return False
-        before = self._seen
-        self.stored_table()
-        return self._seen != before
 
-    @property
-    def _is_ours(self) -> bool:
-        return TENANT.name in self._seen
+def _beside_target(session: GenericSession, name: str) -> str:
+    return ".".join(map(session.dialect.quote, [*session.target.table.parts[:-1], name]))
 
-    # Errors
 
-    def explain(self, error: Exception) -> We360Error:
-        assert isinstance(error, _Refused)
-        kind = error.kinds[0]
-        if self._connection is None:
-            return SinkError(
-                f"sql_conn_id: no connection through {self.target.conn_id!r} ({kind}); check its fields with its Test button, "
-                "and that the driver of its provider is installed"
-            )
-        if "IntegrityError" in error.kinds:
-            if self.load.write_mode is WriteMode.APPEND:
-                return SinkError(
-                    f"write_mode: a constraint of {self.target} refuses the rows; nothing was changed. "
-                    "Use write_mode='replace_window' or 'merge' where the table has a key that admits each once"
-                )
-            return SinkError(
-                f"table: a constraint of {self.target} refuses the rows, or another load of the same rows was first; nothing "
-                "was changed. Run the task again; if it fails again, look at the table's keys and checks"
-            )
-        lost = (
-            " The connection may be lost: run the task again." if _LOST & set(error.kinds) else ""
+def _require_transactions(session: GenericSession, table: LoadTable, staging: str) -> None:
+    """Refuse a database that cannot roll back: a failed load would leave half of its rows."""
+    session.execute(
+        f"INSERT INTO {staging} ({table.quote(TENANT.name)}) VALUES (?)", [table.plan.tenant]
+    )
+    session.rollback()
+    stayed = statements.count_rows(session, staging)
+    session.commit()
+    if stayed:
+        raise We360ConfigError(
+            f"sql_conn_id: the database behind {session.target.conn_id!r} does not roll back (it "
+            "has no transactions, or its hook commits each statement), so a failed load would "
+            "leave half of its rows; load into files instead"
         )
+
+
+def _sweep(session: GenericSession, hour: int) -> None:
+    """Drop the staging tables that killed loads have left next to the target."""
+    with suppress(Exception):  # another load may drop them at the same time
+        names = (
+            []
+            if session.engine is None
+            else _inspect(session).get_table_names(schema=_schema_of(session.target.table))
+        )
+        for name in names:
+            found = _STAGING.fullmatch(name.lower())
+            if found and hour - int(found[1], 16) > STALE_HOURS:
+                session.execute(f"DROP TABLE {_beside_target(session, name)}")
+                session.commit()
+                log.info("Dropped %s, which a killed load had left", name)
+    session.rollback()
+
+
+def _check_keys(table: LoadTable, arrow: Any) -> None:
+    """Check keys for NULL here, because an unknown driver does not name the column."""
+    for number, column in enumerate(table.plan.staged_columns):
+        is_key = column.name in table.plan.table_key
+        if is_key and arrow.column(number).null_count:
+            raise error_messages.missing_value(table.ref, column.name)
+
+
+# Table and columns
+
+
+def _type_of(dialect: Dialect, plan: LoadPlan, column: Column) -> str:
+    if column.kind is Kind.TEXT and column.name in plan.table_key:
+        return _KEY_TYPE  # few databases index texts without a length
+    return dialect.types[column.kind]
+
+
+def create_table(session: DbSession, ref: TableRef, plan: LoadPlan) -> None:
+    """Create the table with its key."""
+    parts = []
+    for column in plan.all_columns:
+        required = " NOT NULL" if column.name in plan.table_key else ""
+        kind = _type_of(session.dialect, plan, column)
+        parts.append(f"{session.dialect.quote(column.name.lower())} {kind}{required}")
+    parts += statements.primary_key(session.dialect, plan)
+    session.execute(f"CREATE TABLE {ref.sql} ({', '.join(parts)})")
+
+
+def add_columns(
+    session: DbSession, ref: TableRef, plan: LoadPlan, columns: Sequence[Column]
+) -> None:
+    """Add columns, with the keyword that most databases share."""
+    for column in columns:
+        name = session.dialect.quote(column.name.lower())
+        kind = _type_of(session.dialect, plan, column)
+        session.execute(f"ALTER TABLE {ref.sql} ADD {name} {kind}")
+
+
+def reflect(session: DbSession, ref: TableRef) -> TableSchema | None:
+    """Read the table through SQLAlchemy, or its names alone from an empty query."""
+    assert isinstance(session, GenericSession)
+    with driver_calls(session.errors, "looking at the table"):
+        found = _reflect(session, ref) if session.engine is not None else _describe(session, ref)
+    columns = {column.name.lower(): column for column in found}
+    # If two names differ by case only, the one in lower case is meant.
+    columns |= {column.name: column for column in found if column.name.islower()}
+    return TableSchema(ref, columns) if columns else None
+
+
+def _inspect(session: GenericSession) -> Any:
+    import sqlalchemy as sa
+
+    return sa.inspect(session.engine)  # a new one each time: it remembers what it has seen
+
+
+def _schema_of(name: TableName) -> str | None:
+    return ".".join(name.parts[:-1]).lower() or None
+
+
+def _reflect(session: GenericSession, ref: TableRef) -> list[ColumnSchema]:
+    inspector, name, schema = _inspect(session), ref.parts[-1], _schema_of(ref.name)
+    if not inspector.has_table(name, schema=schema):
+        return []
+    return [
+        to_column_schema(column, session.engine.dialect)
+        for column in inspector.get_columns(name, schema=schema)
+    ]
+
+
+def _describe(session: GenericSession, ref: TableRef) -> list[ColumnSchema]:
+    try:
+        session._run(f"SELECT * FROM {ref.sql} WHERE 1 = 0", ())  # noqa: SLF001
+    except Exception:  # noqa: BLE001 - the table does not exist, or creating it will say why
+        return []
+    else:
+        return [ColumnSchema(str(column[0]), "") for column in session.cursor.description]
+    finally:
+        session.rollback()
+
+
+# Errors
+
+
+def _read_error(error: Exception) -> DriverFacts:
+    """Return the class only: an unknown driver's text may quote a row."""
+    return DriverFacts("", type(error).__name__)
+
+
+def _explain_first(failure: Failure) -> We360Error:
+    kinds = {kind.__name__ for kind in type(failure.error).__mro__}
+    name, table = type(failure.error).__name__, failure.table
+    if failure.step is Step.CONNECT:
         return SinkError(
-            f"table: the database refused the load into {self.target} at {error.step} ({kind}); nothing was changed.{lost} "
-            "Its text may hold values and is not shown: see the database's own log"
+            f"sql_conn_id: no connection through {failure.target.conn_id!r} ({name}); check its "
+            "fields with its Test button, and that the driver of its provider is installed"
         )
+    if "IntegrityError" in kinds:
+        if failure.plan.write_mode is WriteMode.APPEND:
+            return SinkError(
+                f"write_mode: a constraint of {table} refuses the rows ({name}); nothing was "
+                "changed. Use write_mode='replace_window' or 'merge' if the table has a key that "
+                "admits each row once"
+            )
+        return SinkError(
+            f"table: a constraint of {table} refuses the rows, or another load of the same rows "
+            f"was first ({name}); nothing was changed. Run the task again; if it fails again, "
+            "check the table's keys and conditions"
+        )
+    lost = " The connection may be lost: run the task again." if _LOST & kinds else ""
+    return SinkError(
+        f"table: the database refused the load into {table} at {failure.statement} ({name}); "
+        f"nothing was changed.{lost} The error's text may hold values and is not shown: see the "
+        "database's own log"
+    )
+
+
+ERRORS = ErrorMap(
+    database="the database",
+    classes=lambda: (Exception,),
+    read=_read_error,
+    # Nothing is known of the error: if the table has changed since the last look, another load
+    # was first.
+    is_already_there=lambda error: True,
+    connect_hint="",
+    explain_first=_explain_first,
+    code_label="error",
+)
+WAREHOUSE = Warehouse(
+    connect=connect,
+    reflect=reflect,
+    stage=stage,
+    errors=ERRORS,
+    create_table=create_table,
+    add_columns=add_columns,
+    spells_names=True,
+)

@@ -1,4 +1,4 @@
-"""How a driver wants its parameters written (PEP 249, paramstyle)."""
+"""How a driver expects its parameters (PEP 249, paramstyle)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 
-def speller(
+def parameter_speller(
     connection: Any, placeholder: str
 ) -> Callable[[str, tuple[object, ...]], tuple[str, Any]]:
-    """Turns our statements into the driver's: a question mark is a parameter, and stands nowhere else in them.
+    """Return a function that writes our statements the way the driver expects them.
 
-    :param placeholder: the hook's word, which counts unless the driver numbers or names its parameters.
+    In our statements a question mark is a parameter, and stands nowhere else.
+
+    :param placeholder: the hook's own, unless the driver numbers or names its parameters.
     """
-    style = paramstyle(type(connection))
+    style = find_paramstyle(type(connection))
 
     def spell(sql: str, values: tuple[object, ...]) -> tuple[str, Any]:
         numbers = itertools.count(1)
@@ -31,8 +33,8 @@ def speller(
     return spell
 
 
-def paramstyle(kind: type) -> str:
-    """What the driver's module says (PEP 249), looked for from the connection's class upwards."""
+def find_paramstyle(kind: type) -> str:
+    """Return what the driver's module says, searched from the connection's class upwards."""
     name = kind.__module__
     while name:
         if isinstance(style := getattr(sys.modules.get(name), "paramstyle", None), str):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_we360.hooks.we360 import We360Hook
     from airflow_provider_we360.rows.batch import RowBatch
     from airflow_provider_we360.rows.pseudonyms import PseudonymKey
-    from airflow_provider_we360.sinks.base import Load, LoadResult, Sink
+    from airflow_provider_we360.sinks.base import LoadPlan, LoadResult, Sink
     from airflow_provider_we360.transfers.load_logging import LoadProgress
     from airflow_provider_we360.transfers.openlineage import TrackedLoad
     from airflow_provider_we360.types import Window
@@ -294,15 +294,15 @@ class We360Transfer(BaseOperator):
 
     def _build_plan(
         self, context: Context, hook: We360Hook, extract: Extract, keys: Mapping[str, PseudonymKey]
-    ) -> Load:
+    ) -> LoadPlan:
         from airflow_provider_we360.run_context import build_run_id
-        from airflow_provider_we360.sinks.base import Load
+        from airflow_provider_we360.sinks.base import LoadPlan
 
         person_key = next((keys[name] for name in extract.mode.key if name in keys), None)
         user_ids = extract.user_ids
         if person_key is not None:  # the target holds pseudonyms of the IDs
             user_ids = tuple(map(person_key.pseudonym, user_ids))
-        return Load(
+        return LoadPlan(
             report=extract.report.name,
             mode=extract.mode_name,
             tenant=hook.settings.customer_id,

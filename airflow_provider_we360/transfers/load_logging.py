@@ -13,7 +13,7 @@ from airflow_provider_we360.types import Clock, Day, Window
 if TYPE_CHECKING:
     from airflow_provider_we360.client.extract import Extract
     from airflow_provider_we360.rows.batch import RowBatch
-    from airflow_provider_we360.sinks.base import Load, LoadResult
+    from airflow_provider_we360.sinks.base import LoadPlan, LoadResult
 
 PROGRESS_S = 15.0
 """Seconds between two progress lines while rows arrive."""
@@ -124,7 +124,7 @@ def log_window(log: Any, window: Window, timezone: str, reason: str) -> None:
     log.info("Reason: %s", reason)
 
 
-def log_plan(log: Any, conn_id: str, extract: Extract, plan: Load, target: str) -> None:
+def log_plan(log: Any, conn_id: str, extract: Extract, plan: LoadPlan, target: str) -> None:
     """Log where the rows come from and go to. Filters are counted: IDs identify people."""
     filters = {
         "group_ids": extract.group_ids,
@@ -164,7 +164,8 @@ def log_result(log: Any, extract: Extract, progress: LoadProgress, result: LoadR
         requests,
     )
     if extract.mode.sliced_by_day:
-        for line in _describe_days(progress.rows_per_day, result.held, result.days_kept):
+        kept = (*result.days_kept, *result.days_kept_newer)
+        for line in _describe_days(progress.rows_per_day, result.held, kept):
             log.info(line)
     if stats.duplicates:
         log.warning(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_we360.sinks.base import Load, LoadResult, Sink
-    from airflow_provider_we360.sinks.place import Place
+    from airflow_provider_we360.sinks.base import LoadPlan, LoadResult, Sink
+    from airflow_provider_we360.sinks.dataset import DatasetRef
 
 
 @dataclass(slots=True)
@@ -28,14 +28,14 @@ class TrackedLoad:
     :param result: None until the rows are committed.
     """
 
-    plan: Load
+    plan: LoadPlan
     sink: Sink
     result: LoadResult | None = None
 
     @property
     def uri(self) -> str | None:
         """The target's URI, for Airflow's assets; None if the target does not name itself."""
-        place = self.sink.place()
+        place = self.sink.dataset()
         return None if place is None else place.uri
 
 
@@ -51,12 +51,12 @@ def build_end(load: TrackedLoad) -> OperatorLineage[Any, Any]:
     """Return what was read and written, column by column, with row counts if it was committed."""
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    place = load.sink.place()
+    place = load.sink.dataset()
     outputs = [] if place is None else [_build_output(load, place)]
     return OperatorLineage(inputs=[_build_input(load.plan)], outputs=outputs)
 
 
-def _build_input(plan: Load) -> Dataset:
+def _build_input(plan: LoadPlan) -> Dataset:
     from airflow.providers.common.compat.openlineage import facet
 
     fields = [
@@ -72,7 +72,7 @@ def _build_input(plan: Load) -> Dataset:
     )
 
 
-def _build_output(load: TrackedLoad, place: Place) -> Dataset:
+def _build_output(load: TrackedLoad, place: DatasetRef) -> Dataset:
     from airflow.providers.common.compat.openlineage import facet
 
     plan = load.plan
@@ -97,7 +97,7 @@ def _build_output(load: TrackedLoad, place: Place) -> Dataset:
     )
 
 
-def _map_columns(plan: Load, place: Place) -> dict[str, Any]:
+def _map_columns(plan: LoadPlan, place: DatasetRef) -> dict[str, Any]:
     """Return the report's column behind each of the target's, and whether it is pseudonymized."""
     from airflow.providers.common.compat.openlineage import facet
 

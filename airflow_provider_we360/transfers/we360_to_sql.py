@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from airflow_provider_we360.arguments.signatures import TransferArguments, WriteModeChoice
     from airflow_provider_we360.sinks.base import Sink
 
-EXTRAS = {"gcpbigquery": "google", "google_cloud_platform": "google"}
-"""The package's extra for a Connection type, if it has another name."""
 TABLE = "table, schema.table or database.schema.table"
 
 
@@ -118,7 +116,7 @@ class We360ToSqlOperator(We360Transfer):
     def _check_target_literals(self) -> None:
         from airflow_provider_we360.arguments.literals import find_literals
         from airflow_provider_we360.sinks.base import WriteMode
-        from airflow_provider_we360.sinks.table import parse_table
+        from airflow_provider_we360.sinks.target import parse_table
 
         given = find_literals(self, We360ToSqlOperator.template_fields)
         if "sql_conn_id" in given:
@@ -158,16 +156,12 @@ class We360ToSqlOperator(We360Transfer):
 
     def _sql_hook(self, conn_id: str) -> Any:
         from airflow_provider_we360.hooks.connections import get_connection
+        from airflow_provider_we360.sinks import registry
 
         connection = get_connection(conn_id, "sql_conn_id", "one to the warehouse")
         params = read_mapping(self.sql_hook_params, "sql_hook_params")
         try:
-            # The type stands for all of Google Cloud; its only warehouse is BigQuery.
-            if connection.conn_type == "google_cloud_platform":
-                from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
-
-                return BigQueryHook(gcp_conn_id=conn_id, **params)
-            return connection.get_hook(hook_params=params)
+            return registry.open_hook(connection, params)
         except (AirflowException, ImportError, AttributeError) as error:
             raise We360ConfigError(
                 f"sql_conn_id: Airflow has no hook for Connection {conn_id!r} of type"
@@ -196,7 +190,6 @@ def _explain_install(conn_type: str) -> str:
     """Return what to install for a Connection type whose hook is missing."""
     from airflow_provider_we360.sinks import registry
 
-    if conn_type in EXTRAS or conn_type in registry.names():
-        extra = EXTRAS.get(conn_type, conn_type)
+    if extra := registry.pip_extra(conn_type):
         return f'install its provider: pip install "airflow-provider-we360[{extra}]"'
     return "if it is a warehouse, install the Airflow provider that brings this connection type"

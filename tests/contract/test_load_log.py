@@ -232,7 +232,7 @@ def test_a_log_of_an_earlier_version_gets_the_columns_that_it_lacks(
     [
         ("{table}", {}, "load_log_table: .* is the table of the rows"),
         ("{TABLE}", {}, "load_log_table: .* is the table of the rows"),
-        ("a.b.c.d", {}, "load_log_table: .* is no table name"),
+        ("a.b.c.d", {}, "load_log_table: .* is not a table name"),
         (
             "{table}_log",
             {"create_table": False},

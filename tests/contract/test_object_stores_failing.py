@@ -138,7 +138,7 @@ def test_more_folders_than_a_page_of_a_listing_holds_are_all_seen(cloud: Cloud) 
         }
     )
     fs.invalidate_cache()
-    assert len(store.storage.folders()) == 1202
+    assert len(store.storage.list_folders()) == 1202
     with pytest.raises(WindowOverlaps, match="2026-04-11 to 2026-04-20"):
         store.load(summary(15, 25), [row(1, "p0")])
 

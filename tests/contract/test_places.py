@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_we360.errors import EmptyDayRefused
-from airflow_provider_we360.sinks.place import Place
+from airflow_provider_we360.sinks.dataset import DatasetRef
 from support.engines import Engine
 from support.loads import batches, load, rows
 
 
-def told(engine: Engine, table: str) -> Place:
+def told(engine: Engine, table: str) -> DatasetRef:
     """Where three rows landed."""
     sink = engine.sink(table)
-    assert sink.place() is None
+    assert sink.dataset() is None
     sink.load(load(), batches(rows(1, 3)))
-    place = sink.place()
+    place = sink.dataset()
     assert place is not None
     return place
 
 
-def count(engine: Engine, place: Place) -> int:
+def count(engine: Engine, place: DatasetRef) -> int:
     name = (
         f"`{place.name}`" if engine.conn_type == "gcpbigquery" else place.name
     )  # its project has a hyphen
@@ -64,6 +64,6 @@ def test_a_load_that_changes_nothing_still_tells_where_it_would_have_landed(
     sink = engine.sink(table)
     with pytest.raises(EmptyDayRefused):
         sink.load(load(), batches([]))
-    place = sink.place()
+    place = sink.dataset()
     assert place is not None
     assert count(engine, place) == 3

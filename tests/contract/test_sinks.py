@@ -210,7 +210,7 @@ def test_an_empty_day_that_held_rows_changes_nothing_and_fails(engine: Engine, t
     engine.load(table, load(), old)
     with pytest.raises(
         EmptyDayRefused,
-        match=r"2026-04-02: the target holds 5 row\(s\), We360 sent 0.*role.*filters",
+        match=r"2026-04-02: the target holds 5 rows, We360 returned 0.*role.*filters",
     ):
         engine.load(table, load(), rows(1, 3, note="new"))
     assert engine.rows(table) == values(old)
@@ -320,7 +320,7 @@ def test_a_summary_that_shares_days_with_another_is_refused(
 def test_an_empty_summary_is_one_unit(engine: Engine, table: str) -> None:
     people = [{"identity_id": f"p{number}"} for number in range(20)]
     engine.load(table, summary(1, 7), people)
-    with pytest.raises(EmptyDayRefused, match=r"holds 20 row\(s\), We360 sent 9"):
+    with pytest.raises(EmptyDayRefused, match=r"holds 20 rows, We360 returned 9"):
         engine.load(table, summary(1, 7), people[:9])
     kept = engine.load(table, summary(1, 7, on_empty=OnEmpty.KEEP), people[:9])
     assert (kept.rows, kept.rows_removed, kept.days_kept) == (0, 0, (day(1),))
@@ -388,7 +388,7 @@ def test_a_column_that_demands_a_value_is_named(engine: Engine, table: str) -> N
     engine.execute(
         f"CREATE TABLE {table} (attendance_date DATE, identity_id {engine.text}, badge {engine.text} NOT NULL)"
     )
-    with pytest.raises(We360ConfigError, match="demands a value for badge"):
+    with pytest.raises(We360ConfigError, match="requires a value for badge"):
         engine.load(table, load(columns=COLUMNS[:2]), rows(1, 1))
 
 
@@ -456,7 +456,7 @@ def test_rows_from_before_fail_the_load_with_the_one_update_that_adopts_them(
         f"INSERT INTO {table} VALUES ('2026-04-01', 'p0'), ('2026-04-02', 'p0')",
     )
     mine = load(tenant="o'neill", columns=COLUMNS[:2])
-    with pytest.raises(We360ConfigError, match=r"2 row\(s\) .* UPDATE ") as caught:
+    with pytest.raises(We360ConfigError, match=r"2 rows .* UPDATE ") as caught:
         engine.load(table, mine, rows(1, 1))
     assert len(engine.rows(table, COLUMNS[:2])) == 2
     engine.execute(str(caught.value)[str(caught.value).index("UPDATE") :].rstrip(";"))
@@ -477,7 +477,7 @@ def test_old_rows_without_the_reports_key_are_pointed_at(engine: Engine, table: 
         f"CREATE TABLE {table} (_we360_tenant {engine.text}, attendance_date DATE, identity_id {engine.text})",
         f"INSERT INTO {table} VALUES ('{loads.TENANT}', '2026-04-01', NULL)",
     )
-    with pytest.raises(We360ConfigError, match=r"1 row\(s\) .* no identity_id"):
+    with pytest.raises(We360ConfigError, match=r"1 row .* no identity_id"):
         engine.load(table, load(columns=COLUMNS[:2]), rows(1, 1))
 
 

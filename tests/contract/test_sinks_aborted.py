@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_we360.errors import SinkError
 from airflow_provider_we360.rows.batch import RowBatch
-from airflow_provider_we360.sinks.base import Load, OnEmpty, WriteMode
+from airflow_provider_we360.sinks.base import LoadPlan, OnEmpty, WriteMode
 from support.engines import Engine
 from support.loads import append, batch, day, load, merge, row, rows
 
@@ -21,7 +21,7 @@ class Killed(BaseException):
     """What a task's time-out is: no Exception."""
 
 
-def a_load(mode: WriteMode) -> Load:
+def a_load(mode: WriteMode) -> LoadPlan:
     return {WriteMode.REPLACE_WINDOW: load(), WriteMode.MERGE: merge(), WriteMode.APPEND: append()}[
         mode
     ]

@@ -21,7 +21,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_we360.errors import SinkError
-from airflow_provider_we360.sinks.base import Load, WriteMode
+from airflow_provider_we360.sinks.base import LoadPlan, WriteMode
 from airflow_provider_we360.sinks.formats import FileFormat
 from support import loads
 from support.engines import DuckDB, Engine, MariaDB, Postgres, SQLite, needs_mariadb
@@ -42,7 +42,7 @@ def values(content: list[loads.Row]) -> list[loads.Row]:
     return sorted(batch(content).rows, key=repr)
 
 
-def a_load(mode: WriteMode = WriteMode.REPLACE_WINDOW) -> Load:
+def a_load(mode: WriteMode = WriteMode.REPLACE_WINDOW) -> LoadPlan:
     return load(window=(day(1), day(2)), write_mode=mode)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError
+from airflow_provider_we360.sinks.loader import SqlSink
 from airflow_provider_we360.sinks.registry import sink_for
-from airflow_provider_we360.sinks.sql import SqlSink
+from airflow_provider_we360.sinks.session import DriverFailure
 from airflow_provider_we360.sinks.warehouses import gcpbigquery
 from support.bigquery_engine import DATASET, PROJECT, BigQueryEngine
 from support.bigquery_server import ABORTED, BigQuery, Refused
@@ -370,8 +371,9 @@ def test_a_required_column_without_a_value_is_named(big: BigQueryEngine, table: 
 def test_a_server_that_is_not_there_is_said_without_a_trace(table: str) -> None:
     away = BigQueryEngine("http://127.0.0.1:9")
     hook = away.hook()
-    warehouse = gcpbigquery.BigQueryWarehouse(away.sink(table, hook)._target, load())
-    told = warehouse.explain(ConnectionError("https://signed.example/?key=secret"))
+    target = away.sink(table, hook).target
+    failure = DriverFailure(ConnectionError("https://signed.example/?key=secret"))
+    told = gcpbigquery.ERRORS.explain(failure, target, load(), None)
     assert "secret" not in str(told)
     assert "connection to BigQuery was lost" in str(told)
 
@@ -379,6 +381,8 @@ def test_a_server_that_is_not_there_is_said_without_a_trace(table: str) -> None:
 def test_the_text_of_a_literal_is_escaped_as_bigquery_reads_it(
     big: BigQueryEngine, table: str
 ) -> None:
-    warehouse = gcpbigquery.BigQueryWarehouse(big.sink(table)._target, load())
     text = "o'neill \\ \n x"
-    assert big._answer(f"SELECT {warehouse.literal(text)} AS `x`").__iter__().__next__()[0] == text
+    assert (
+        big._answer(f"SELECT {gcpbigquery.DIALECT.literal(text)} AS `x`").__iter__().__next__()[0]
+        == text
+    )

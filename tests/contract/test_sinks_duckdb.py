@@ -129,7 +129,9 @@ def test_a_file_that_stays_held_ends_the_wait(
         )
         with (
             caplog.at_level("INFO"),
-            pytest.raises(SinkBusy, match=r"warehouse\.duckdb was held by others for 600 s"),
+            pytest.raises(
+                SinkBusy, match=r"warehouse\.duckdb was held by other sessions for 600 s"
+            ),
         ):
             sink.load(load(), [batch(rows(1, 2))])
     finally:
@@ -155,7 +157,7 @@ def test_a_database_that_is_not_the_connected_one_is_refused(duck: DuckDB) -> No
 
 
 def test_a_path_without_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SinkError, match="check that the path exists"):
+    with pytest.raises(SinkError, match="Check that the path exists"):
         DuckDB(tmp_path / "absent").load("attendance", load(), rows(1, 1))
 
 
@@ -163,7 +165,7 @@ def test_a_number_that_a_narrower_column_does_not_hold_is_not_told(duck: DuckDB)
     duck.execute(
         "CREATE TABLE attendance (attendance_date DATE, identity_id VARCHAR, seconds INTEGER)"
     )
-    with pytest.raises(SinkError, match="widen the column") as caught:
+    with pytest.raises(SinkError, match=r"[Ww]iden the column") as caught:
         duck.load("attendance", load(), rows(1, 1, seconds=2**40))
     assert str(2**40) not in str(caught.value)
     assert duck.load("attendance", load(), rows(1, 1, seconds=5)).rows == 1

@@ -20,7 +20,7 @@ from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.sinks.base import WriteMode
 from airflow_provider_we360.sinks.generic import CHUNK_ROWS, STALE_HOURS
-from airflow_provider_we360.sinks.paramstyle import speller
+from airflow_provider_we360.sinks.paramstyle import parameter_speller
 from support import loads
 from support.elsewhere import Elsewhere, ElsewhereMariaDB, ElsewherePostgres, ElsewhereSQLite
 from support.engines import MariaDB, Postgres, needs_mariadb
@@ -260,7 +260,7 @@ def test_a_database_that_takes_nothing_back_is_refused_before_anything_changes(
         ),
     )
     with pytest.raises(
-        We360ConfigError, match=r"sql_conn_id: the database behind .* takes nothing back"
+        We360ConfigError, match=r"sql_conn_id: the database behind .* does not roll back"
     ):
         engine.load(table, load(), rows(1, 2, note="new"))
     assert {one["note"] for one in ElsewhereSQLite(folder).rows(table)} == {"old"}
@@ -317,7 +317,7 @@ def test_a_driver_whose_parameters_have_numbers_gets_numbers(
     module = types.ModuleType("a_driver_of_numbers")
     module.paramstyle = "numeric"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    spell = speller(type("Connection", (), {"__module__": module.__name__})(), "%s")
+    spell = parameter_speller(type("Connection", (), {"__module__": module.__name__})(), "%s")
     assert spell("a = ? AND b = ?", (1, 2)) == ("a = :1 AND b = :2", (1, 2))
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_we360.errors import EmptyDayRefused, SinkError
-from airflow_provider_we360.sinks.base import Load, OnEmpty, WriteMode
+from airflow_provider_we360.sinks.base import LoadPlan, OnEmpty, WriteMode
 from support.engines import Engine
 from support.loads import COLUMNS, batch, day, load, row
 
@@ -28,7 +28,7 @@ class Model:
     unique: bool
     held: list[dict[str, Any]] = field(default_factory=list)
 
-    def take(self, load: Load, rows: list[dict[str, Any]]) -> None:
+    def take(self, load: LoadPlan, rows: list[dict[str, Any]]) -> None:
         coming = [{**one, "tenant": load.tenant, "run": load.run_id} for one in rows]
         if load.write_mode is WriteMode.APPEND:
             stay = [one for one in self.held if one["run"] != load.run_id]
@@ -43,7 +43,7 @@ class Model:
         self.held = left
 
     def replaced(
-        self, load: Load, coming: list[dict[str, Any]]
+        self, load: LoadPlan, coming: list[dict[str, Any]]
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         first, last = load.window
 
@@ -66,7 +66,7 @@ class Model:
 
 
 @st.composite
-def steps(draw: st.DrawFn) -> tuple[Load, list[dict[str, Any]]]:
+def steps(draw: st.DrawFn) -> tuple[LoadPlan, list[dict[str, Any]]]:
     first = draw(st.integers(1, 3))
     last = draw(st.integers(first, 3))
     mode = draw(st.sampled_from(WriteMode))
@@ -97,7 +97,7 @@ def steps(draw: st.DrawFn) -> tuple[Load, list[dict[str, Any]]]:
 )
 @given(unique=st.booleans(), sequence=st.lists(steps(), min_size=1, max_size=6))
 def test_any_sequence_of_loads_equals_the_model(
-    engine: Engine, unique: bool, sequence: list[tuple[Load, list[dict[str, Any]]]]
+    engine: Engine, unique: bool, sequence: list[tuple[LoadPlan, list[dict[str, Any]]]]
 ) -> None:
     table = f"model_{uuid.uuid4().hex[:12]}"
     model = Model(unique)

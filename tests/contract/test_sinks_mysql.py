@@ -336,7 +336,8 @@ def test_a_user_who_may_not_is_told_the_grants_that_are_needed(
     )
     poor = MariaDB(mariadb_port, login=user, password="")
     with pytest.raises(
-        SinkError, match=f"GRANT SELECT, INSERT, DELETE ON `warehouse`.`{table}` TO '{user}'"
+        SinkError,
+        match=f"GRANT SELECT, INSERT, UPDATE, DELETE ON `warehouse`.`{table}` TO '{user}'",
     ) as caught:
         poor.load(table, load(), rows(1, 1))
     told = str(caught.value)
@@ -401,7 +402,7 @@ def test_a_load_that_never_ends_ends_the_wait_of_the_next(maria: MariaDB, table:
             sleep=lambda _: None,
             clock=lambda: float(next(ticks)),
         )
-        with pytest.raises(SinkBusy, match=f"table {table} was held by others for 600 s"):
+        with pytest.raises(SinkBusy, match=f"table {table} was held by other sessions for 600 s"):
             impatient.load(load(), [batch(rows(1, 2, note="second"))])
         go_on.set()
         assert done.result(20) == 2

@@ -106,9 +106,11 @@ def test_a_role_that_may_not_is_told_the_grants_it_needs(
     pg.load(table, load(), rows(1, 1))
     pg.execute(f"CREATE ROLE {role} LOGIN", f"GRANT SELECT ON {table} TO {role}")
     poor = way(postgres_server, login=role)
-    with pytest.raises(SinkError, match=rf'GRANT SELECT, INSERT, DELETE ON "{table}" TO "{role}"'):
+    with pytest.raises(
+        SinkError, match=rf'GRANT SELECT, INSERT, UPDATE, DELETE ON "{table}" TO "{role}"'
+    ):
         poor.load(table, load(), rows(1, 1))
-    pg.execute(f"GRANT INSERT, DELETE ON {table} TO {role}")
+    pg.execute(f"GRANT INSERT, UPDATE, DELETE ON {table} TO {role}")
     assert poor.load(table, load(), rows(1, 1)).rows_removed == 1
 
 
@@ -127,7 +129,7 @@ def test_a_lock_that_is_never_given_back_ends_as_busy(
     pg.load(table, load(), rows(1, 1))
     with closing(pg.hook().get_conn()) as other:
         other.cursor().execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE")
-        with pytest.raises(SinkBusy, match="another load held"):
+        with pytest.raises(SinkBusy, match="another session held"):
             pg.load(table, load(), rows(1, 2))
     assert len(pg.rows(table)) == 1
 

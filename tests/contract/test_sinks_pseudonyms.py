@@ -49,7 +49,7 @@ def test_people_told_in_another_way_within_the_window_stop_the_load(
     engine.load(table, load(**({} if before == "clear" else named(OLD))), there)
     now = rows(1, 1) if before == "pseudonyms, now clear" else under(NEW, 1, 1)
     told = {} if before == "pseudonyms, now clear" else named(NEW)
-    with pytest.raises(We360ConfigError, match=r"pseudonymize: .* 3 row\(s\) .*replace_window"):
+    with pytest.raises(We360ConfigError, match=r"pseudonymize: .* 3 rows .*replace_window"):
         if way == "merge":
             engine.load(table, merge(**told), now)
         else:

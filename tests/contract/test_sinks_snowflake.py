@@ -14,8 +14,8 @@ import pytest
 
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360Error
 from airflow_provider_we360.sinks.registry import sink_for
+from airflow_provider_we360.sinks.session import DbSession, DriverFailure
 from airflow_provider_we360.sinks.warehouses import snowflake as plug_in
-from airflow_provider_we360.sinks.warehouses.snowflake import SnowflakeWarehouse
 from support import loads
 from support.loads import batch, load, merge, rows
 from support.snowflake_engine import Snowflake
@@ -46,9 +46,9 @@ def test_a_load_is_these_statements_in_this_order(snow: Snowflake) -> None:
         'USE SCHEMA "*"."S"',
         "SELECT 1",  # ALTER SESSION SET AUTOCOMMIT, which the stand-in does not know
         "SELECT 1",  # ALTER SESSION SET LOCK_TIMEOUT
+        "SELECT column_name, data_type,",
         "CREATE TABLE IF",
         "SELECT 1 FROM",
-        "SELECT column_name, data_type,",
         'CREATE TABLE "*"."S"."_WE360_STG_*"',  # TEMPORARY, but for the stand-in
         "CREATE TEMPORARY STAGE",
         "PUT 'file:*00001.parquet' @_we360_stage_*",
@@ -59,6 +59,7 @@ def test_a_load_is_these_statements_in_this_order(snow: Snowflake) -> None:
         'SELECT "ATTENDANCE_DATE", count(*)',
         'DELETE FROM "*"."S"."ATTENDANCE"',
         'INSERT INTO "*"."S"."ATTENDANCE"',
+        'SELECT "ATTENDANCE_DATE", count(*)',
         "SHOW PRIMARY KEYS",
         "SELECT 1 FROM",
         "COMMIT",
@@ -122,11 +123,9 @@ def test_no_file_stays_on_the_worker_and_what_a_killed_load_left_is_swept(
 
 
 @pytest.fixture
-def warehouse(snow: Snowflake) -> Iterator[SnowflakeWarehouse]:
-    sink = snow.sink("attendance")
-    made = SnowflakeWarehouse(sink._target, merge())
-    with made.opened([]):
-        yield made
+def session(snow: Snowflake) -> Iterator[DbSession]:
+    with plug_in.connect(snow.sink("attendance").target) as session:
+        yield session
 
 
 @pytest.mark.parametrize(
@@ -137,7 +136,7 @@ def warehouse(snow: Snowflake) -> Iterator[SnowflakeWarehouse]:
             "57014",
             "Statement 'x' has locked table",
             SinkBusy,
-            "another load held attendance for too long",
+            "another session held or changed attendance",
         ),
         (100072, "22000", "NULL result in a non-nullable column", SinkError, "takes no NULL"),
         (
@@ -180,7 +179,7 @@ def warehouse(snow: Snowflake) -> Iterator[SnowflakeWarehouse]:
     ],
 )
 def test_its_errors_become_words_that_help_and_hold_no_value(
-    warehouse: SnowflakeWarehouse,
+    session: DbSession,
     errno: int,
     sqlstate: str,
     text: str,
@@ -189,7 +188,8 @@ def test_its_errors_become_words_that_help_and_hold_no_value(
 ) -> None:
     import snowflake.connector.errors as driver
 
-    told = warehouse.explain(driver.ProgrammingError(msg=text, errno=errno, sqlstate=sqlstate))
+    failure = DriverFailure(driver.ProgrammingError(msg=text, errno=errno, sqlstate=sqlstate))
+    told = plug_in.ERRORS.explain(failure, session.target, merge(), session)
     assert type(told) is kind
     assert words in str(told)
     assert "meera" not in str(told)

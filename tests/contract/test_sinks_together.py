@@ -10,12 +10,12 @@ from threading import Barrier
 import pytest
 
 from airflow_provider_we360.rows.batch import RowBatch
-from airflow_provider_we360.sinks.base import Load
+from airflow_provider_we360.sinks.base import LoadPlan
 from support import loads
 from support.engines import Engine, load_in_this_process
 from support.loads import append, batches, day, load, rows, summary
 
-Together = Callable[[str, list[tuple[Load, list[loads.Row]]]], list[int]]
+Together = Callable[[str, list[tuple[LoadPlan, list[loads.Row]]]], list[int]]
 
 
 @pytest.fixture(params=["threads", pytest.param("processes", marks=pytest.mark.long)])
@@ -23,10 +23,10 @@ def together(request: pytest.FixtureRequest, engine: Engine) -> Together:
     """Run loads into one table at once; answers the rows of each."""
     if request.param == "threads":
 
-        def in_threads(table: str, wanted: list[tuple[Load, list[loads.Row]]]) -> list[int]:
+        def in_threads(table: str, wanted: list[tuple[LoadPlan, list[loads.Row]]]) -> list[int]:
             barrier = Barrier(len(wanted), timeout=20)
 
-            def one(load: Load, content: list[loads.Row]) -> int:
+            def one(load: LoadPlan, content: list[loads.Row]) -> int:
                 def when_all_are_there() -> Iterator[RowBatch]:
                     yield from batches(content, load.columns)
                     barrier.wait()
@@ -39,7 +39,7 @@ def together(request: pytest.FixtureRequest, engine: Engine) -> Together:
         return in_threads
     pool: ProcessPoolExecutor = request.getfixturevalue("processes")
 
-    def in_processes(table: str, wanted: list[tuple[Load, list[loads.Row]]]) -> list[int]:
+    def in_processes(table: str, wanted: list[tuple[LoadPlan, list[loads.Row]]]) -> list[int]:
         at = time.time() + 0.1
         futures = [
             pool.submit(load_in_this_process, engine, table, each, content, at)

@@ -28,11 +28,11 @@ from airflow_provider_we360.sinks.base import (
     TENANT,
     WINDOW_END,
     WINDOW_START,
-    Load,
+    LoadPlan,
     LoadResult,
 )
+from airflow_provider_we360.sinks.loader import SqlSink
 from airflow_provider_we360.sinks.registry import sink_for
-from airflow_provider_we360.sinks.sql import SqlSink
 from support import loads
 
 OURS = {column.name: column for column in (TENANT, WINDOW_START, WINDOW_END, RUN_ID, LOADED_AT)}
@@ -74,7 +74,7 @@ class Engine(ABC):
         )
 
     def load(
-        self, table: str, load: Load, content: Iterable[loads.Row], log: str | None = None
+        self, table: str, load: LoadPlan, content: Iterable[loads.Row], log: str | None = None
     ) -> LoadResult:
         return self.sink(table, log=log).load(load, loads.batches(content, load.columns))
 
@@ -414,7 +414,7 @@ class _Watched:
 
 
 def load_in_this_process(
-    engine: Engine, table: str, load: Load, content: list[loads.Row], at: float
+    engine: Engine, table: str, load: LoadPlan, content: list[loads.Row], at: float
 ) -> int:
     """One load, begun at a moment that several processes have agreed on; answers its rows."""
     engine.connect_by_environment()

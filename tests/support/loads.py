@@ -12,7 +12,7 @@ import pyarrow as pa
 from airflow_provider_we360.rows.arrow import arrow_schema
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
-from airflow_provider_we360.sinks.base import Load, WriteMode
+from airflow_provider_we360.sinks.base import LoadPlan, WriteMode
 
 TENANT = "tenant-1"
 LOADED_AT = dt.datetime(2026, 5, 1, 3, 4, 5, 678901, dt.UTC)
@@ -49,9 +49,9 @@ def day(number: int, month: int = 4) -> dt.date:
     return dt.date(2026, month, number)
 
 
-def load(**changes: Any) -> Load:
+def load(**changes: Any) -> LoadPlan:
     """Rows per day, 1 to 30 April, replace_window; every try of it is one run."""
-    detailed = Load(
+    detailed = LoadPlan(
         report="dynamic_report",
         mode="detailed",
         tenant=TENANT,
@@ -65,7 +65,7 @@ def load(**changes: Any) -> Load:
     return replace(detailed, **changes)
 
 
-def summary(first: int = 1, last: int = 30, **changes: Any) -> Load:
+def summary(first: int = 1, last: int = 30, **changes: Any) -> LoadPlan:
     """Sums over a window of April."""
     return load(
         **{
@@ -104,9 +104,9 @@ def batches(content: Iterable[Row], columns: tuple[Column, ...] = COLUMNS) -> It
     yield from (batch(of_day, columns) for of_day in by_day.values() or [[]])
 
 
-def append(**changes: Any) -> Load:
+def append(**changes: Any) -> LoadPlan:
     return load(write_mode=WriteMode.APPEND, **changes)
 
 
-def merge(**changes: Any) -> Load:
+def merge(**changes: Any) -> LoadPlan:
     return load(write_mode=WriteMode.MERGE, **changes)

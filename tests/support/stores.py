@@ -18,7 +18,7 @@ from airflow_provider_we360.sinks.base import (
     TENANT,
     WINDOW_END,
     WINDOW_START,
-    Load,
+    LoadPlan,
     LoadResult,
 )
 from airflow_provider_we360.sinks.files import FileSink
@@ -48,7 +48,7 @@ class Store:
             storage or self.storage, formats.get(self.file_format), self.file_format.value
         )
 
-    def load(self, load: Load, content: Iterable[loads.Row]) -> LoadResult:
+    def load(self, load: LoadPlan, content: Iterable[loads.Row]) -> LoadResult:
         return self.sink().load(load, loads.batches(content, load.columns))
 
     @property

@@ -1,7 +1,8 @@
 """Google BigQuery: Parquet by a load job into a staging table, then one transaction in a session.
 
-BigQuery enforces no key and knows no lock, but of two transactions that change one table it takes one back. So each load
-changes the one row of a small table that stands beside the target, and who loses tries again.
+BigQuery enforces no key and has no lock, but of two transactions that change one table it aborts
+one. So every load updates the one row of a small table next to the target, and the aborted load is
+retried.
 """
 
 from __future__ import annotations
@@ -9,47 +10,54 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from logging import getLogger
-from typing import Any, ClassVar, Self
+from typing import Any
 
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError, We360Error
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
-from airflow_provider_we360.sinks import refusals
-from airflow_provider_we360.sinks.base import TENANT, Load, WriteMode
-from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
-from airflow_provider_we360.sinks.glue import parts
-from airflow_provider_we360.sinks.scope import Condition
-from airflow_provider_we360.sinks.target import Target
+from airflow_provider_we360.sinks.base import TENANT, LoadPlan, WriteMode
+from airflow_provider_we360.sinks.batching import split_by_bytes
+from airflow_provider_we360.sinks.dialect import Dialect, quote_with
+from airflow_provider_we360.sinks.error_map import (
+    NOTHING_CHANGED,
+    DriverFacts,
+    ErrorKind,
+    ErrorMap,
+    Failure,
+)
+from airflow_provider_we360.sinks.session import DbSession, DriverFailure, Step, at, driver_calls
+from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
+from airflow_provider_we360.sinks.target import TableName, TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
 
-log = getLogger(__name__)
-
 STAGING_HOURS = 6
-"""After that BigQuery itself drops the staging of a load that was killed."""
+"""After that BigQuery drops the staging table of a load that was killed."""
 GROUP_BYTES = 64 * 2**20
-"""So much Arrow goes into one row group: memory is bounded."""
+"""Bytes of Arrow in one row group: bounded memory."""
 
 _CONFLICT = re.compile(
     r"Transaction is aborted due to concurrent update|Could not serialize access to table",
     re.IGNORECASE,
 )
 _NO_VALUE = re.compile(
-    r"Required field (?:\w+\.)*(\w+) cannot be null|NULL value for (?:non-nullable )?column (\w+)",
+    r"Required field (?:\w+\.)*(\w+) cannot be null"
+    r"|NULL value for (?:non-nullable )?column (\w+)",
     re.IGNORECASE,
 )
 _BILLING = re.compile(r"billing has not been enabled|free tier|sandbox", re.IGNORECASE)
+_INTEGERS = frozenset({"integer", "int64", "numeric", "bignumeric"})
 
 
-class BigQueryWarehouse(Warehouse):
-    """A load into BigQuery, over google-cloud-bigquery."""
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return "'" + escaped.replace("\r", "\\r").replace("\n", "\\n") + "'"
 
-    ddl_commits: ClassVar[bool] = True
-    type_names: ClassVar[Mapping[Kind, str]] = {
+
+DIALECT = Dialect(
+    types={
         Kind.TEXT: "STRING",
         Kind.DURATION: "INT64",
         Kind.BIGINT: "INT64",
@@ -57,188 +65,52 @@ class BigQueryWarehouse(Warehouse):
         Kind.TIMESTAMP: "DATETIME",
         Kind.DATE: "DATE",
         Kind.INSTANT: "TIMESTAMP",
-    }
-    # The catalogue tells types by the names that they had in legacy SQL.
-    holding_types: ClassVar[Mapping[Kind, frozenset[str]]] = {
+    },
+    # The catalogue still uses the type names of legacy SQL.
+    holding_types={
         Kind.TEXT: frozenset({"string"}),
-        Kind.DURATION: frozenset({"integer", "int64", "numeric", "bignumeric"}),
-        Kind.BIGINT: frozenset({"integer", "int64", "numeric", "bignumeric"}),
+        Kind.DURATION: _INTEGERS,
+        Kind.BIGINT: _INTEGERS,
         Kind.DOUBLE: frozenset({"float", "float64"}),
         Kind.TIMESTAMP: frozenset({"datetime"}),
         Kind.DATE: frozenset({"date"}),
         Kind.INSTANT: frozenset({"timestamp"}),
-    }
+    },
+    quote=quote_with("`"),
+    literal=_literal,
+    ddl_commits=True,
+    instant="TIMESTAMP({}, 'UTC')",
+    utc_now="CURRENT_DATETIME('UTC')",
+    key_join="exists",
+)
 
-    _client: Any = None
-    _place: Any = None
-    _location: str | None = None
-    _session: str | None = None
 
-    def __init__(self, target: Target, load: Load) -> None:
-        super().__init__(target, load)
-        self._staging_name = f"_we360_stg_{secrets.token_hex(6)}"
-        self._lock_name = f"_we360_lock_{target.table.table}"
+class BigQuerySession(DbSession):
+    """A session of BigQuery, in which each statement is a job.
 
-    @classmethod
-    def require_usable(cls, target: Target) -> None:
-        try:
-            import google.cloud.bigquery  # noqa: F401 - whether it is there
-        except ImportError:
-            raise We360ConfigError(
-                'sql_conn_id: BigQuery needs its client: pip install "airflow-provider-we360[google]"'
-            ) from None
-        _dataset_of(target, "")
+    :ivar dataset: the dataset of the target; the staging table is created there.
+    """
 
-    @property
-    def driver_error(self) -> tuple[type[Exception], ...]:
-        from google.api_core.exceptions import GoogleAPIError
-        from google.auth.exceptions import GoogleAuthError
+    def __init__(self, target: Target, client: Any, dataset: Any, location: str) -> None:
+        super().__init__(target, client, None, DIALECT, ERRORS.classes)
+        self.dataset = dataset
+        self.location = location
+        self.session_id: str | None = None
+        self.staging_name = self.new_staging().strip("`")
+        self.job: Any = None
 
-        # A connection that breaks comes as an error of requests, which is an OSError.
-        return (GoogleAPIError, GoogleAuthError, OSError)
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run a statement and return the number of changed rows."""
+        with driver_calls(self.errors, sql.partition(" ")[0]):
+            self._run(sql, parameters)
+            return int(self.job.num_dml_affected_rows or 0)
 
-    @contextmanager
-    def opened(self, batches: Iterable[RowBatch]) -> Iterator[Iterable[RowBatch]]:
-        from google.cloud import bigquery
+    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run a query and return all its rows."""
+        with driver_calls(self.errors, "SELECT"):
+            return [tuple(row.values()) for row in self._run(sql, parameters)]
 
-        client = _client_of(self.target)
-        try:
-            dataset = bigquery.DatasetReference(*_dataset_of(self.target, client.project))
-            # Jobs run where the data lies; asking also tells a dataset that is missing from a table that is.
-            self._location = client.get_dataset(dataset).location
-            self._client, self._place = client, dataset
-            self.staging = self._named(self._staging_name)
-            self._open_session()
-            yield batches
-        finally:
-            self._close(client)
-
-    def beside(self, target: Target, load: Load) -> Self:
-        from google.cloud import bigquery
-
-        other = super().beside(target, load)
-        other._place = bigquery.DatasetReference(*_dataset_of(target, self._client.project))  # noqa: SLF001 - of our own kind
-        other._lock_name = f"_we360_lock_{target.table.table}"  # noqa: SLF001
-        other._require_lock_table()  # noqa: SLF001 - it cannot be made within the transaction
-        return other
-
-    def _open_session(self) -> None:
-        from google.cloud import bigquery
-
-        config = bigquery.QueryJobConfig(create_session=True, use_legacy_sql=False)
-        job = self._client.query(
-            "SELECT 1", job_config=config, location=self._location, job_retry=None
-        )
-        job.result(job_retry=None)
-        self._session = job.session_info.session_id
-
-    def _close(self, client: Any) -> None:
-        """Whatever fails here ends by itself: an idle session after a day, the staging after its hours."""
-        if self._session is not None:
-            with suppress(Exception):
-                self._job("CALL BQ.ABORT_SESSION()")
-        if self._place is not None:
-            with suppress(Exception):
-                client.delete_table(self._place.table(self._staging_name), not_found_ok=True)
-        with suppress(Exception):
-            client.close()
-
-    def stage(self, batches: Iterable[RowBatch]) -> None:
-        from google.cloud import bigquery
-
-        with (
-            tempfile.TemporaryFile() as file
-        ):  # has no name: it goes with the process, however that ends
-            rows = self._write(batches, file)
-            self._create_staging()
-            if rows:
-                config = bigquery.LoadJobConfig(
-                    source_format=bigquery.SourceFormat.PARQUET,
-                    schema=self._fields(self.load.columns, ()),
-                    write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
-                    create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
-                )
-                staging = self._place.table(self._staging_name)
-                self._client.load_table_from_file(
-                    file, staging, rewind=True, job_config=config, location=self._location
-                ).result()
-
-    def _create_staging(self) -> None:
-        """In SQL, where its end is counted by BigQuery's own clock."""
-        columns = ", ".join(
-            f"{self.quote(c.name)} {self.type_names[c.kind]}" for c in self.load.columns
-        )
-        self.run(
-            f"CREATE TABLE {self.staging} ({columns}) OPTIONS (description = 'Rows of a We360 load on their way', "
-            f"expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {STAGING_HOURS} HOUR))"
-        )
-
-    def _write(self, batches: Iterable[RowBatch], file: Any) -> int:
-        """All rows as one file of Parquet; answers how many."""
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        from airflow_provider_we360.rows.arrow import arrow_schema
-
-        count = 0
-        with parquet.ParquetWriter(file, arrow_schema(self.load.columns)) as writer:
-            for rows in parts(batches, GROUP_BYTES):
-                table = pa.Table.from_batches(rows)
-                writer.write_table(table)
-                count += table.num_rows
-        return count
-
-    # Transaction
-
-    def begin(self) -> None:
-        self._require_lock_table()
-        self.run("BEGIN TRANSACTION")  # BEGIN alone may be read as the start of a block
-
-    def lock(self) -> None:
-        self.run(
-            f"UPDATE {self._named(self._lock_name)} SET held_at = CURRENT_TIMESTAMP() WHERE TRUE"
-        )
-
-    def _require_lock_table(self) -> None:
-        """With its row in it from the start: a table without rows would keep nobody apart."""
-        from google.api_core.exceptions import Conflict, NotFound
-
-        try:
-            self._client.get_table(self._place.table(self._lock_name))
-        except NotFound:
-            with suppress(Conflict):  # a sibling was first
-                self.run(
-                    f"CREATE TABLE IF NOT EXISTS {self._named(self._lock_name)} "
-                    "OPTIONS (description = 'Keeps two loads of one table apart; made by airflow-provider-we360') "
-                    "AS SELECT CURRENT_TIMESTAMP() AS held_at"
-                )
-
-    # SQL
-
-    def quote(self, name: str) -> str:
-        return f"`{name}`"
-
-    def literal(self, text: str) -> str:
-        escaped = (
-            text.replace("\\", "\\\\").replace("'", "\\'").replace("\r", "\\r").replace("\n", "\\n")
-        )
-        return f"'{escaped}'"
-
-    @property
-    def table(self) -> str:
-        return self._named(self.target.table.table)
-
-    def _named(self, table: str) -> str:
-        return f"`{self._place.project}`.`{self._place.dataset_id}`.`{table}`"
-
-    def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        job, _ = self._job(sql, parameters)
-        return int(job.num_dml_affected_rows or 0)
-
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        return [tuple(row.values()) for row in self._job(sql, parameters)[1]]
-
-    def _job(self, sql: str, parameters: Sequence[object] = ()) -> tuple[Any, Any]:
+    def _run(self, sql: str, parameters: Sequence[object]) -> Any:
         from google.cloud import bigquery
 
         config = bigquery.QueryJobConfig(
@@ -248,178 +120,106 @@ class BigQueryWarehouse(Warehouse):
                 bigquery.ScalarQueryParameter(None, _parameter_type(value), value)
                 for value in parameters
             ],
-            connection_properties=[bigquery.ConnectionProperty("session_id", self._session)],
+            connection_properties=[bigquery.ConnectionProperty("session_id", self.session_id)],
         )
-        # No job is tried again by the client: where its failure has ended the transaction, the next would commit itself.
-        job = self._client.query(sql, job_config=config, location=self._location, job_retry=None)
-        return job, job.result(job_retry=None)
-
-    def delete_staged_keys(self, condition: Condition) -> int:
-        return self.run(
-            f"DELETE FROM {self.table} AS held WHERE {condition.sql} AND {self.was_staged()}",
-            condition.parameters,
+        # The client retries no job: a failure may have ended the transaction, and the next
+        # statement would commit by itself.
+        self.job = self.connection.query(
+            sql, job_config=config, location=self.location, job_retry=None
         )
+        return self.job.result(job_retry=None)
 
-    def promises_key(self) -> bool:
-        constraints = self._client.get_table(
-            self._place.table(self.target.table.table)
-        ).table_constraints
-        return constraints is not None and constraints.primary_key is not None
-
-    def was_staged(self) -> str:
-        alike = " AND ".join(
-            f"coming.{name} = held.{name}" for name in map(self.quote, self.load.key)
-        )
-        return f"EXISTS (SELECT 1 FROM {self.staging} AS coming WHERE {alike})"
-
-    # Table and columns
-
-    def stored_table(self) -> StoredTable | None:
-        from google.api_core.exceptions import NotFound
-
-        try:
-            found = self._client.get_table(self._place.table(self.target.table.table))
-        except NotFound:
-            return None
-        columns = {
-            field.name.lower(): StoredColumn(
-                field.name,
-                field.field_type,
-                field.mode == "REQUIRED",
-                field.default_value_expression is not None,
-            )
-            for field in found.schema
-        }
-        return StoredTable(str(self.target), columns)
-
-    def create_table(self) -> None:
-        """Partitioned by day, so that a replaced window reads its own days; a table of sums has few rows and no day."""
-        from google.cloud import bigquery
-        from google.cloud.bigquery.table import PrimaryKey, TableConstraints
-
-        reference = self._place.table(self.target.table.table)
-        table = bigquery.Table(reference, self._fields(self.load.all_columns, self.load.table_key))
-        table.description = self.load.about
-        if self.load.day_column:
-            table.time_partitioning = bigquery.TimePartitioning(field=self.load.day_column)
-        # Every statement of ours asks for one tenant, user_ids and merges for people.
-        table.clustering_fields = [TENANT.name, self.load.person_column]
-        if self.load.write_mode is not WriteMode.APPEND:
-            table.table_constraints = TableConstraints(PrimaryKey(list(self.load.table_key)), None)
-        self._client.create_table(table)
-
-    def add_columns(self, columns: Iterable[Column]) -> None:
-        added = []
-        for column in columns:
-            about = (
-                f" OPTIONS (description = {self.literal(column.description)})"
-                if column.description
-                else ""
-            )
-            added.append(
-                f"ADD COLUMN IF NOT EXISTS {self.quote(column.name)} {self.type_names[column.kind]}{about}"
-            )
-        self.run(f"ALTER TABLE {self.table} {', '.join(added)}")
-
-    def _fields(self, columns: Iterable[Column], required: Sequence[str]) -> list[Any]:
+    def open(self) -> None:
+        """Create the session on the server."""
         from google.cloud import bigquery
 
-        return [
-            bigquery.SchemaField(
-                column.name,
-                self.type_names[column.kind],
-                mode="REQUIRED" if column.name in required else "NULLABLE",
-                description=column.description or None,
+        config = bigquery.QueryJobConfig(create_session=True, use_legacy_sql=False)
+        with driver_calls(self.errors, "SELECT"):
+            job = self.connection.query(
+                "SELECT 1", job_config=config, location=self.location, job_retry=None
             )
-            for column in columns
-        ]
+            job.result(job_retry=None)
+        self.session_id = job.session_info.session_id
 
-    # Errors
+    def close(self) -> None:
+        """End the session and drop the staging table.
 
-    def is_already_there(self, error: Exception) -> bool:
-        return getattr(error, "code", None) == 409 and _reason(error) == "duplicate"
+        Whatever fails here ends by itself: an idle session after a day, the staging table after
+        its hours.
+        """
+        if self.session_id is not None:
+            with suppress(Exception):
+                self._run("CALL BQ.ABORT_SESSION()", ())
+        with suppress(Exception):
+            self.connection.delete_table(self.dataset.table(self.staging_name), not_found_ok=True)
 
-    def is_conflict(self, error: Exception) -> bool:
-        return _CONFLICT.search(_message(error)) is not None
+    def begin(self) -> None:
+        """Begin a transaction; BEGIN alone can be read as the start of a block."""
+        self.execute("BEGIN TRANSACTION")
 
-    def explain(self, error: Exception) -> We360Error:
-        """A load job quotes the values that it does not take, so that BigQuery's own words are never shown."""
-        from google.api_core.exceptions import RetryError
-        from google.auth.exceptions import GoogleAuthError
+    def resolve(self, name: TableName) -> TableRef:
+        """Return the table with its project and dataset."""
+        dataset = _find_dataset(self.target, name, self.connection.project)
+        return self.table_ref(name, (*dataset, name.table))
 
-        reason, text, code = _reason(error), _message(error), getattr(error, "code", None)
-        if isinstance(error, GoogleAuthError):
-            return SinkError(
-                f"sql_conn_id: Google does not take the credentials of {self.target.conn_id!r}; check its key file, or the "
-                "account of this machine, and its impersonation chain"
-            )
-        if self.is_conflict(error):
-            return SinkBusy(
-                f"table: another job changed {self.target} meanwhile; nothing was changed. Run the task again"
-            )
-        if _BILLING.search(text) or reason == "billingNotEnabled":
-            return We360ConfigError(
-                "sql_conn_id: the project has no billing account, and without one (the sandbox) BigQuery takes no DML; enable "
-                "billing for the project in which jobs run"
-            )
-        if match := _NO_VALUE.search(text):
-            return refusals.no_value(self.target, match[1] or match[2])
-        if reason in (
-            "quotaExceeded",
-            "rateLimitExceeded",
-            "resourcesExceeded",
-            "responseTooLarge",
-        ):
-            return SinkBusy(
-                f"BigQuery's quota is used up ({reason}); nothing was changed. Run the task again later, or raise it"
-            )
-        if reason == "stopped":
-            return SinkError(
-                f"a job of the load into {self.target} was cancelled; nothing was changed. Run the task again"
-            )
-        if code in (401, 403):
-            return self._forbidden()
-        if code == 404 and self._place is None:
-            return We360ConfigError(
-                f"table: the dataset of {self.target} is not there, or may not be seen; create it first, with CREATE SCHEMA, "
-                "in the region where rows shall lie"
-            )
-        if isinstance(error, (OSError, RetryError)):
-            return refusals.lost(self.target, "BigQuery", at_commit=self.is_committing)
-        told = f"{type(error).__name__}, {reason}" if reason else type(error).__name__
-        return SinkError(
-            f"BigQuery refused the load into {self.target} ({told}); nothing was changed. The job's error in the project "
-            "history says more"
-        )
-
-    def _forbidden(self) -> We360ConfigError:
-        return We360ConfigError(
-            f"sql_conn_id: the account of {self.target.conn_id!r} may not do what a load into {self.target} needs; nothing was "
-            "changed. Grant it roles/bigquery.jobUser on the project and roles/bigquery.dataEditor on the dataset"
-        )
+    def cancel(self) -> None:
+        """Cancel the running job."""
+        if self.job is not None:
+            with suppress(Exception):
+                self.job.cancel()
 
 
-def _client_of(target: Target) -> Any:
-    """A client of Google's, for the project that the Connection names."""
+def check(target: Target) -> None:
+    """Refuse a missing client, and a table without a dataset."""
+    try:
+        import google.cloud.bigquery  # noqa: F401 - whether it is installed
+    except ImportError:
+        raise We360ConfigError(
+            'sql_conn_id: BigQuery needs its client: pip install "airflow-provider-we360[google]"'
+        ) from None
+    _find_dataset(target, target.table, "")
+
+
+@contextmanager
+def connect(target: Target) -> Iterator[BigQuerySession]:
+    """Open a session where the dataset is."""
+    from google.cloud import bigquery
+
     hook = target.hook
-    return hook.get_client(project_id=hook.project_id, location=hook.location or None)
+    with driver_calls(ERRORS.classes):
+        client = hook.get_client(project_id=hook.project_id, location=hook.location or None)
+    try:
+        dataset = bigquery.DatasetReference(*_find_dataset(target, target.table, client.project))
+        # Jobs run where the data is. Asking also tells a missing dataset from a missing table.
+        with driver_calls(ERRORS.classes):
+            location = client.get_dataset(dataset).location
+        session = BigQuerySession(target, client, dataset, location)
+        try:
+            with at(Step.PREPARE):
+                session.open()
+            yield session
+        finally:
+            session.close()
+    finally:
+        with suppress(Exception):
+            client.close()
 
 
-def _dataset_of(target: Target, project: str) -> tuple[str, str]:
-    """Project and dataset of the table: as its name says, else as the Connection's own settings of queries do.
+def _find_dataset(target: Target, name: TableName, project: str) -> tuple[str, str]:
+    """Return project and dataset: from the table's name, else from the Connection's settings.
 
-    :raises We360ConfigError: where neither names a dataset.
+    :raises We360ConfigError: if neither names a dataset.
     """
-    if target.table.schema is not None:
-        return target.table.database or project, target.table.schema
+    if name.schema is not None:
+        return name.database or project, name.schema
     configs = target.hook.api_resource_configs or {}
-    if isinstance(configs, str):  # as the form of the Connection keeps it
+    if isinstance(configs, str):  # as the Connection form stores it
         configs = json.loads(configs)
     default = configs.get("query", {}).get("defaultDataset", {})
     if not default.get("datasetId"):
         raise We360ConfigError(
-            f"table: {target} names no dataset; write dataset.table, or set query.defaultDataset in api_resource_configs of "
-            f"Connection {target.conn_id!r}"
+            f"table: {name} names no dataset; write dataset.table, or set query.defaultDataset in "
+            f"api_resource_configs of Connection {target.conn_id!r}"
         )
     return default.get("projectId") or project, default["datasetId"]
 
@@ -432,15 +232,286 @@ def _parameter_type(value: object) -> str:
     return "INT64" if isinstance(value, int) else "STRING"
 
 
-def _reason(error: Exception) -> str:
-    """BigQuery's one word for what went wrong; empty where it is not BigQuery that speaks."""
-    told = getattr(error, "errors", None) or [{}]
-    first = told[0]
-    return re.sub(r"\W", "", str(first.get("reason", "")))[:40] if isinstance(first, dict) else ""
+def _reference(ref: TableRef) -> Any:
+    from google.cloud import bigquery
+
+    project, dataset, table = ref.parts
+    return bigquery.DatasetReference(project, dataset).table(table)
 
 
-def _message(error: Exception) -> str:
-    return str(getattr(error, "message", ""))
+def reflect(session: DbSession, ref: TableRef) -> TableSchema | None:
+    """Read the table through the API."""
+    from google.api_core.exceptions import NotFound
+
+    with driver_calls(session.errors, "get_table"):
+        try:
+            found = session.connection.get_table(_reference(ref))
+        except NotFound:
+            return None
+    columns = {
+        field.name.lower(): ColumnSchema(
+            field.name,
+            field.field_type,
+            field.mode == "REQUIRED",
+            field.default_value_expression is not None,
+        )
+        for field in found.schema
+    }
+    return TableSchema(ref, columns)
 
 
-WAREHOUSE = BigQueryWarehouse
+def create_table(session: DbSession, ref: TableRef, plan: LoadPlan) -> None:
+    """Create the table, partitioned by day, so that a replaced window reads its own days only."""
+    from google.cloud import bigquery
+    from google.cloud.bigquery.table import PrimaryKey, TableConstraints
+
+    table = bigquery.Table(_reference(ref), _fields(plan.all_columns, plan.table_key))
+    table.description = plan.about
+    if plan.day_column:
+        table.time_partitioning = bigquery.TimePartitioning(field=plan.day_column)
+    # Every statement filters by tenant; user_ids and merges filter by person.
+    table.clustering_fields = [TENANT.name, plan.person_column]
+    if plan.write_mode is not WriteMode.APPEND:
+        table.table_constraints = TableConstraints(PrimaryKey(list(plan.table_key)), None)
+    with driver_calls(session.errors, "create_table"):
+        session.connection.create_table(table)
+
+
+def add_columns(
+    session: DbSession,
+    ref: TableRef,
+    plan: LoadPlan,  # noqa: ARG001 - the signature of all warehouses
+    columns: Sequence[Column],
+) -> None:
+    """Add columns with their descriptions, in one statement."""
+    added = []
+    for column in columns:
+        about = ""
+        if column.description:
+            about = f" OPTIONS (description = {_literal(column.description)})"
+        name, kind = DIALECT.quote(column.name), DIALECT.types[column.kind]
+        added.append(f"ADD COLUMN IF NOT EXISTS {name} {kind}{about}")
+    session.execute(f"ALTER TABLE {ref.sql} {', '.join(added)}")
+
+
+def _fields(columns: Iterable[Column], required: Sequence[str]) -> list[Any]:
+    from google.cloud import bigquery
+
+    return [
+        bigquery.SchemaField(
+            column.name,
+            DIALECT.types[column.kind],
+            mode="REQUIRED" if column.name in required else "NULLABLE",
+            description=column.description or None,
+        )
+        for column in columns
+    ]
+
+
+def stage(session: DbSession, table: LoadTable, batches: Iterable[RowBatch]) -> str:
+    """Load all batches into a staging table, as one Parquet file."""
+    from google.cloud import bigquery
+
+    assert isinstance(session, BigQuerySession)
+    plan = table.plan
+    staging = session.dataset.table(session.staging_name)
+    name = ".".join(map(DIALECT.quote, (staging.project, staging.dataset_id, session.staging_name)))
+    # The file has no name, so it ends with the process, however that ends.
+    with tempfile.TemporaryFile() as file:
+        rows = _write(plan, batches, file)
+        columns = ", ".join(
+            f"{DIALECT.quote(column.name)} {DIALECT.types[column.kind]}"
+            for column in plan.staged_columns
+        )
+        # BigQuery's own clock decides when the table of a killed load expires.
+        session.execute(
+            f"CREATE TABLE {name} ({columns}) OPTIONS (description = 'Rows of a We360 load',"
+            " expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL"
+            f" {STAGING_HOURS} HOUR))"
+        )
+        if rows:
+            config = bigquery.LoadJobConfig(
+                source_format=bigquery.SourceFormat.PARQUET,
+                schema=_fields(plan.staged_columns, ()),
+                write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+                create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+            )
+            with driver_calls(session.errors, "load"):
+                session.job = session.connection.load_table_from_file(
+                    file, staging, rewind=True, job_config=config, location=session.location
+                )
+                session.job.result()
+    return name
+
+
+def _write(plan: LoadPlan, batches: Iterable[RowBatch], file: Any) -> int:
+    """Write all rows as one Parquet file and return their number."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from airflow_provider_we360.rows.arrow import arrow_schema
+
+    count = 0
+    with parquet.ParquetWriter(file, arrow_schema(plan.staged_columns)) as writer:
+        for rows in split_by_bytes(batches, GROUP_BYTES):
+            table = pa.Table.from_batches(rows)
+            writer.write_table(table)
+            count += table.num_rows
+    return count
+
+
+def _lock_ref(session: DbSession, ref: TableRef) -> TableRef:
+    return session.table_ref(ref.name, (*ref.parts[:2], f"_we360_lock_{ref.parts[2]}"))
+
+
+def prepare_lock(session: DbSession, ref: TableRef) -> None:
+    """Create the lock table with its row: updating a table without rows locks nothing."""
+    from google.api_core.exceptions import Conflict, NotFound
+
+    lock_ref = _lock_ref(session, ref)
+    with driver_calls(session.errors, "get_table"):
+        try:
+            session.connection.get_table(_reference(lock_ref))
+        except NotFound:
+            pass
+        else:
+            return
+    try:
+        session.execute(
+            f"CREATE TABLE IF NOT EXISTS {lock_ref.sql} OPTIONS (description ="
+            " 'Keeps two loads of one table apart; made by airflow-provider-we360')"
+            " AS SELECT CURRENT_TIMESTAMP() AS held_at"
+        )
+    except DriverFailure as failure:
+        if not isinstance(failure.error, Conflict):  # another load created it first
+            raise
+
+
+def lock(session: DbSession, ref: TableRef) -> None:
+    """Update the row of the lock table; of two transactions that do so one is aborted."""
+    session.execute(
+        f"UPDATE {_lock_ref(session, ref).sql} SET held_at = CURRENT_TIMESTAMP() WHERE TRUE"
+    )
+
+
+def has_unenforced_key(session: DbSession, table: LoadTable) -> bool:
+    """Return True if the table declares a primary key, which BigQuery does not enforce."""
+    with driver_calls(session.errors, "get_table"):
+        constraints = session.connection.get_table(_reference(table.ref)).table_constraints
+    return constraints is not None and constraints.primary_key is not None
+
+
+def _read_error(error: Exception) -> DriverFacts:
+    """Return BigQuery's one-word reason as the code.
+
+    A load job quotes the values that it refuses, so the text is only matched, never shown.
+    """
+    reported = getattr(error, "errors", None) or [{}]
+    first = reported[0] if isinstance(reported[0], dict) else {}
+    reason = re.sub(r"\W", "", str(first.get("reason", "")))[:40]
+    text = str(getattr(error, "message", ""))
+    column = _NO_VALUE.search(text)
+    return DriverFacts(reason, text, column=(column[1] or column[2]) if column else None)
+
+
+def _is_conflict(error: Exception) -> bool:
+    return _CONFLICT.search(_read_error(error).text) is not None
+
+
+def _explain_first(failure: Failure) -> We360Error:
+    from google.api_core.exceptions import RetryError
+    from google.auth.exceptions import GoogleAuthError
+
+    error, table, facts = failure.error, failure.table, failure.facts
+    status, conn_id = getattr(error, "code", None), failure.target.conn_id
+    if isinstance(error, GoogleAuthError):
+        return SinkError(
+            f"sql_conn_id: Google refused the credentials of {conn_id!r}; check its key file, or "
+            "the service account of this machine, and its impersonation chain"
+        )
+    if _is_conflict(error):
+        return ERRORS.explain_kind(ErrorKind.BUSY, failure)
+    if _BILLING.search(facts.text) or facts.code == "billingNotEnabled":
+        return We360ConfigError(
+            "sql_conn_id: the project has no billing account, and without one (the sandbox) "
+            "BigQuery runs no DML; enable billing for the project in which jobs run"
+        )
+    if facts.column:
+        return ERRORS.explain_kind(ErrorKind.NO_VALUE, failure)
+    if facts.code in (
+        "quotaExceeded",
+        "rateLimitExceeded",
+        "resourcesExceeded",
+        "responseTooLarge",
+    ):
+        return SinkBusy(
+            f"BigQuery's quota is used up ({facts.code}); {NOTHING_CHANGED}. Run the task again "
+            "later, or raise the quota"
+        )
+    if facts.code == "stopped":
+        return SinkError(
+            f"a job of the load into {table} was cancelled; {NOTHING_CHANGED}. Run the task again"
+        )
+    if status in (401, 403):
+        return We360ConfigError(
+            f"sql_conn_id: the account of {conn_id!r} lacks a permission that a load into {table} "
+            f"needs; {NOTHING_CHANGED}. Grant it roles/bigquery.jobUser on the project and "
+            "roles/bigquery.dataEditor on the dataset"
+        )
+    if status == 404 and failure.step is Step.CONNECT:
+        return We360ConfigError(
+            f"table: the dataset of {table} does not exist, or the account may not see it; create "
+            "it first, with CREATE SCHEMA, in the region where rows shall be stored"
+        )
+    if isinstance(error, (OSError, RetryError)):
+        return ERRORS.explain_kind(ErrorKind.LOST, failure)
+    name = f"{type(error).__name__}, {facts.code}" if facts.code else type(error).__name__
+    return SinkError(
+        f"BigQuery refused the load into {table} ({name}); {NOTHING_CHANGED}. The job's error in "
+        "the project history has the details"
+    )
+
+
+def _error_classes() -> tuple[type[Exception], ...]:
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+
+    # A broken connection is an error of requests, which is an OSError.
+    return (GoogleAPIError, GoogleAuthError, OSError)
+
+
+def _open_hook(conn_id: str, **params: Any) -> Any:
+    """Return BigQuery's hook for a Connection that is for all of Google Cloud."""
+    from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
+
+    return BigQueryHook(gcp_conn_id=conn_id, **params)
+
+
+ERRORS = ErrorMap(
+    database="BigQuery",
+    classes=_error_classes,
+    read=_read_error,
+    is_already_there=lambda error: (
+        getattr(error, "code", None) == 409 and _read_error(error).code == "duplicate"
+    ),
+    is_conflict=_is_conflict,
+    connect_hint="",
+    explain_first=_explain_first,
+    code_label="reason",
+)
+WAREHOUSE = Warehouse(
+    connect=connect,
+    reflect=reflect,
+    stage=stage,
+    errors=ERRORS,
+    check=check,
+    prepare_lock=prepare_lock,
+    lock=lock,
+    create_table=create_table,
+    add_columns=add_columns,
+    has_unenforced_key=has_unenforced_key,
+    conn_types=("google_cloud_platform",),
+    open_hook=_open_hook,
+    extra="google",
+    experimental=True,
+)

@@ -1,54 +1,53 @@
-"""PostgreSQL: COPY into a temporary table, over ADBC if it is there; then one transaction under a lock on the table."""
+"""PostgreSQL: COPY into a temporary table, over ADBC if it is installed, then one transaction."""
 
 from __future__ import annotations
 
 import io
+import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
-from typing import Any, ClassVar, Self
+from typing import Any
 
-from airflow_provider_we360.errors import SinkBusy, SinkError, We360Error, foreign_text
+from airflow_provider_we360.errors import SinkError, We360ConfigError, We360Error
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Kind
-from airflow_provider_we360.sinks import adbc, refusals
-from airflow_provider_we360.sinks.base import Load
-from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
-from airflow_provider_we360.sinks.glue import glued
-from airflow_provider_we360.sinks.target import Target
+from airflow_provider_we360.sinks import adbc, error_messages, statements
+from airflow_provider_we360.sinks.batching import rechunk
+from airflow_provider_we360.sinks.dialect import Dialect, base_type, quote_with
+from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorKind, ErrorMap, Failure
+from airflow_provider_we360.sinks.session import DbSession, Step, at, driver_calls
+from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
+from airflow_provider_we360.sinks.target import TableName, TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
 
 CHUNK_BYTES = 4 * 2**20
-"""So much CSV goes into one COPY: few round trips, bounded memory, and no statement is open while We360 is asked."""
+"""Bytes of CSV in one COPY: few round trips, bounded memory, and no statement is open while rows
+are fetched."""
 
 _INTEGERS = frozenset({"bigint", "integer", "smallint", "numeric"})
-
-_ALREADY_THERE = frozenset({"42P07", "42701", "42710"})  # table, column, type of the table
-_VALUE_FREE = ("0A", "25", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
-"""Classes of SQLSTATE whose text is about names and the server. All others may quote a row, or a trigger's words."""
-
-_ADVICE = {
-    "25006": "the server takes no writes; point the Connection to the primary, not to a replica",
-    "3F000": "create the schema first: CREATE SCHEMA",
-    "42P01": "if a pooler stands between (PgBouncer in transaction mode), connect to the server: a load needs a session",
-    "53100": "the server's disk is full; free some room there",
-    "53200": "the server is short of memory",
-    "53300": "the server has no connection left; put the tasks into a pool",
-    "57014": "the statement was cancelled, perhaps by statement_timeout of the role; raise it",
-}
+# ADBC's codes for: not implemented, invalid argument, invalid data; none comes from the server.
+_MISUSE = frozenset({2, 5, 7})
 _DRIVERS = ("psycopg", "psycopg2", "adbc_driver_manager")
-_MISUSE = frozenset(
-    {2, 5, 7}
-)  # ADBC: not implemented, invalid argument, invalid data, and not from the server
-_BUSY = frozenset({"40001", "40P01", "55P03"})  # could not serialise, deadlock, lock not available
 
 
-class PostgresWarehouse(Warehouse):
-    """A load into PostgreSQL, over ADBC, or else over psycopg 3 or psycopg2, whichever the hook uses."""
+def _holds(kind: Kind, type_name: str) -> bool:
+    # numeric(5,2) and timestamp(0) are compared with the rows: see is_inexact.
+    return base_type(type_name) in DIALECT.holding_types[kind]
 
-    placeholder: ClassVar[str] = "%s"
-    type_names: ClassVar[Mapping[Kind, str]] = {
+
+def _is_inexact(kind: Kind, type_name: str) -> bool:
+    """Return True for types that round silently: with a scale or fewer digits of a second."""
+    if kind is Kind.DOUBLE:
+        return type_name.startswith("numeric")
+    if kind in (Kind.BIGINT, Kind.DURATION):
+        return re.match(r"numeric\(\d+,-", type_name) is not None
+    return kind is Kind.TIMESTAMP and type_name.startswith("timestamp(")
+
+
+DIALECT = Dialect(
+    types={
         Kind.TEXT: "text",
         Kind.DURATION: "bigint",
         Kind.BIGINT: "bigint",
@@ -56,8 +55,8 @@ class PostgresWarehouse(Warehouse):
         Kind.TIMESTAMP: "timestamp without time zone",
         Kind.DATE: "date",
         Kind.INSTANT: "timestamp with time zone",
-    }
-    holding_types: ClassVar[Mapping[Kind, frozenset[str]]] = {
+    },
+    holding_types={
         Kind.TEXT: frozenset({"text", "character varying"}),
         Kind.DURATION: _INTEGERS,
         Kind.BIGINT: _INTEGERS,
@@ -65,218 +64,266 @@ class PostgresWarehouse(Warehouse):
         Kind.TIMESTAMP: frozenset({"timestamp without time zone"}),
         Kind.DATE: frozenset({"date"}),
         Kind.INSTANT: frozenset({"timestamp with time zone"}),
-    }
+    },
+    placeholder="%s",
+    quote=quote_with('"', str.lower),
+    fold=str.lower,
+    is_inexact=_is_inexact,
+    instant="{} AT TIME ZONE 'UTC'",
+    utc_now="clock_timestamp() AT TIME ZONE 'UTC'",
+    differs="{0} IS DISTINCT FROM {1}",
+    # A column of the user's own collation could not be compared with one of another.
+    exact_text='{} COLLATE "C"',
+    key_join="exists",
+)
 
-    _connection: Any = None
-    _cursor: Any = None
-    _user = "the role"
 
-    @property
-    def driver_error(self) -> tuple[type[Exception], ...]:
-        """Of whichever driver is loaded: an error of one that is not cannot come."""
-        return tuple(sys.modules[driver].Error for driver in _DRIVERS if driver in sys.modules)
+class PostgresSession(DbSession):
+    """A session over psycopg 3, psycopg2 or ADBC."""
 
-    @contextmanager
-    def opened(self, batches: Iterable[RowBatch]) -> Iterator[Iterable[RowBatch]]:
-        connection = self._connect()
-        try:
-            self._connection = connection
-            self._cursor = self._plain_cursor()
-            self._settle_in()
-            yield batches
-        finally:
-            with suppress(Exception):
-                connection.close()
+    def resolve(self, name: TableName) -> TableRef:
+        """Return the table, in its schema or the first of the search path that has it."""
+        error_messages.require_database(name, self.target.conn_id, self.database)
+        return self.table_ref(name, [part for part in (name.schema, name.table) if part])
 
-    def _connect(self) -> Any:
-        if adbc.is_usable(self.target.hook):
-            return adbc.connect(self.target.hook)
-        connection = self.target.hook.get_conn()
-        connection.autocommit = True  # transactions are begun and ended in SQL, as everywhere
+
+@contextmanager
+def connect(target: Target) -> Iterator[PostgresSession]:
+    """Open a session with known settings."""
+    with driver_calls(ERRORS.classes):
+        connection = _open(target)
+    try:
+        session = PostgresSession(target, connection, _cursor(connection), DIALECT, ERRORS.classes)
+        with at(Step.PREPARE):
+            _prepare(session)
+        yield session
+    finally:
+        with suppress(Exception):
+            connection.close()
+
+
+def _open(target: Target) -> Any:
+    if adbc.is_usable(target.hook):
+        return adbc.connect(target.hook)
+    connection = target.hook.get_conn()
+    connection.autocommit = True  # transactions are begun and ended in SQL
+    if hasattr(connection, "set_client_encoding"):  # psycopg2 remembers the encoding itself
+        connection.set_client_encoding("UTF8")
+    return connection
+
+
+def _is_psycopg3(connection: Any) -> bool:
+    return hasattr(connection, "pgconn")
+
+
+def _cursor(connection: Any) -> Any:
+    """Return a cursor that returns tuples, whatever kind the Connection configures."""
+    if isinstance(connection, adbc.AdbcConnection):
         return connection
+    if _is_psycopg3(connection):
+        from psycopg.rows import tuple_row
 
-    def stage(self, batches: Iterable[RowBatch]) -> None:
-        columns = [f"{self.quote(c.name)} {self.type_names[c.kind]}" for c in self.load.columns]
-        self.run(f"CREATE TEMPORARY TABLE {self.staging} ({', '.join(columns)})")
-        if isinstance(self._connection, adbc.AdbcSession):
-            names = [column.name.lower() for column in self.load.columns]
-            for rows in glued(batches):
-                self._connection.ingest(self.staging.strip('"'), rows.rename_columns(names))
-        else:
-            self._stage_as_csv(batches)
+        return connection.cursor(row_factory=tuple_row)
+    from psycopg2.extensions import cursor  # type: ignore[import-untyped, unused-ignore]
 
-    def _stage_as_csv(self, batches: Iterable[RowBatch]) -> None:
-        import pyarrow as pa
-        from pyarrow import csv
+    return connection.cursor(cursor_factory=cursor)
 
-        # Text is always quoted, so that empty text ("") and NULL (nothing) are told apart.
-        options = csv.WriteOptions(include_header=False, quoting_style="needed")
-        chunk = pa.BufferOutputStream()
-        for batch in batches:
-            csv.write_csv(batch.to_arrow(), chunk, options)
-            if chunk.tell() >= CHUNK_BYTES:
-                self._copy(chunk.getvalue())
-                chunk = pa.BufferOutputStream()
-        if chunk.tell():
-            self._copy(chunk.getvalue())
 
-    def _copy(self, csv: Any) -> None:
-        names = ", ".join(self.quote(column.name) for column in self.load.columns)
-        sql = f"COPY {self.staging} ({names}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
-        if self._is_psycopg3:
-            with self._cursor.copy(sql) as copy:
-                copy.write(memoryview(csv))
-        else:
-            self._cursor.copy_expert(sql, io.BytesIO(csv))
-
-    def lock(self) -> None:
-        self.run(f"LOCK TABLE {self.table} IN SHARE ROW EXCLUSIVE MODE")
-
-    def quote(self, name: str) -> str:
-        return f'"{name.lower()}"'
-
-    def full_name(self) -> tuple[str, ...]:
-        found = self.query(
-            "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
-            [self.table],
+def _prepare(session: DbSession) -> None:
+    """Pin the settings that decide the meaning of values, and refuse what cannot be pinned."""
+    settings = {
+        "client_encoding": "UTF8",
+        "DateStyle": "ISO, YMD",
+        "TimeZone": "UTC",
+        "standard_conforming_strings": "on",
+        # A policy that hides rows would make them look absent: statements fail instead.
+        "row_security": "off",
+    }
+    pinned = [f"set_config('{name}', '{value}', false)" for name, value in settings.items()]
+    session.fetch(f"SELECT {', '.join(pinned)}")
+    # The session is idle while We360 is queried. The setting is new in PostgreSQL 14.
+    session.fetch(
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+    )
+    database, user, encoding = session.fetch_one(
+        "SELECT current_database(), current_user, current_setting('server_encoding')"
+    )
+    session.database, session.user = _text(database), _text(user)
+    if _text(encoding) == "SQL_ASCII":
+        raise We360ConfigError(
+            f"sql_conn_id: database {session.database!r} of {session.target.conn_id!r} has the "
+            "encoding SQL_ASCII, which stores bytes without their meaning; use a database with "
+            "encoding UTF8"
         )
-        return (self._database, *(schema for (schema,) in found), self.target.table.table.lower())
-
-    def beside(self, target: Target, load: Load) -> Self:
-        refusals.require_database(target, self._database)
-        return super().beside(target, load)
-
-    @property
-    def table(self) -> str:
-        name = self.target.table
-        return ".".join(self.quote(part) for part in (name.schema, name.table) if part)
-
-    def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        self._cursor.execute(sql, list(parameters) or None)
-        return int(self._cursor.rowcount)
-
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        self._cursor.execute(sql, list(parameters) or None)
-        rows: list[tuple[Any, ...]] = self._cursor.fetchall()
-        return rows
-
-    def stored_table(self) -> StoredTable | None:
-        found = self.query(
-            "SELECT a.attname, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), NULL), a.attnotnull,"
-            " a.atthasdef OR a.attidentity <> '' FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
-            " WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped",
-            [self.table],
-        )
-        return (
-            StoredTable(str(self.target), {column[0]: StoredColumn(*column) for column in found})
-            if found
-            else None
-        )
-
-    def is_already_there(self, error: Exception) -> bool:
-        if (
-            _sqlstate(error) == "23505"
-        ):  # two who create one table at once meet in the catalogue's own index
-            return str(getattr(_diagnosis(error), "schema_name", "")) == "pg_catalog"
-        return _sqlstate(error) in _ALREADY_THERE
-
-    def explain(self, error: Exception) -> We360Error:
-        state = _sqlstate(error)
-        if self._connection is None:
-            return SinkError(
-                f"sql_conn_id: no connection to PostgreSQL through {self.target.conn_id!r} ({foreign_text(error)}); "
-                "check Host, Port, Schema (the database), Login and Password"
-            )
-        if not state and getattr(error, "status_code", None) in _MISUSE:
-            return SinkError(
-                f"ADBC's driver cannot load into {self.target}; nothing was changed. Uninstall it: COPY will do"
-            )
-        if not state or state.startswith(("08", "57P")):
-            return refusals.lost(self.target, "PostgreSQL", at_commit=self.is_committing)
-        if state in _BUSY:
-            return SinkBusy(
-                f"table: another load held {self.target} for too long ({state}); nothing was changed. Run the task again"
-            )
-        if state == "42501":
-            return self._forbidden()
-        if state.startswith("23"):
-            return self._constraint(state, getattr(_diagnosis(error), "column_name", None))
-        if state.startswith("22"):
-            return SinkError(
-                f"table: a value does not fit the type of its column in {self.target} (SQLSTATE {state}); nothing was changed. "
-                "Widen the column, or leave it out of columns"
-            )
-        told = (
-            getattr(_diagnosis(error), "message_primary", None)
-            if state.startswith(_VALUE_FREE)
-            else None
-        )
-        advice = next(
-            (advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)),
-            "nothing was changed",
-        )
-        text = f": {foreign_text(told)}" if told else ""
-        return SinkError(
-            f"PostgreSQL refused the load into {self.target} (SQLSTATE {state}{text}): {advice}"
-        )
-
-    def _forbidden(self) -> SinkError:
-        role = self.quote(self._user) if self._user.islower() else f'"{self._user}"'
-        schema = f'"{(self.target.table.schema or "public").lower()}"'
-        return SinkError(
-            f"table: {role} may not do what a load into {self.target} needs; nothing was changed. "
-            f"GRANT SELECT, INSERT, DELETE ON {self.table} TO {role}; to stage rows: GRANT TEMPORARY ON DATABASE "
-            f'"{self._database}" TO {role}; to create the table: GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}; '
-            "columns can be added by the table's owner only"
-        )
-
-    def _constraint(self, state: str, column: str | None) -> SinkError:
-        if state == "23502":
-            return refusals.no_value(self.target, column)
-        if state == "23505":
-            return refusals.key_taken(self.target, self.load.write_mode)
-        return refusals.constraint(self.target)
-
-    @property
-    def _is_psycopg3(self) -> bool:
-        return hasattr(self._connection, "pgconn")
-
-    def _plain_cursor(self) -> Any:
-        """A cursor that hands out tuples, whatever kind the Connection asks for."""
-        if isinstance(self._connection, adbc.AdbcSession):
-            return self._connection
-        if self._is_psycopg3:
-            from psycopg.rows import tuple_row
-
-            return self._connection.cursor(row_factory=tuple_row)
-        from psycopg2.extensions import cursor  # type: ignore[import-untyped, unused-ignore]
-
-        return self._connection.cursor(cursor_factory=cursor)
-
-    def _settle_in(self) -> None:
-        self._database, self._user = self.query("SELECT current_database(), current_user")[0]
-        refusals.require_database(self.target, self._database)
-        # Without a bound of the role's own, ours: nobody shall wait for ever behind a forgotten session.
-        self.query(
-            "SELECT set_config('lock_timeout', %s, false) WHERE current_setting('lock_timeout') = '0'",
-            [str(int(self.target.patience_s * 1000))],
-        )
+    # A bound of our own if the role has none: no load waits forever for a forgotten session.
+    session.fetch(
+        "SELECT set_config('lock_timeout', %s, false) WHERE current_setting('lock_timeout') = '0'",
+        [str(int(session.target.patience_s * 1000))],
+    )
 
 
-def _sqlstate(error: Exception) -> str:
-    return str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
+def reflect(session: DbSession, ref: TableRef) -> TableSchema | None:
+    """Read the table from the catalogue, with the schema that the search path has found."""
+    found = session.fetch(
+        "SELECT n.nspname, a.attname,"
+        " format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid),"
+        " CASE WHEN t.typbasetype = 0 THEN a.atttypmod ELSE t.typtypmod END),"
+        " a.attnotnull, a.atthasdef OR a.attidentity <> ''"
+        " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
+        " JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped",
+        [ref.sql],
+    )
+    if not found:
+        return None
+    full = TableRef(ref.name, (session.database, found[0][0], ref.parts[-1]), ref.sql)
+    return TableSchema(full, {row[1]: ColumnSchema(*row[1:]) for row in found})
 
 
-def _diagnosis(error: Exception) -> Any:
+def lock(session: DbSession, ref: TableRef) -> None:
+    """Keep other writers off the table; readers do not wait."""
+    session.execute(f"LOCK TABLE {ref.sql} IN SHARE ROW EXCLUSIVE MODE")
+
+
+def stage(session: DbSession, table: LoadTable, batches: Iterable[RowBatch]) -> str:
+    """Copy all batches into a temporary table."""
+    name = session.new_staging()
+    statements.create_staging(session, name, table)
+    if isinstance(session.connection, adbc.AdbcConnection):
+        names = [column.name.lower() for column in table.plan.staged_columns]
+        for rows in rechunk(batches):
+            with driver_calls(session.errors, "COPY"):
+                session.connection.ingest(name.strip('"'), rows.rename_columns(names))
+        return name
+    columns = ", ".join(table.quote(column.name) for column in table.plan.staged_columns)
+    sql = f"COPY {name} ({columns}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
+    for chunk in _to_csv(batches):
+        with driver_calls(session.errors, "COPY"):
+            if _is_psycopg3(session.connection):
+                with session.cursor.copy(sql) as copy:
+                    copy.write(memoryview(chunk))
+            else:
+                session.cursor.copy_expert(sql, io.BytesIO(chunk))
+    return name
+
+
+def _to_csv(batches: Iterable[RowBatch]) -> Iterator[Any]:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    # Text is always quoted, so that empty text ("") and NULL (nothing) differ.
+    options = csv.WriteOptions(include_header=False, quoting_style="needed")
+    chunk = pa.BufferOutputStream()
+    for batch in batches:
+        csv.write_csv(batch.to_arrow(), chunk, options)
+        if chunk.tell() >= CHUNK_BYTES:
+            yield chunk.getvalue()
+            chunk = pa.BufferOutputStream()
+    if chunk.tell():
+        yield chunk.getvalue()
+
+
+def _read_error(error: Exception) -> DriverFacts:
+    code = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
     details = getattr(error, "details", None)
-    if not isinstance(details, list):
-        return getattr(error, "diag", None)
-    fields = {_text(name).removeprefix("PG_DIAG_").lower(): _text(value) for name, value in details}
-    return SimpleNamespace(**fields)
+    diagnosis = getattr(error, "diag", None)
+    if isinstance(details, list):  # ADBC
+        fields = {
+            _text(name).removeprefix("PG_DIAG_").lower(): _text(value) for name, value in details
+        }
+        diagnosis = SimpleNamespace(**fields)
+    # Without a server's answer the text is the driver's own: about the connection.
+    text = getattr(diagnosis, "message_primary", None) or ("" if code else str(error))
+    return DriverFacts(
+        code,
+        text,
+        column=getattr(diagnosis, "column_name", None),
+        constraint=getattr(diagnosis, "constraint_name", None),
+    )
 
 
 def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode(errors="replace")
 
 
-WAREHOUSE = PostgresWarehouse
+def _is_already_there(error: Exception) -> bool:
+    facts = _read_error(error)
+    if facts.code == "23505":
+        # Two loads that create one table at once meet in an index of the catalogue.
+        return str(facts.constraint or "").startswith("pg_")
+    return facts.code in ("42P07", "42701", "42710")
+
+
+def _explain_first(failure: Failure) -> We360Error | None:
+    misuse = getattr(failure.error, "status_code", None) in _MISUSE
+    if failure.step is not Step.CONNECT and not failure.facts.code and misuse:
+        return SinkError(
+            f"ADBC's driver cannot load into {failure.table}; nothing was changed. Uninstall "
+            f"{adbc.DRIVER.replace('_', '-')}, and COPY is used instead"
+        )
+    if failure.facts.code == "42501" and "row-level security" in failure.facts.text:
+        return SinkError(
+            f"table: row-level security of {failure.table} hides rows from the loader, so that "
+            "days could be doubled or emptied unnoticed; nothing was changed. Load as the table's "
+            "owner (without FORCE), or ALTER ROLE ... BYPASSRLS"
+        )
+    return None
+
+
+def _grants(failure: Failure) -> str:
+    session, name = failure.session, failure.table
+    if session is None:
+        return ""
+    role, table = f'"{session.user}"', session.resolve(name).sql
+    return (
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role}; to stage rows: GRANT "
+        "TEMPORARY "
+        f'ON DATABASE "{session.database}" TO {role}; to create the table: GRANT USAGE, CREATE ON '
+        f"SCHEMA {DIALECT.quote(name.schema or 'public')} TO {role}; columns can be added by the "
+        "table's owner only"
+    )
+
+
+def _error_classes() -> tuple[type[Exception], ...]:
+    """Return the errors of the drivers that are loaded; others cannot be raised."""
+    return tuple(sys.modules[driver].Error for driver in _DRIVERS if driver in sys.modules)
+
+
+ERRORS = ErrorMap(
+    database="PostgreSQL",
+    classes=_error_classes,
+    read=_read_error,
+    is_already_there=_is_already_there,
+    grants=_grants,
+    kinds={
+        "": ErrorKind.LOST,
+        "08": ErrorKind.LOST,
+        "57P": ErrorKind.LOST,
+        "40001": ErrorKind.BUSY,
+        "40P01": ErrorKind.BUSY,
+        "55P03": ErrorKind.BUSY,
+        "42501": ErrorKind.DENIED,
+        "23502": ErrorKind.NO_VALUE,
+        "23505": ErrorKind.KEY_TAKEN,
+        "23": ErrorKind.CONSTRAINT,
+        "22": ErrorKind.DOES_NOT_FIT,
+    },
+    hints={
+        "23514": "the table is partitioned: create the partition of these days first",
+        "25006": "the server takes no writes: if it is a replica, connect to the primary; "
+        "otherwise turn default_transaction_read_only off for this role",
+        "3F000": "create the schema first: CREATE SCHEMA",
+        "42P01": "if a pooler is in between (PgBouncer in transaction mode), connect to the "
+        "server: a load needs a session of its own",
+        "53100": "the server's disk is full; free some room there",
+        "53200": "the server is short of memory",
+        "53300": "the server has no connection left; put the tasks into a pool",
+        "57014": "the statement was cancelled, perhaps by statement_timeout of the role; raise it",
+        "57P05": "the server ended the idle session; raise idle_session_timeout for this role",
+    },
+    # The classes whose messages name objects and settings only; others may quote a row.
+    names_only=("0A", "25", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"),
+    connect_hint="check Host, Port, Schema (the database), Login and Password",
+    explain_first=_explain_first,
+)
+WAREHOUSE = Warehouse(connect=connect, reflect=reflect, stage=stage, errors=ERRORS, lock=lock)

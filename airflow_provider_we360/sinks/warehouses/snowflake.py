@@ -1,8 +1,9 @@
-"""Snowflake: Parquet by PUT into a temporary stage, COPY into a temporary table, then one transaction behind a lock.
+"""Snowflake: Parquet by PUT into a temporary stage, COPY into a temporary table, one transaction.
 
-Snowflake enforces no key, and of its own it locks a table only for statements that change rows there. Two first loads of one
-window would change none, and both would insert. So every load first changes the one row of a small table of ours in the same
-schema: that statement waits until whoever did so before has committed, and what follows sees it (isolation is READ COMMITTED).
+Snowflake enforces no key, and locks a table only for statements that change rows there. Two first
+loads of one window would change none, and both would insert. So every load first updates the one
+row of a small table in the same schema: that statement waits until an earlier load has committed,
+and the following ones see its rows (the isolation level is READ COMMITTED).
 """
 
 from __future__ import annotations
@@ -13,55 +14,42 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any
 
-from airflow_provider_we360.errors import (
-    SinkBusy,
-    SinkError,
-    We360ConfigError,
-    We360Error,
-    foreign_text,
-)
+from airflow_provider_we360.errors import We360ConfigError, We360Error
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
-from airflow_provider_we360.sinks import refusals
-from airflow_provider_we360.sinks.base import Load, WriteMode
-from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
-from airflow_provider_we360.sinks.glue import parts
-from airflow_provider_we360.sinks.target import Target
-from airflow_provider_we360.sinks.warehouse import Warehouse, literal
+from airflow_provider_we360.sinks import error_messages, statements
+from airflow_provider_we360.sinks.base import LoadPlan
+from airflow_provider_we360.sinks.batching import split_by_bytes
+from airflow_provider_we360.sinks.dialect import Dialect, literal, quote_with
+from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorKind, ErrorMap, Failure
+from airflow_provider_we360.sinks.session import DbSession, Step, at, driver_calls
+from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
+from airflow_provider_we360.sinks.target import TableName, TableRef, Target
+from airflow_provider_we360.sinks.warehouse import Warehouse
 
 PART_BYTES = 64 * 2**20
-"""So much Arrow goes into one file: bounded memory, and a warehouse reads several side by side."""
-LOCK_TABLE = "_we360_lock"
+"""Bytes of Arrow in one file: bounded memory, and a warehouse reads several files in parallel."""
+LOCK_TABLE = "_WE360_LOCK"
 FOLDER_PREFIX = "we360-snowflake-"
 STALE_S = 86400.0
-"""A folder older than that was left by a load that was killed."""
+"""A folder older than that belongs to a load that was killed."""
 
 _NUMBERS = frozenset({"number", "decimal", "numeric"})
-_ALREADY_THERE = "already exists"
-_HELD = 625
-"""The statement waited too long for a lock, or too many others wait for it already: Snowflake takes twenty."""
-_LOST = frozenset({250001, 250002, 250003, 390112, 390114, 390195})
-_ADVICE = {
-    606: "the Connection names no warehouse that runs statements; set warehouse in its extra, and GRANT USAGE ON WAREHOUSE",
-    630: "the statement was cancelled by STATEMENT_TIMEOUT_IN_SECONDS; raise it for this user",
-    604: "the statement was cancelled",
-    3001: "a right is missing; see below",
-}
-_VALUE_FREE = ("02", "08", "0A", "3D", "42", "57", "P0")
-"""Classes of SQLSTATE whose text is about names and rights. All others may quote a row."""
+_HELD = "625"
+"""The statement waited too long for a lock, or more than twenty statements wait for it already."""
 
 
-class SnowflakeWarehouse(Warehouse):
-    """A load into Snowflake, over the official connector."""
+def _adapt(value: object) -> object:
+    return value.isoformat() if isinstance(value, dt.date) else value
 
-    placeholder: ClassVar[str] = "%s"
-    ddl_commits: ClassVar[bool] = True
-    type_names: ClassVar[Mapping[Kind, str]] = {
+
+DIALECT = Dialect(
+    types={
         Kind.TEXT: "VARCHAR",
         Kind.DURATION: "NUMBER(38, 0)",
         Kind.BIGINT: "NUMBER(38, 0)",
@@ -69,8 +57,8 @@ class SnowflakeWarehouse(Warehouse):
         Kind.TIMESTAMP: "TIMESTAMP_NTZ",
         Kind.DATE: "DATE",
         Kind.INSTANT: "TIMESTAMP_TZ",
-    }
-    holding_types: ClassVar[Mapping[Kind, frozenset[str]]] = {
+    },
+    holding_types={
         Kind.TEXT: frozenset({"text", "varchar", "string"}),
         Kind.DURATION: _NUMBERS,
         Kind.BIGINT: _NUMBERS,
@@ -78,218 +66,112 @@ class SnowflakeWarehouse(Warehouse):
         Kind.TIMESTAMP: frozenset({"timestamp_ntz"}),
         Kind.DATE: frozenset({"date"}),
         Kind.INSTANT: frozenset({"timestamp_tz", "timestamp_ltz"}),
-    }
+    },
+    placeholder="%s",
+    quote=quote_with('"', str.upper),
+    fold=str.upper,
+    adapt=_adapt,
+    ddl_commits=True,
+    instant="CAST(CAST({} AS VARCHAR) || '+00:00' AS TIMESTAMP_TZ)",
+    utc_now="SYSDATE()",
+)
 
-    _connection: Any = None
-    _cursor: Any = None
-    _is_locking = False
 
-    @property
-    def driver_error(self) -> tuple[type[Exception], ...]:
-        driver = sys.modules.get("snowflake.connector.errors")
-        return (driver.Error,) if driver else ()
+class SnowflakeSession(DbSession):
+    """A session over the official connector."""
 
-    @contextmanager
-    def opened(self, batches: Iterable[RowBatch]) -> Iterator[Iterable[RowBatch]]:
-        connection = self.target.hook.get_conn()
-        try:
-            self._connection, self._cursor = connection, connection.cursor()
-            self._settle_in()
-            yield batches
-        finally:
-            with suppress(Exception):
-                connection.close()  # ends the session, and with it the temporary table and stage
-
-    def stage(self, batches: Iterable[RowBatch]) -> None:
-        columns = [f"{self.quote(c.name)} {self.type_names[c.kind]}" for c in self.load.columns]
-        self.run(f"CREATE TEMPORARY TABLE {self.staging} ({', '.join(columns)})")
-        stage = f"_we360_stage_{secrets.token_hex(6)}"  # a plain name, in the session's schema: PUT is particular about names
-        self.run(f"CREATE TEMPORARY STAGE {stage}")
-        files = 0
-        with _folder(self.load.loaded_at.timestamp()) as folder:
-            for rows in parts(batches, PART_BYTES):
-                files += 1
-                file = folder / f"{files:05}.parquet"
-                self._write(file, rows)
-                self.run(f"PUT 'file://{file}' @{stage} AUTO_COMPRESS = FALSE")
-                file.unlink()
-        if files:
-            self.run(
-                f"COPY INTO {self.staging} FROM @{stage} FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE)"
-                " MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT"
-            )
-
-    def lock(self) -> None:
-        self._is_locking = True
-        self.run(f"UPDATE {self._lock_table} SET {self.quote('loads')} = {self.quote('loads')} + 1")
-        self._is_locking = False
-
-    def create_table(self) -> None:
-        """One statement, comments included: each costs a round trip to the cloud."""
-        columns = ", ".join(self._declared(column) for column in self.load.all_columns)
-        key = ", ".join(map(self.quote, self.load.table_key))
-        promise = "" if self.load.write_mode is WriteMode.APPEND else f", PRIMARY KEY ({key})"
-        self.run(
-            f"CREATE TABLE {self.table} ({columns}{promise}) COMMENT = {literal(self.load.about)}"
-        )
-
-    def add_columns(self, columns: Iterable[Column]) -> None:
-        for column in columns:
-            self.run(
-                f"ALTER TABLE {self.table} ADD COLUMN {self._declared(column, takes_null=True)}"
-            )
-
-    def _declared(self, column: Column, *, takes_null: bool = False) -> str:
-        required = " NOT NULL" if column.name in self.load.table_key and not takes_null else ""
-        comment = f" COMMENT {literal(column.description)}" if column.description else ""
-        return f"{self.quote(column.name)} {self.type_names[column.kind]}{required}{comment}"
-
-    def promises_key(self) -> bool:
-        return bool(self.query(f"SHOW PRIMARY KEYS IN TABLE {self.table}"))
-
-    def beside(self, target: Target, load: Load) -> Self:
-        other = super().beside(target, load)
-        other._settle_on_table()  # noqa: SLF001 - it is of our own kind
-        return other
-
-    def quote(self, name: str) -> str:
-        return f'"{name.upper()}"'
-
-    @property
-    def table(self) -> str:
-        return ".".join(map(self.quote, (self._database, self._schema, self.target.table.table)))
-
-    def adapt(self, value: object) -> object:
-        return value.isoformat() if isinstance(value, dt.date) else value
-
-    def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        self._cursor.execute(sql, tuple(parameters) or None)
-        return int(self._cursor.rowcount or 0)
-
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        self._cursor.execute(sql, tuple(parameters) or None)
-        return [tuple(row) for row in self._cursor.fetchall()]
-
-    def stored_table(self) -> StoredTable | None:
-        found = self.query(
-            "SELECT column_name, data_type, is_nullable, column_default, is_identity"
-            f" FROM {self.quote(self._database)}.information_schema.columns WHERE table_schema = %s AND table_name = %s",
-            (self._schema.upper(), self.target.table.table.upper()),
-        )
-        columns = {
-            str(name).lower(): StoredColumn(
-                str(name).lower(),
-                kind,
-                takes_null == "NO",
-                default is not None or identity == "YES",
-            )
-            for name, kind, takes_null, default, identity in (
-                (str(one[0]).lower(), *one[1:]) for one in found
-            )
-        }
-        return StoredTable(str(self.target), columns) if columns else None
-
-    def is_already_there(self, error: Exception) -> bool:
-        return _ALREADY_THERE in str(error)
-
-    def is_conflict(self, error: Exception) -> bool:
-        return getattr(error, "errno", None) == _HELD
-
-    def explain(self, error: Exception) -> We360Error:
-        number, state = (
-            int(getattr(error, "errno", None) or 0),
-            str(getattr(error, "sqlstate", None) or ""),
-        )
-        if self._connection is None:
-            return SinkError(
-                f"sql_conn_id: no connection to Snowflake through {self.target.conn_id!r} ({foreign_text(error)}); check "
-                "account, warehouse, database and role in its extra, Login and Password or key"
-            )
-        if number in _LOST:
-            return refusals.lost(self.target, "Snowflake", at_commit=self.is_committing)
-        if number == _HELD or (self._is_locking and state.startswith("57")):
-            return SinkBusy(
-                f"table: another load held {self.target} for too long; nothing was changed. Run the task again"
-            )
-        if number == 100072 or "NULL result in a non-nullable column" in str(error):
-            return refusals.no_value(self.target, None)
-        if state == "42501" or number == 3001:
-            return self._forbidden()
-        if state.startswith("22") or number // 1000 == 100:
-            return SinkError(
-                f"table: a value does not fit the type of its column in {self.target} (Snowflake {number}); nothing was "
-                "changed. Widen the column, or leave it out of columns"
-            )
-        told = (
-            f": {foreign_text(str(error).splitlines()[-1])}"
-            if state.startswith(_VALUE_FREE)
-            else ""
-        )
-        advice = _ADVICE.get(
-            number,
-            "nothing was changed; check that database and schema exist and that the role may use them",
-        )
-        return SinkError(
-            f"Snowflake refused the load into {self.target} ({number}{told}): {advice}"
-        )
-
-    def _forbidden(self) -> SinkError:
-        schema = f"{self.quote(self._database)}.{self.quote(self._schema)}"
-        role = f'"{self._connection.role or "the role"}"'
-        return SinkError(
-            f"table: {role} may not do what a load into {self.target} needs; nothing was changed. "
-            f"GRANT SELECT, INSERT, DELETE ON TABLE {self.table} TO ROLE {role}; to stage rows and to lock: GRANT USAGE, "
-            f"CREATE TABLE, CREATE STAGE ON SCHEMA {schema} TO ROLE {role}, and SELECT, INSERT, UPDATE ON TABLE "
-            f"{self._lock_table} TO ROLE {role}; columns can be added by the table's owner only"
-        )
-
-    @property
-    def _lock_table(self) -> str:
-        return ".".join(map(self.quote, (self._database, self._schema, LOCK_TABLE)))
-
-    def _settle_on_table(self) -> None:
-        name, session = self.target.table, self._connection
-        self._database, self._schema = (
-            name.database or session.database or "",
-            name.schema or session.schema or "",
-        )
-        if not self._database or not self._schema:
+    def resolve(self, name: TableName) -> TableRef:
+        """Return the table in the named database and schema, or those of the Connection."""
+        database = name.database or self.connection.database
+        schema = name.schema or self.connection.schema
+        if not database or not schema:
             raise We360ConfigError(
-                f"table: Connection {self.target.conn_id!r} opens no database or no schema; set database in its extra and its "
-                f"Schema, or write database.schema.{name.table}"
+                f"table: Connection {self.target.conn_id!r} opens no database or no schema; set "
+                f"database in its extra and its Schema, or write database.schema.{name.table}"
             )
-        self._database, self._schema = self._database.upper(), self._schema.upper()
+        return self.table_ref(name, (database, schema, name.table))
 
-    def _settle_in(self) -> None:
-        self._settle_on_table()
-        scratch = f"{self.quote(self._database)}.{self.quote(self._schema)}"
-        self.staging = f"{scratch}.{self.quote(self.staging.strip(chr(34)))}"
-        self.run(f"USE SCHEMA {scratch}")
-        self.run(
-            "ALTER SESSION SET AUTOCOMMIT = TRUE"
-        )  # transactions are begun and ended in SQL, as everywhere
-        self.run(f"ALTER SESSION SET LOCK_TIMEOUT = {int(self.target.patience_s)}")
-        self.run(
-            f"CREATE TABLE IF NOT EXISTS {self._lock_table} ({self.quote('loads')} {self.type_names[Kind.BIGINT]})"
+    def cancel(self) -> None:
+        """Cancel the running query on the server."""
+        with suppress(Exception):
+            self.connection.cursor().abort_query(self.cursor.sfqid)
+
+
+@contextmanager
+def connect(target: Target) -> Iterator[SnowflakeSession]:
+    """Open a session in the schema of the table."""
+    with driver_calls(ERRORS.classes):
+        connection = target.hook.get_conn()
+    try:
+        cursor = connection.cursor()
+        session = SnowflakeSession(target, connection, cursor, DIALECT, ERRORS.classes)
+        with at(Step.PREPARE):
+            database, schema, _ = session.resolve(target.table).parts
+            session.execute(f"USE SCHEMA {DIALECT.quote(database)}.{DIALECT.quote(schema)}")
+            # Transactions are begun and ended in SQL.
+            session.execute("ALTER SESSION SET AUTOCOMMIT = TRUE")
+            session.execute(f"ALTER SESSION SET LOCK_TIMEOUT = {int(target.patience_s)}")
+        yield session
+    finally:
+        with suppress(Exception):
+            connection.close()  # ends the session, with the temporary table and stage
+
+
+def reflect(session: DbSession, ref: TableRef) -> TableSchema | None:
+    """Read the table from the catalogue."""
+    found = session.fetch(
+        "SELECT column_name, data_type, is_nullable, column_default, is_identity"
+        f" FROM {DIALECT.quote(ref.parts[0])}.information_schema.columns"
+        " WHERE table_schema = %s AND table_name = %s",
+        ref.parts[1:],
+    )
+    columns = {}
+    for name, kind, takes_null, default, identity in found:
+        key, has_default = str(name).lower(), default is not None or identity == "YES"
+        columns[key] = ColumnSchema(key, kind, takes_null == "NO", has_default)
+    return TableSchema(ref, columns) if columns else None
+
+
+def stage(session: DbSession, table: LoadTable, batches: Iterable[RowBatch]) -> str:
+    """Copy all batches into a temporary table, through a temporary stage."""
+    database, schema, _ = table.ref.parts
+    name = f"{DIALECT.quote(database)}.{DIALECT.quote(schema)}.{session.new_staging()}"
+    statements.create_staging(session, name, table)
+    # A plain name in the session's schema, because PUT accepts little else.
+    stage_name = f"_we360_stage_{secrets.token_hex(6)}"
+    session.execute(f"CREATE TEMPORARY STAGE {stage_name}")
+    files = 0
+    with _folder(table.plan.loaded_at.timestamp()) as folder:
+        for rows in split_by_bytes(batches, PART_BYTES):
+            files += 1
+            file = folder / f"{files:05}.parquet"
+            _write(file, rows)
+            session.execute(f"PUT 'file://{file}' @{stage_name} AUTO_COMPRESS = FALSE")
+            file.unlink()
+    if files:
+        session.execute(
+            f"COPY INTO {name} FROM @{stage_name}"
+            " FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE)"
+            " MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT"
         )
-        if not self.query(f"SELECT 1 FROM {self._lock_table} LIMIT 1"):
-            self.run(
-                f"INSERT INTO {self._lock_table} VALUES (0)"
-            )  # two that do so leave two rows, and change both
+    return name
 
-    def _write(self, file: Path, rows: list[Any]) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        try:
-            pq.write_table(pa.Table.from_batches(rows), file, compression="zstd")
-        except OSError as error:
-            raise refusals.no_room(error) from None
+def _write(file: Path, rows: list[Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        pq.write_table(pa.Table.from_batches(rows), file, compression="zstd")
+    except OSError as error:
+        raise error_messages.disk_full(error) from error
 
 
 @contextmanager
 def _folder(now: float) -> Iterator[Path]:
-    """A folder that only this user reads. PUT wants a name, so what a killed load leaves is swept by a later one.
+    """Create a folder that only this user can read.
+
+    PUT requires a named file, so a killed load leaves one; a later load removes it.
 
     :param now: seconds since the epoch.
     """
@@ -301,4 +183,141 @@ def _folder(now: float) -> Iterator[Path]:
         yield Path(made)
 
 
-WAREHOUSE = SnowflakeWarehouse
+def _lock_table(ref: TableRef) -> str:
+    return ".".join(map(DIALECT.quote, (*ref.parts[:2], LOCK_TABLE)))
+
+
+def prepare_lock(session: DbSession, ref: TableRef) -> None:
+    """Create the lock table of the schema, with its row."""
+    lock_table = _lock_table(ref)
+    session.execute(
+        f"CREATE TABLE IF NOT EXISTS {lock_table}"
+        f" ({DIALECT.quote('loads')} {DIALECT.types[Kind.BIGINT]})"
+    )
+    if not session.fetch(f"SELECT 1 FROM {lock_table} LIMIT 1"):
+        # Two loads that do so leave two rows, and lock both.
+        session.execute(f"INSERT INTO {lock_table} VALUES (0)")
+
+
+def lock(session: DbSession, ref: TableRef) -> None:
+    """Update the row of the lock table, which other loads then wait for."""
+    loads = DIALECT.quote("loads")
+    session.execute(f"UPDATE {_lock_table(ref)} SET {loads} = {loads} + 1")
+
+
+def create_table(session: DbSession, ref: TableRef, plan: LoadPlan) -> None:
+    """Create the table with its comments in one statement: each costs a round trip."""
+    columns = [_declare(plan, column, required=True) for column in plan.all_columns]
+    columns += statements.primary_key(DIALECT, plan)
+    session.execute(
+        f"CREATE TABLE {ref.sql} ({', '.join(columns)}) COMMENT = {literal(plan.about)}"
+    )
+
+
+def add_columns(
+    session: DbSession, ref: TableRef, plan: LoadPlan, columns: Sequence[Column]
+) -> None:
+    """Add columns with their comments."""
+    for column in columns:
+        session.execute(f"ALTER TABLE {ref.sql} ADD COLUMN {_declare(plan, column)}")
+
+
+def _declare(plan: LoadPlan, column: Column, *, required: bool = False) -> str:
+    null = " NOT NULL" if required and column.name in plan.table_key else ""
+    comment = f" COMMENT {literal(column.description)}" if column.description else ""
+    return f"{DIALECT.quote(column.name)} {DIALECT.types[column.kind]}{null}{comment}"
+
+
+def has_unenforced_key(session: DbSession, table: LoadTable) -> bool:
+    """Return True if the table declares a primary key, which Snowflake does not enforce."""
+    return bool(session.fetch(f"SHOW PRIMARY KEYS IN TABLE {table.sql}"))
+
+
+def _read_error(error: Exception) -> DriverFacts:
+    number = int(getattr(error, "errno", None) or 0)
+    text = str(error)
+    if "NULL result in a non-nullable column" in text:
+        number = 100072
+    return DriverFacts(str(number), text.splitlines()[-1] if text else "")
+
+
+def _explain_first(failure: Failure) -> We360Error | None:
+    """Explain errors by their SQLSTATE if their number says nothing."""
+    state = str(getattr(failure.error, "sqlstate", None) or "")
+    if failure.step is Step.CONNECT or failure.facts.code in ERRORS.kinds:
+        return None
+    if failure.step is Step.LOCK and state.startswith("57"):
+        return ERRORS.explain_kind(ErrorKind.BUSY, failure)
+    if state == "42501":
+        return ERRORS.explain_kind(ErrorKind.DENIED, failure)
+    if state.startswith("22") or int(failure.facts.code) // 1000 == 100:
+        return ERRORS.explain_kind(ErrorKind.DOES_NOT_FIT, failure)
+    # The classes whose text names objects and privileges only; others may quote a row.
+    names_only = state.startswith(("02", "08", "0A", "3D", "42", "57", "P0"))
+    return ERRORS.refused(failure, shows_text=names_only)
+
+
+def _grants(failure: Failure) -> str:
+    session = failure.session
+    if session is None:
+        return ""
+    ref = session.resolve(failure.table)
+    schema = ".".join(map(DIALECT.quote, ref.parts[:2]))
+    role = f'"{session.connection.role or "the role"}"'
+    return (
+        f"GRANT SELECT, INSERT, DELETE ON TABLE {ref.sql} TO ROLE {role}; to stage rows "
+        f"and to lock: GRANT USAGE, CREATE TABLE, CREATE STAGE ON SCHEMA {schema} TO ROLE {role}, "
+        f"and SELECT, INSERT, UPDATE ON TABLE {_lock_table(ref)} TO ROLE {role}; columns can be "
+        "added by the table's owner only"
+    )
+
+
+def _error_classes() -> tuple[type[Exception], ...]:
+    driver = sys.modules.get("snowflake.connector.errors")
+    return (driver.Error,) if driver else ()
+
+
+ERRORS = ErrorMap(
+    database="Snowflake",
+    classes=_error_classes,
+    read=_read_error,
+    is_already_there=lambda error: "already exists" in str(error),
+    is_conflict=lambda error: _read_error(error).code == _HELD,
+    grants=_grants,
+    code_label="error",
+    kinds={
+        _HELD: ErrorKind.BUSY,
+        "100072": ErrorKind.NO_VALUE,
+        "3001": ErrorKind.DENIED,
+        "250001": ErrorKind.LOST,
+        "250002": ErrorKind.LOST,
+        "250003": ErrorKind.LOST,
+        "390112": ErrorKind.LOST,
+        "390114": ErrorKind.LOST,
+        "390195": ErrorKind.LOST,
+    },
+    hints={
+        "606": "the Connection names no warehouse that runs statements; set warehouse in its "
+        "extra, and GRANT USAGE ON WAREHOUSE",
+        "630": "the statement was cancelled by STATEMENT_TIMEOUT_IN_SECONDS; raise it for this "
+        "user",
+        "604": "the statement was cancelled; run the task again",
+        "2003": "check that database and schema exist and that the role may use them",
+        "2043": "check that database and schema exist and that the role may use them",
+    },
+    connect_hint="check account, warehouse, database and role in its extra, Login and Password or "
+    "key",
+    explain_first=_explain_first,
+)
+WAREHOUSE = Warehouse(
+    connect=connect,
+    reflect=reflect,
+    stage=stage,
+    errors=ERRORS,
+    prepare_lock=prepare_lock,
+    lock=lock,
+    create_table=create_table,
+    add_columns=add_columns,
+    has_unenforced_key=has_unenforced_key,
+    experimental=True,
+)

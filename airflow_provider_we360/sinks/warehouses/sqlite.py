@@ -1,203 +1,39 @@
-"""SQLite: rows go into a temporary table, then BEGIN IMMEDIATE keeps all other writers off the file."""
+"""SQLite: rows go into a temporary table, then BEGIN IMMEDIATE keeps all other writers away."""
 
 from __future__ import annotations
 
 import datetime as dt
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, TypeVar
 
-from airflow_provider_we360.errors import SinkError, We360ConfigError, We360Error, foreign_text
+from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Kind
-from airflow_provider_we360.sinks import refusals
-from airflow_provider_we360.sinks.catalogue import StoredColumn, StoredTable
-from airflow_provider_we360.sinks.target import Target
+from airflow_provider_we360.sinks import error_messages, statements
+from airflow_provider_we360.sinks.dialect import Dialect
+from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorKind, ErrorMap
+from airflow_provider_we360.sinks.session import DbSession, Step, at, driver_calls
+from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
+from airflow_provider_we360.sinks.target import TableName, TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
 
-_SPELLED_OUT = frozenset({Kind.DATE, Kind.TIMESTAMP, Kind.INSTANT})
-"""Kinds that SQLite has no type for: they lie there as ISO text, which sorts and compares as time does."""
+T = TypeVar("T")
+
+# SQLite has no type for these: they are stored as ISO text, which sorts and compares like time.
+_AS_TEXT = frozenset({Kind.DATE, Kind.TIMESTAMP, Kind.INSTANT})
 _NUMBERS = frozenset({"integer", "numeric", ""})
-_ADVICE = {
-    "SQLITE_FULL": "the disk is full; free some room",
-    "SQLITE_READONLY": "the file or its folder is not writable for the worker",
-    "SQLITE_CANTOPEN": "check that the folder exists and is writable for the worker",
-    "SQLITE_NOTADB": "the Connection's Host is no SQLite database",
-    "SQLITE_CORRUPT": "the file is damaged; run PRAGMA integrity_check",
-}
-
-
-class SqliteWarehouse(Warehouse):
-    """A load into an SQLite file."""
-
-    has_comments: ClassVar[bool] = False
-    type_names: ClassVar[Mapping[Kind, str]] = {
-        Kind.TEXT: "TEXT",
-        Kind.DURATION: "INTEGER",
-        Kind.BIGINT: "INTEGER",
-        Kind.DOUBLE: "REAL",
-        Kind.TIMESTAMP: "TEXT",
-        Kind.DATE: "TEXT",
-        Kind.INSTANT: "TEXT",
-    }
-    holding_types: ClassVar[Mapping[Kind, frozenset[str]]] = {
-        Kind.TEXT: frozenset({"text", ""}),
-        Kind.DURATION: _NUMBERS,
-        Kind.BIGINT: _NUMBERS,
-        Kind.DOUBLE: _NUMBERS | {"real"},
-        Kind.TIMESTAMP: frozenset({"text", ""}),
-        Kind.DATE: frozenset({"text", ""}),
-        Kind.INSTANT: frozenset({"text", ""}),
-    }
-
-    _connection: sqlite3.Connection
-    _file: str
-
-    @classmethod
-    def require_usable(cls, target: Target) -> None:
-        name = target.table
-        if name.database or (name.schema or "main").lower() != "main":
-            raise We360ConfigError(
-                f"table: {name} names a schema, and SQLite has only 'main'; write {name.table!r}"
-            )
-
-    @property
-    def driver_error(self) -> type[Exception]:
-        return sqlite3.Error
-
-    @contextmanager
-    def opened(self, batches: Iterable[RowBatch]) -> Iterator[Iterable[RowBatch]]:
-        self._connection = self.target.hook.get_conn()
-        try:
-            self._connection.isolation_level = (
-                None  # transactions are begun and ended in SQL, as everywhere
-            )
-            # Short, so that a task's time-out is heard; who waits longer asks again.
-            self._connection.execute("PRAGMA busy_timeout = 200")
-            self._file = self.query("SELECT file FROM pragma_database_list WHERE name = 'main'")[0][
-                0
-            ]
-            if not self._file:
-                raise refusals.in_memory("SQLite", self.target)
-            yield batches
-        finally:
-            self._connection.close()
-
-    def stage(self, batches: Iterable[RowBatch]) -> None:
-        names = ", ".join(self.quote(column.name) for column in self.load.columns)
-        marks = ", ".join(self.placeholder for _ in self.load.columns)
-        columns = [f"{self.quote(c.name)} {self.type_names[c.kind]}" for c in self.load.columns]
-        self.run(f"CREATE TEMPORARY TABLE {self.staging} ({', '.join(columns)})")
-        self.run("BEGIN")  # touches the temporary database only: nobody waits for it
-        for batch in batches:
-            self._connection.executemany(
-                f"INSERT INTO {self.staging} ({names}) VALUES ({marks})", _tuples(batch)
-            )
-        self.commit()
-
-    def begin(self) -> None:
-        self.run("BEGIN IMMEDIATE")
-
-    def namespace(self) -> str:
-        return f"sqlite://{os.path.realpath(self._file)}"
-
-    @property
-    def table(self) -> str:
-        return f'"main".{self.quote(self.target.table.table)}'
-
-    def holds(self, kind: Kind, type_name: str) -> bool:
-        declared = type_name.upper()
-        if kind in _SPELLED_OUT and declared.startswith(("DATE", "TIME")):
-            return True
-        return _affinity(declared) in self.holding_types[kind]
-
-    def adapt(self, value: object) -> object:
-        if isinstance(value, dt.datetime):
-            return value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ")
-        return value.isoformat() if isinstance(value, dt.date) else value
-
-    def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        return self._execute(sql, parameters).rowcount
-
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        # Rows are fetched where a locked file can still be asked again.
-        return self.target.wait_for(
-            lambda: self._unless_locked(sql, parameters, fetch=True), what=self._what
-        )[1]
-
-    def stored_table(self) -> StoredTable | None:
-        found = self.query(
-            'SELECT name, type, "notnull", dflt_value IS NOT NULL FROM pragma_table_info(?, ?)',
-            [self.target.table.table, "main"],
-        )
-        columns = {
-            str(name).lower(): StoredColumn(name, kind, bool(required), bool(filled))
-            for name, kind, required, filled in found
-        }
-        return StoredTable(str(self.target), columns) if columns else None
-
-    def is_already_there(self, error: Exception) -> bool:
-        return "already exists" in str(error) or "duplicate column name" in str(error)
-
-    def explain(self, error: Exception) -> We360Error:
-        name = getattr(error, "sqlite_errorname", "") or type(error).__name__
-        if name.startswith("SQLITE_CONSTRAINT_NOTNULL"):
-            return refusals.no_value(self.target, str(error).rpartition(".")[2])
-        if name.startswith(("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")):
-            return refusals.key_taken(self.target, self.load.write_mode)
-        if name.startswith("SQLITE_CONSTRAINT"):
-            return refusals.constraint(self.target)
-        advice = next(
-            (advice for prefix, advice in _ADVICE.items() if name.startswith(prefix)),
-            "nothing was changed",
-        )
-        return SinkError(
-            f"SQLite refused the load into {self.target} ({name}: {foreign_text(error)}): {advice}"
-        )
-
-    @property
-    def _what(self) -> str:
-        return f"the SQLite file of Connection {self.target.conn_id!r}"
-
-    def _execute(self, sql: str, parameters: Sequence[object]) -> sqlite3.Cursor:
-        return self.target.wait_for(lambda: self._unless_locked(sql, parameters), what=self._what)[
-            0
-        ]
-
-    def _unless_locked(
-        self, sql: str, parameters: Sequence[object], *, fetch: bool = False
-    ) -> tuple[sqlite3.Cursor, list[tuple[Any, ...]]] | None:
-        try:
-            cursor = self._connection.execute(sql, tuple(parameters))
-            return cursor, cursor.fetchall() if fetch else []
-        except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (
-                sqlite3.SQLITE_BUSY,
-                sqlite3.SQLITE_LOCKED,
-            ):
-                return None
-            raise
-
-
-def _tuples(batch: RowBatch) -> Iterable[tuple[Any, ...]]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    arrays = []
-    for column, array in zip(batch.columns, batch.to_arrow().columns, strict=True):
-        spelled = array.cast(pa.string()) if column.kind in _SPELLED_OUT else array
-        arrays.append(
-            pc.replace_substring_regex(spelled, r"\.0+$", "")
-            if column.kind is Kind.TIMESTAMP
-            else spelled
-        )
-    return zip(*(array.to_pylist() for array in arrays), strict=True)
+_TEXTS = frozenset({"text", ""})
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _affinity(declared: str) -> str:
-    """What SQLite makes of values in a column declared so (https://sqlite.org/datatype3.html, section 3.1)."""
+    """Return how SQLite stores values of a declared type.
+
+    https://sqlite.org/datatype3.html, section 3.1
+    """
     if "INT" in declared:
         return "integer"
     if any(word in declared for word in ("CHAR", "CLOB", "TEXT")):
@@ -207,4 +43,191 @@ def _affinity(declared: str) -> str:
     return "real" if any(word in declared for word in ("REAL", "FLOA", "DOUB")) else "numeric"
 
 
-WAREHOUSE = SqliteWarehouse
+def _holds(kind: Kind, type_name: str) -> bool:
+    declared = type_name.upper()
+    if kind in _AS_TEXT and declared.startswith(("DATE", "TIME")):
+        return True
+    return _affinity(declared) in _HOLDING_TYPES[kind]
+
+
+def _adapt(value: object) -> object:
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ")
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+_HOLDING_TYPES = {
+    Kind.TEXT: _TEXTS,
+    Kind.DURATION: _NUMBERS,
+    Kind.BIGINT: _NUMBERS,
+    Kind.DOUBLE: _NUMBERS | {"real"},
+    Kind.TIMESTAMP: _TEXTS,
+    Kind.DATE: _TEXTS,
+    Kind.INSTANT: _TEXTS,
+}
+DIALECT = Dialect(
+    types={
+        Kind.TEXT: "TEXT",
+        Kind.DURATION: "INTEGER",
+        Kind.BIGINT: "INTEGER",
+        Kind.DOUBLE: "REAL",
+        Kind.TIMESTAMP: "TEXT",
+        Kind.DATE: "TEXT",
+        Kind.INSTANT: "TEXT",
+    },
+    holding_types=dict.fromkeys(Kind, frozenset()),
+    holds=_holds,
+    adapt=_adapt,
+    has_comments=False,
+    utc_now="strftime('%Y-%m-%d %H:%M:%f', 'now')",
+    differs="{1} IS NOT {0}",  # the first operand decides the collation
+)
+
+
+class SqliteSession(DbSession):
+    """A session that waits while another process writes to the file."""
+
+    file = ""
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Execute a statement and return the number of changed rows."""
+        return int(self._retry(lambda: self.connection.execute(sql, tuple(parameters)).rowcount))
+
+    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Execute a query and return all its rows; a locked file is retried for both."""
+        return self._retry(lambda: self.connection.execute(sql, tuple(parameters)).fetchall())
+
+    def begin(self) -> None:
+        """Begin a transaction that no other writer can enter."""
+        self.execute("BEGIN IMMEDIATE")
+
+    def resolve(self, name: TableName) -> TableRef:
+        """Return the table in the connected file."""
+        return self.table_ref(name, ("main", name.table))
+
+    def _retry(self, call: Callable[[], T]) -> T:
+        def attempt() -> T | None:
+            try:
+                return call()
+            except sqlite3.OperationalError as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY:
+                    return None
+                raise
+
+        with driver_calls(self.errors):
+            return self.target.wait_for(
+                attempt, what=f"the SQLite file of Connection {self.target.conn_id!r}"
+            )
+
+
+def check(target: Target) -> None:
+    """Refuse schemas: SQLite has only ``main``."""
+    name = target.table
+    if name.database or (name.schema or "main").lower() != "main":
+        raise We360ConfigError(
+            f"table: {name} names a schema, and SQLite has only 'main'; write {name.table!r}"
+        )
+
+
+@contextmanager
+def connect(target: Target) -> Iterator[SqliteSession]:
+    """Open the file of the Connection."""
+    with driver_calls(ERRORS.classes):
+        connection = target.hook.get_conn()
+    with closing(connection):
+        connection.isolation_level = None  # transactions are begun and ended in SQL
+        session = SqliteSession(target, connection, None, DIALECT, ERRORS.classes)
+        with at(Step.PREPARE):
+            # A short wait lets Airflow's task timeout interrupt; the session itself waits longer.
+            session.execute("PRAGMA busy_timeout = 200")
+            files = session.fetch("SELECT file FROM pragma_database_list WHERE name = 'main'")
+        session.file = files[0][0]
+        if not session.file:
+            raise error_messages.in_memory("SQLite", target)
+        yield session
+
+
+def reflect(session: DbSession, ref: TableRef) -> TableSchema | None:
+    """Read the table from the catalogue."""
+    found = session.fetch(
+        'SELECT name, type, "notnull", dflt_value IS NOT NULL OR hidden > 1 OR (pk = 1 AND'
+        " upper(type) = 'INTEGER' AND (SELECT max(pk) FROM pragma_table_xinfo(?, ?)) = 1)"
+        " FROM pragma_table_xinfo(?, ?)",
+        [ref.parts[-1], "main"] * 2,
+    )
+    columns = {
+        str(name).lower(): ColumnSchema(name, kind, bool(not_null), bool(has_default))
+        for name, kind, not_null, has_default in found
+    }
+    return TableSchema(ref, columns) if columns else None
+
+
+def stage(session: DbSession, table: LoadTable, batches: Iterable[RowBatch]) -> str:
+    """Insert all batches into a temporary table."""
+    name = session.new_staging()
+    statements.create_staging(session, name, table)
+    names = ", ".join(table.quote(column.name) for column in table.plan.staged_columns)
+    marks = ", ".join("?" for _ in table.plan.staged_columns)
+    sql = f"INSERT INTO {name} ({names}) VALUES ({marks})"
+    # This transaction writes to the temporary database only, which no other session waits for.
+    session.execute("BEGIN")
+    for batch in batches:
+        with driver_calls(session.errors, "INSERT"):
+            session.connection.executemany(sql, _to_tuples(batch))
+    session.commit()
+    return name
+
+
+def _to_tuples(batch: RowBatch) -> Iterable[tuple[Any, ...]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    arrays = []
+    for column, array in zip(batch.columns, batch.to_arrow().columns, strict=True):
+        values = array.cast(pa.string()) if column.kind in _AS_TEXT else array
+        if column.kind is Kind.TIMESTAMP:
+            values = pc.replace_substring_regex(values, r"\.0+$", "")
+        arrays.append(values.to_pylist())
+    return zip(*arrays, strict=True)
+
+
+def _read_error(error: Exception) -> DriverFacts:
+    code, text = getattr(error, "sqlite_errorname", "") or type(error).__name__, str(error)
+    named = text.rpartition(": ")[2] if code == "SQLITE_CONSTRAINT_CHECK" else None
+    return DriverFacts(code, text, column=text.rpartition(".")[2], constraint=named)
+
+
+def _is_already_there(error: Exception) -> bool:
+    return "already exists" in str(error) or "duplicate column name" in str(error)
+
+
+ERRORS = ErrorMap(
+    database="SQLite",
+    classes=lambda: (sqlite3.Error,),
+    read=_read_error,
+    is_already_there=_is_already_there,
+    code_label="error",
+    kinds={
+        "SQLITE_CONSTRAINT": ErrorKind.CONSTRAINT,
+        "SQLITE_CONSTRAINT_NOTNULL": ErrorKind.NO_VALUE,
+        "SQLITE_CONSTRAINT_PRIMARYKEY": ErrorKind.KEY_TAKEN,
+        "SQLITE_CONSTRAINT_UNIQUE": ErrorKind.KEY_TAKEN,
+    },
+    hints={
+        "SQLITE_FULL": "the disk is full; free some room",
+        "SQLITE_READONLY": "the file or its folder is not writable for the worker",
+        "SQLITE_CANTOPEN": "check that the folder exists and is writable for the worker",
+        "SQLITE_NOTADB": "the Connection's Host is no SQLite database",
+        "SQLITE_CORRUPT": "the file is damaged; run PRAGMA integrity_check",
+    },
+    names_only=("SQLITE_",),
+    connect_hint="check that the folder exists and is writable for the worker",
+)
+WAREHOUSE = Warehouse(
+    connect=connect,
+    reflect=reflect,
+    stage=stage,
+    errors=ERRORS,
+    check=check,
+    namespace=lambda session: f"sqlite://{os.path.realpath(getattr(session, 'file', ''))}",
+)

@@ -1,4 +1,4 @@
-"""Files of many days: several at once where the store takes that, and never more of them in memory than is told."""
+"""Files of many days: several at once if the store allows it, in bounded memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SlowStorage(LocalStorage):
 
     def __init__(self, folder: Path, *, at_once: int, broken: str = "") -> None:
         super().__init__(str(folder), folder)
-        self.most_at_once = at_once
+        self.max_parallel = at_once
         self.most_seen = {"open": 0, "put": 0}
         self.written: list[str] = []
         self._broken = broken
@@ -50,7 +50,7 @@ class SlowStorage(LocalStorage):
             self._under_way[doing] += 1
             self.most_seen[doing] = max(self.most_seen[doing], self._under_way[doing])
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self.most_seen[doing] >= self.most_at_once, timeout=0.2)
+            self._changed.wait_for(lambda: self.most_seen[doing] >= self.max_parallel, timeout=0.2)
             self._under_way[doing] -= 1
 
 
@@ -64,7 +64,7 @@ def of_all_days(note: str) -> list[dict[str, object]]:
     return [one for number in DAYS for one in rows(number, 3, note=note)]
 
 
-def test_days_are_looked_at_and_written_as_many_at_once_as_the_store_takes(tmp_path: Path) -> None:
+def test_days_are_read_and_written_in_parallel(tmp_path: Path) -> None:
     storage = SlowStorage(tmp_path, at_once=4)
     result = take(storage, of_all_days("new"))
     assert storage.most_seen == {"open": 4, "put": 4}
@@ -75,13 +75,13 @@ def test_days_are_looked_at_and_written_as_many_at_once_as_the_store_takes(tmp_p
 def test_large_files_are_written_one_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "MOST_BYTES", 1)
+    monkeypatch.setattr(files, "MAX_BYTES_IN_FLIGHT", 1)
     storage = SlowStorage(tmp_path, at_once=4)
     take(storage, of_all_days("new"))
     assert storage.most_seen == {"open": 4, "put": 1}
 
 
-def test_when_a_file_cannot_be_written_nothing_is_written_after_the_load_has_said_so(
+def test_nothing_is_written_after_a_file_has_failed(
     tmp_path: Path,
 ) -> None:
     storage = SlowStorage(tmp_path, at_once=2, broken=f"={day(3).isoformat()}")
@@ -108,8 +108,10 @@ class Pieces(io.RawIOBase):
 
 
 @pytest.mark.parametrize("file_format", [formats.FileFormat.CSV, formats.FileFormat.JSONL])
-def test_a_days_text_goes_to_the_disk_in_pieces(file_format: formats.FileFormat) -> None:
+def test_text_is_written_to_the_disk_in_pieces(file_format: formats.FileFormat) -> None:
     wanted, out = load(window=(day(1), day(1))), Pieces()
     (only,) = batches(rows(1, 50_000, note="a note of some length"), wanted.columns)
-    formats.get(file_format).write(formats.Layout(wanted), only.to_arrow(), out)
+    layout = formats.Layout(wanted)
+    rows_of_day = layout.add_own_columns(only.to_arrow(), only.requested_at)
+    formats.get(file_format).write(layout, rows_of_day, out)
     assert max(out.sizes) <= sum(out.sizes) / 5

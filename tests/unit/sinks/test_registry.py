@@ -4,14 +4,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_we360.errors import We360ConfigError
-from airflow_provider_we360.sinks import registry, warehouses
-from airflow_provider_we360.sinks.generic import GenericWarehouse
-from airflow_provider_we360.sinks.sql import SqlSink
+from airflow_provider_we360.sinks import generic, registry, warehouses
+from airflow_provider_we360.sinks.loader import SqlSink
 from airflow_provider_we360.sinks.warehouse import Warehouse
 
 
@@ -36,17 +36,27 @@ def test_names_are_the_files_of_the_folder() -> None:
 @pytest.mark.parametrize("name", registry.names())
 def test_every_file_holds_a_whole_warehouse(name: str) -> None:
     found = registry.get(name)
-    assert issubclass(found, Warehouse)
-    assert found.__abstractmethods__ == frozenset()
+    assert isinstance(found, Warehouse)
+    assert set(found.errors.hints) & set(found.errors.kinds) <= {""}
 
 
 def test_a_file_more_is_a_warehouse_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "clickhouse.py").write_text(
-        "from airflow_provider_we360.sinks.warehouses.sqlite import SqliteWarehouse\nWAREHOUSE = SqliteWarehouse\n"
+        "from dataclasses import replace\n"
+        "from airflow_provider_we360.sinks.warehouses import sqlite\n"
+        "WAREHOUSE = replace(sqlite.WAREHOUSE, conn_types=('chdb',), open_hook=str)\n"
     )
     monkeypatch.setattr(warehouses, "__path__", [*warehouses.__path__, str(tmp_path)])
     assert "clickhouse" in registry.names()
-    assert sink_for(sql_hook("clickhouse"))._warehouse is registry.get("clickhouse")
+    for conn_type in ("clickhouse", "chdb"):
+        assert sink_for(sql_hook(conn_type)).warehouse is registry.get("clickhouse")
+        assert registry.pip_extra(conn_type) == "clickhouse"
+    connection = SimpleNamespace(
+        conn_type="chdb", conn_id="mine", get_hook=lambda hook_params: "its own hook"
+    )
+    assert registry.open_hook(connection) == "mine"
+    connection.conn_type = "clickhouse"
+    assert registry.open_hook(connection) == "its own hook"
 
 
 def test_looking_imports_none_of_them() -> None:
@@ -69,9 +79,7 @@ def test_a_hook_of_no_database_is_refused_by_name() -> None:
 
 
 def test_a_hook_without_type_is_refused_by_its_class() -> None:
-    with pytest.raises(
-        We360ConfigError, match="sql_conn_id: 'target' is of a kind that Airflow serves by object"
-    ):
+    with pytest.raises(We360ConfigError, match="sql_conn_id: 'target' is served by object"):
         sink_for(object())
 
 
@@ -81,7 +89,7 @@ def test_any_other_database_is_served_and_the_log_says_what_that_means(
     with caplog.at_level("INFO", registry.__name__):
         sink = sink_for(sql_hook("mssql"))
     assert isinstance(sink, SqlSink)
-    assert sink._warehouse is GenericWarehouse
+    assert sink.warehouse is generic.WAREHOUSE
     (said,) = [record.getMessage() for record in caplog.records if record.name == registry.__name__]
     assert "'target' is of type 'mssql'" in said
     assert "no lock" in said
@@ -89,7 +97,7 @@ def test_any_other_database_is_served_and_the_log_says_what_that_means(
 
 def test_a_database_with_a_file_of_its_own_goes_by_that(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", registry.__name__):
-        assert sink_for(sql_hook("sqlite"))._warehouse is registry.get("sqlite")
+        assert sink_for(sql_hook("sqlite")).warehouse is registry.get("sqlite")
     assert not caplog.records
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_we360.errors import EmptyDayRefused
 from airflow_provider_we360.sinks.base import OnEmpty
-from airflow_provider_we360.sinks.emptiness import days_to_keep, is_suspect
+from airflow_provider_we360.sinks.shrink_guard import find_days_to_keep, is_suspect
 
 DAYS = st.dictionaries(st.dates(dt.date(2026, 1, 1), dt.date(2026, 1, 9)), st.integers(1, 60))
 MONDAY = dt.date(2026, 1, 5)
@@ -38,26 +38,26 @@ def test_a_load_that_brings_no_less_is_never_suspect(
     held: dict[dt.date, int], more: dict[dt.date, int]
 ) -> None:
     coming = {day: held.get(day, 0) + more.get(day, 0) for day in {*held, *more}}
-    assert days_to_keep(held, coming, OnEmpty.FAIL) == ()
+    assert find_days_to_keep(held, coming, OnEmpty.FAIL) == ()
 
 
 @given(DAYS, DAYS)
 def test_fail_fails_exactly_where_keep_would_keep(
     held: dict[dt.date, int], coming: dict[dt.date, int]
 ) -> None:
-    kept = days_to_keep(held, coming, OnEmpty.KEEP)
+    kept = find_days_to_keep(held, coming, OnEmpty.KEEP)
     assert set(kept) == {day for day in held if is_suspect(held[day], coming.get(day, 0))}
-    assert days_to_keep(held, coming, OnEmpty.REPLACE) == ()
+    assert find_days_to_keep(held, coming, OnEmpty.REPLACE) == ()
     if not kept:
-        assert days_to_keep(held, coming, OnEmpty.FAIL) == ()
+        assert find_days_to_keep(held, coming, OnEmpty.FAIL) == ()
         return
     with pytest.raises(EmptyDayRefused, match=f"{kept[0]}: the target holds {held[kept[0]]} row"):
-        days_to_keep(held, coming, OnEmpty.FAIL)
+        find_days_to_keep(held, coming, OnEmpty.FAIL)
 
 
 def test_the_message_names_day_both_counts_the_suspects_and_the_ways_out() -> None:
     with pytest.raises(EmptyDayRefused) as caught:
-        days_to_keep({MONDAY: 40}, {MONDAY: 3}, OnEmpty.FAIL)
+        find_days_to_keep({MONDAY: 40}, {MONDAY: 3}, OnEmpty.FAIL)
     for part in (
         "2026-01-05",
         "40",
@@ -72,6 +72,6 @@ def test_the_message_names_day_both_counts_the_suspects_and_the_ways_out() -> No
 
 def test_a_long_list_of_days_is_cut() -> None:
     held = {MONDAY + dt.timedelta(days=number): 1 for number in range(400)}
-    with pytest.raises(EmptyDayRefused, match=r"and 395 more day\(s\)") as caught:
-        days_to_keep(held, {}, OnEmpty.FAIL)
+    with pytest.raises(EmptyDayRefused, match=r"and 395 more days") as caught:
+        find_days_to_keep(held, {}, OnEmpty.FAIL)
     assert len(str(caught.value)) < 700

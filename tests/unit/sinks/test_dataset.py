@@ -1,10 +1,10 @@
-"""Folders and tables, as lineage tools name them."""
+"""Folders and tables, named as lineage tools name them."""
 
 from __future__ import annotations
 
 import pytest
 
-from airflow_provider_we360.sinks import place
+from airflow_provider_we360.sinks import dataset
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,9 @@ from airflow_provider_we360.sinks import place
         ("file:///data/we360/", "file", "/data/we360", "file:///data/we360"),
     ],
 )
-def test_a_folder_is_its_bucket_and_its_path_without_the_connection(path, namespace, name, uri):
-    told = place.folder(path, {})
-    assert (told.namespace, told.name, told.uri) == (namespace, name, uri)
+def test_a_folder_is_named_without_its_connection(path, namespace, name, uri):
+    found = dataset.folder_dataset(path, {})
+    assert (found.namespace, found.name, found.uri) == (namespace, name, uri)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,6 @@ def test_a_folder_is_its_bucket_and_its_path_without_the_connection(path, namesp
         ),
     ],
 )
-def test_a_table_is_its_server_and_its_full_name(namespace, parts, name, uri):
-    told = place.table(namespace, parts, {})
-    assert (told.namespace, told.name, told.uri) == (namespace, name, uri)
+def test_a_table_is_named_by_server_and_full_name(namespace, parts, name, uri):
+    found = dataset.table_dataset(namespace, parts, {})
+    assert (found.namespace, found.name, found.uri) == (namespace, name, uri)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.schema import COLUMN_NAME
-from airflow_provider_we360.sinks.table import TableName, parse_table
+from airflow_provider_we360.sinks.target import TableName, parse_table
 
 
 @pytest.mark.parametrize(
