@@ -1,4 +1,4 @@
-"""The one place that knows how Airflow 2.11 and 3.x differ."""
+"""The only module that knows the differences between Airflow 2.11 and 3.x."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from airflow.providers.common.compat.sdk import (
     mask_secret,
 )
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-
-from airflow_provider_we360.errors import We360ConfigError
 
 __all__ = [
     "BaseTrigger",
@@ -97,12 +95,12 @@ def current_team() -> str | None:
 
 
 def variables() -> _Variables:
-    """Airflow's Variables, as this process may reach them."""
+    """Return Airflow's Variables, as this process can reach them."""
     return _Variables()
 
 
 def get_fernet() -> Any:
-    """Airflow's own Fernet, with all keys of ``[core] fernet_key``: rotation is honoured."""
+    """Return Airflow's Fernet with all keys of ``[core] fernet_key``, so that rotation works."""
     try:
         from airflow.sdk.crypto import get_fernet as sdk_fernet
     except ImportError:
@@ -113,7 +111,7 @@ def get_fernet() -> Any:
 
 
 def current_context() -> Any:
-    """Context of the task that runs in this process; None outside of one."""
+    """Return the context of the task that runs in this process; None outside of a task."""
     try:
         return get_current_context()
     except Exception:  # noqa: BLE001 - RuntimeError in Airflow 3, AirflowException in 2.11
@@ -121,8 +119,8 @@ def current_context() -> Any:
 
 
 def get_xcom(key: str, where: dict[str, Any]) -> str | None:
-    """An XCom of a task: ``where`` holds dag_id, run_id, task_id."""
-    if hasattr(XCom, "get_all"):  # Airflow 3: get_one logs an error where there is none
+    """Return an XCom of a task. ``where`` holds dag_id, run_id and task_id."""
+    if hasattr(XCom, "get_all"):  # Airflow 3: get_one logs an error if there is none
         values = XCom.get_all(key=key, **where)
         return str(values[0]) if values else None
     value = XCom.get_one(key=key, **where)
@@ -135,7 +133,7 @@ def set_xcom(key: str, value: str, where: dict[str, Any]) -> None:
 
 
 def delete_xcom(key: str, where: dict[str, Any]) -> None:
-    """Delete it. Airflow 2.11 can only delete all XComs of a task."""
+    """Delete an XCom. Airflow 2.11 can only delete all XComs of a task."""
     delete: Any = getattr(XCom, "delete", None)
     if hasattr(XCom, "clear"):
         XCom.clear(**where)
@@ -144,7 +142,10 @@ def delete_xcom(key: str, where: dict[str, Any]) -> None:
 
 
 def hook_lineage_collector() -> Any:
-    """Airflow's collector of hook lineage; None where no plugin reads it: making one imports handlers of all providers."""
+    """Return Airflow's collector of hook lineage; None if no plugin reads it.
+
+    Building one imports the asset handlers of all installed providers.
+    """
     from airflow.providers.common.compat.lineage import hook
 
     get_collector: Any = hook.get_hook_lineage_collector
@@ -162,24 +163,14 @@ def hook_lineage_collector() -> Any:
 
 
 def find_connection(conn_id: str) -> Any:
-    """The Connection, from wherever this process may read it: environment, secrets backends, metadata database.
-
-    :raises We360ConfigError: it is nowhere.
-    """
+    """Return the Connection the way Airflow's own commands read it: outside of a task."""
     from airflow.models.connection import Connection
 
-    try:
-        return Connection.get_connection_from_secrets(conn_id)
-    except Exception as error:  # noqa: BLE001 - each secrets backend has errors of its own
-        raise We360ConfigError(
-            f"Connection {conn_id!r} is not found from here ({type(error).__name__}); check its id, that this runs with "
-            "the deployment's own settings (AIRFLOW_HOME, secrets backend), or give it as AIRFLOW_CONN_"
-            + conn_id.upper()
-        ) from None
+    return Connection.get_connection_from_secrets(conn_id)
 
 
 def is_masked_by_name(name: str) -> bool:
-    """Whether Airflow blanks the value of a Variable of this name wherever it shows one."""
+    """Return True if Airflow masks the value of a Variable of this name wherever it shows one."""
     for place in (
         "airflow.sdk._shared.secrets_masker",
         "airflow.sdk.execution_time.secrets_masker",
@@ -194,13 +185,16 @@ def is_masked_by_name(name: str) -> bool:
 
 
 def connection_of(place: Any) -> str | None:
-    """The Connection of an ObjectStoragePath. Up to Airflow 3.0 it is one of the path's options."""
+    """Return the Connection ID of an ObjectStoragePath; up to Airflow 3.0 a storage option."""
     found = place.conn_id if hasattr(place, "conn_id") else place.storage_options.get("conn_id")
     return None if found is None else str(found)
 
 
 def has_file_system(scheme: str) -> bool:
-    """Whether an installed Airflow provider serves such URLs. Airflow 3.0 has moved the paths, and not yet this."""
+    """Return True if an installed Airflow provider serves URLs of this scheme.
+
+    Airflow 3.0 moved the paths to the SDK, but not yet this function.
+    """
     for place in ("airflow.sdk.io", "airflow.io"):
         try:
             has_fs = importlib.import_module(place).has_fs
@@ -211,7 +205,7 @@ def has_file_system(scheme: str) -> bool:
 
 
 def paths_cannot_open(error: Exception) -> str | None:
-    """Why no ObjectStoragePath of this Airflow opens a URL, and what to do; None where this error says nothing of the kind.
+    """Return why no ObjectStoragePath of this Airflow opens a URL; None if that is not the error.
 
     Airflow 2.11.0 and 3.0 let pip install a universal-pathlib that they cannot work with.
     """
@@ -221,6 +215,6 @@ def paths_cannot_open(error: Exception) -> str | None:
         importlib.metadata.version(name) for name in ("apache-airflow", "universal-pathlib")
     )
     return (
-        f"Airflow {airflow} opens no URL with universal-pathlib {library}; install the one it was made for, "
+        f"Airflow {airflow} cannot open URLs with universal-pathlib {library}; "
         "pip install 'universal-pathlib<0.3', as Airflow's own constraints do"
     )

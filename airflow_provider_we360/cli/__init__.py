@@ -1,1 +1,1 @@
-"""The command line: is this Connection good, from this machine, and how does this tenant's API answer?"""
+"""Commands for a terminal: ``python -m airflow_provider_we360`` and ``airflow we360``."""

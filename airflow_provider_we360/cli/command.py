@@ -1,4 +1,4 @@
-"""The command ``check``: for a terminal, and with ``--json`` for scripts."""
+"""The command ``check``, for people and, with ``--json``, for scripts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any
 
 from airflow_provider_we360 import __version__
 from airflow_provider_we360._compat import find_connection
-from airflow_provider_we360.cli.check import Check
-from airflow_provider_we360.cli.checklist import Outcome, Step, has_passed
-from airflow_provider_we360.cli.probe import fingerprint
+from airflow_provider_we360.cli.check import Outcome, Step, has_passed, run_steps
+from airflow_provider_we360.cli.probe import build_fingerprint
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.hooks.connection_test import ConnectionTest, hosts_to_allow
+from airflow_provider_we360.hooks.connections import get_connection
+from airflow_provider_we360.transport.proxy import find_proxy
 
 PASSED, FAILED = 0, 1
 
@@ -26,26 +27,26 @@ def _print(line: str) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What ``check`` takes."""
-    parser.add_argument("conn_id", help="id of the Connection, of type we360")
+    """Add the arguments of ``check``."""
+    parser.add_argument("conn_id", help="ID of the Connection, of type we360")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--probe",
         action="store_true",
-        help="also ask some twenty small questions, and print a fingerprint of how this tenant's API answers: names, forms and "
-        "caps, never a value of a row. Fit to be sent in with an issue",
+        help="also send about twenty small requests and print a fingerprint of how this tenant's "
+        "API answers: names, formats and limits, never a value of a row. Attach it to an issue",
     )
 
 
-def check(asked: argparse.Namespace, out: Callable[[str], object] = _print) -> int:
-    """Run the check; 0 where every step passed, 1 where one failed."""
-    with _quiet():
-        return _checked(asked, out)
+def check(arguments: argparse.Namespace, out: Callable[[str], object] = _print) -> int:
+    """Run the check. Return 0 if every step passed, 1 if one failed."""
+    with _silence_logs():
+        return _check(arguments, out)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No log line between those of the checklist, which tells it all; Airflow 2.11 writes its own to standard output."""
+def _silence_logs() -> Iterator[None]:
+    """Keep log lines out of the output: Airflow 2.11 writes its own to standard output."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -54,78 +55,96 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _checked(asked: argparse.Namespace, out: Callable[[str], object]) -> int:
+def _check(arguments: argparse.Namespace, out: Callable[[str], object]) -> int:
     seen: list[We360Settings] = []
-    prints: list[dict[str, Any]] = []
+    fingerprints: list[dict[str, Any]] = []
 
-    def try_out(settings: We360Settings) -> ConnectionTest:
+    def open_test(settings: We360Settings) -> ConnectionTest:
         seen.append(settings)
         return ConnectionTest(settings, clock=time.time, sleep=time.sleep)
 
-    def probe(trial: ConnectionTest) -> None:
-        prints.append(fingerprint(trial))
+    def probe(test: ConnectionTest) -> None:
+        fingerprints.append(build_fingerprint(test))
 
-    walk = Check(
-        lambda: find_connection(asked.conn_id),
-        try_out,
-        clock=time.time,
-        **({"also": probe} if asked.probe else {}),
-    )
     steps: list[Step] = []
-    if not asked.json:
-        out(f"We360 Connection {asked.conn_id!r}, provider {__version__}")
-    for step in walk.steps():
+    if not arguments.json:
+        out(f"We360 Connection {arguments.conn_id!r}, provider {__version__}")
+    for step in run_steps(
+        lambda: _find_connection(arguments.conn_id),
+        open_test,
+        clock=time.time,
+        **({"after_report": probe} if arguments.probe else {}),
+    ):
         steps.append(step)
-        if not asked.json:
+        if not arguments.json:
             out(step.line())
-    passed = has_passed(steps)
-    hosts = hosts_to_allow(seen[0]) if seen else ()
-    if asked.json:
-        told = {
-            "conn_id": asked.conn_id,
-            "provider": __version__,
-            "passed": passed,
-            "hosts_to_allow": hosts,
-        }
-        told |= {"steps": [step.facts() for step in steps]}
-        out(json.dumps(told | ({"fingerprint": prints[0]} if prints else {}), indent=2))
-        return PASSED if passed else FAILED
-    for line in _verdict(steps, hosts):
-        out(line)
-    if prints:
-        out(
-            "\nFingerprint of this tenant's API. It holds no value of a row; read it, then send it in with your issue:\n"
-        )
-        out(json.dumps(prints[0], indent=2))
-    return PASSED if passed else FAILED
+    if arguments.json:
+        out(_to_json(arguments.conn_id, steps, seen, fingerprints))
+        return PASSED if has_passed(steps) else FAILED
+    out(_summarize(steps, seen))
+    if fingerprints:
+        out("\nFingerprint of this tenant's API, without any value of a row. Read it, then attach")
+        out("it to your issue:\n")
+        out(json.dumps(fingerprints[0], indent=2))
+    return PASSED if has_passed(steps) else FAILED
 
 
-def _verdict(steps: list[Step], hosts: Sequence[str]) -> list[str]:
+def _find_connection(conn_id: str) -> Any:
+    return get_connection(
+        conn_id,
+        "CONN_ID",
+        "one of type we360",
+        conn_type="we360",
+        find=find_connection,
+        hint="run this with the deployment's own settings (AIRFLOW_HOME, secrets backend), or set "
+        f"environment variable AIRFLOW_CONN_{conn_id.upper()}",
+    )
+
+
+def _to_json(
+    conn_id: str,
+    steps: Sequence[Step],
+    seen: Sequence[We360Settings],
+    fingerprints: Sequence[dict[str, Any]],
+) -> str:
+    result = {
+        "conn_id": conn_id,
+        "provider": __version__,
+        "passed": has_passed(steps),
+        "hosts_to_allow": hosts_to_allow(seen[0]) if seen else (),
+        "steps": [step.facts() for step in steps],
+    }
+    return json.dumps(result | ({"fingerprint": fingerprints[0]} if fingerprints else {}), indent=2)
+
+
+def _summarize(steps: Sequence[Step], seen: Sequence[We360Settings]) -> str:
     failed = next((step for step in steps if step.outcome is Outcome.FAILED), None)
     if failed is None:
-        return ["All that a load needs works from this machine."]
-    if failed.name in ("names", "API host", "login server"):
-        return [
-            f"Stopped at: {failed.name}. For the network team: allow HTTPS from the Airflow workers to {' and '.join(hosts)}."
-        ]
-    return [f"Stopped at: {failed.name}."]
+        return "Everything that a load needs works from this machine."
+    if not seen or failed.name not in ("names", "API host", "login server"):
+        return f"Failed at: {failed.name}."
+    settings = seen[0]
+    hosts = " and ".join(hosts_to_allow(settings))
+    proxy = find_proxy(settings, settings.api_url) or find_proxy(settings, settings.auth_url)
+    via = f"through {proxy} " if proxy else ""
+    return (
+        f"Failed at: {failed.name}. For the network team: allow HTTPS from the Airflow workers "
+        f"{via}to {hosts}."
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``python -m airflow_provider_we360 check CONN_ID``."""
+    """Run ``python -m airflow_provider_we360 check CONN_ID`` and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_we360")
     commands = parser.add_subparsers(title="commands", required=True)
     command = commands.add_parser(
-        "check", help="try a Connection, step by step", description=__doc__
+        "check", help="test a Connection, step by step", description=__doc__
     )
     add_arguments(command)
-    command.set_defaults(run=check)
-    asked = parser.parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = asked.run
-    return run(asked)
+    return check(parser.parse_args(arguments))
 
 
-def airflow_check(asked: argparse.Namespace) -> None:
-    """``airflow we360 check CONN_ID``: Airflow takes the exit code from the exception."""
-    if code := check(asked):
+def airflow_check(arguments: argparse.Namespace) -> None:
+    """Run ``airflow we360 check CONN_ID``. Airflow takes the exit code from the exception."""
+    if code := check(arguments):
         raise SystemExit(code)

@@ -40,7 +40,7 @@ _FORMS = (
 )
 
 
-def fingerprint(trial: ConnectionTest) -> dict[str, Any]:
+def build_fingerprint(trial: ConnectionTest) -> dict[str, Any]:
     """All of it. The trial must be good for a report.
 
     :raises We360Error: no token, or no answer at all.

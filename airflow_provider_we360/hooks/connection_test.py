@@ -84,6 +84,10 @@ class ConnectionTest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the session if there is one, and close the connections."""
         self._manager.close()
         self._http.close()
 

@@ -19,6 +19,7 @@ def get_connection(
     *,
     conn_type: str | None = None,
     find: Callable[[str], Any] = BaseHook.get_connection,
+    hint: str = "",
 ) -> Any:
     """Return the Connection with that ID, its password and extra readable.
 
@@ -26,6 +27,7 @@ def get_connection(
     :param expected: the kind it must be, for messages, e.g. ``one of type we360``.
     :param conn_type: the type it must have; None: any.
     :param find: how this process reads Connections.
+    :param hint: what else to try if there is none.
     :raises We360ConfigError: it does not exist, or is of another type.
     :raises ConnectionUnreadable: it cannot be read from this process.
     """
@@ -33,7 +35,8 @@ def get_connection(
         connection = find(conn_id)
         _ = connection.password, connection.extra  # decrypts them
     except AirflowNotFoundException:
-        raise We360ConfigError(f"{argument}: {_explain_missing(conn_id, expected)}") from None
+        missing = "; ".join(filter(None, (_explain_missing(conn_id, expected), hint)))
+        raise We360ConfigError(f"{argument}: {missing}") from None
     except Exception as error:  # noqa: BLE001 - each secrets backend raises errors of its own
         # Not as the cause: a parse error of a URI quotes parts of the password.
         raise ConnectionUnreadable(

@@ -132,7 +132,7 @@ def test_a_role_that_sees_nobody_is_a_warning(other_sandbox, told):
 def test_an_unknown_connection_says_where_it_was_looked_for(told):
     code, printed = told()
     assert (code, printed["connection"], printed["logout"]) == (1, "failed", "skipped")
-    assert "'we360_default' is not found from here" in printed["why"]
+    assert "there is no Connection 'we360_default'" in printed["why"]
 
 
 def test_a_failed_report_still_ends_the_session(sandbox, told):
@@ -210,7 +210,7 @@ def test_airflows_own_command_line_knows_it(sandbox):
     command = [sys.executable, "-m", "airflow", "we360", "check", "we360_default"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "All that a load needs works from this machine." in done.stdout
+    assert "Everything that a load needs works from this machine." in done.stdout
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_ten_minutes_end_with_ninety_verified_days(steps, tmp_path, figure):
 
     exports = re.findall(r"^export .*$", set_up, re.MULTILINE)
     with left_running(shell, sandbox.strip()):
-        assert "All that a load needs works" in timed("set up Airflow", set_up)
+        assert "Everything that a load needs works" in timed("set up Airflow", set_up)
         (shell.folder / "airflow" / "dags").mkdir(parents=True, exist_ok=True)
         (shell.folder / "airflow" / "dags" / "we360_daily.py").write_text(dag)
         printed = timed("load", "\n".join([*exports, load]))
