@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import DAG, TaskGroup, XComArg
 
-ReportName: TypeAlias = Literal["dynamic_report", "daily_attendance_details"]
+ReportName: TypeAlias = Literal["dynamic_report"]
 ReportMode: TypeAlias = Literal["detailed", "summary"]
 OnEmptyChoice: TypeAlias = Literal["fail", "keep", "replace"]
 WriteModeChoice: TypeAlias = Literal["replace_window", "merge", "append"]

@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
+from support.report_example import example_report
 
 PEOPLE = [f"person{number:03}@acme.example" for number in range(120)]
 MOST = 50
@@ -79,7 +80,8 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def connected(server, monkeypatch):
+def connected(server, monkeypatch, tmp_path):
+    """A Connection to the other deployment; its report is the example of the documentation."""
     extra = {
         "customer_id": "acme",
         "auth_url": server,
@@ -95,6 +97,8 @@ def connected(server, monkeypatch):
         "extra": extra,
     }
     monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection))
+    with example_report(tmp_path):
+        yield
 
 
 def load(**arguments):

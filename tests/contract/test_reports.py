@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,13 +14,16 @@ from airflow_provider_we360.client.extract import parse_extract
 from airflow_provider_we360.client.report import Query, Report
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.schema import Kind, require_column_names
+from support.report_example import NAME, example_report
 
 DAY = dt.date(2026, 4, 1)
 
 
-@pytest.fixture(params=reports.names())
-def report(request: pytest.FixtureRequest) -> Report:
-    return reports.get(request.param)
+@pytest.fixture(params=[*reports.names(), NAME])
+def report(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Report]:
+    """Each report of the package, and the example of the documentation."""
+    with example_report(tmp_path):
+        yield reports.get(request.param)
 
 
 def test_a_report_is_called_as_its_file(report: Report) -> None:
