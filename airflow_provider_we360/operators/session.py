@@ -1,4 +1,7 @@
-"""A session for one Dag run: opened by a setup task, ended by a teardown task, shared by those between."""
+"""A Keycloak session for one Dag run: a setup task opens it, a teardown task ends it.
+
+The tasks between them share it through the setup task's XCom.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,11 @@ if TYPE_CHECKING:
 
 
 class We360LoginOperator(BaseOperator):
-    """Logs in and keeps the session, sealed, in its own XCom: a setup task.
+    """Log in and keep the session, encrypted, in the task's own XCom: a setup task.
 
-    Tasks below it whose Connection says ``token_cache = xcom`` use this session and no other. The session that other Dags
-    share through the Airflow Variable is never touched, whatever ``token_cache`` says.
+    Downstream tasks whose Connection sets ``token_cache = xcom`` use this session and no other. The
+    session that other Dags share through an Airflow Variable is never touched, whatever
+    ``token_cache`` is.
 
     :param we360_conn_id: the Connection, of type ``we360``.
     """
@@ -45,24 +49,27 @@ class We360LoginOperator(BaseOperator):
     def execute(self, context: Context) -> None:
         """Log in.
 
-        :raises We360AuthError: the login failed, or the XCom cannot hold the session; then the session is ended again.
+        :raises We360AuthError: if the login fails, or if the XCom does not keep the session, which
+            is then ended again.
         """
         from airflow_provider_we360.hooks.run_session import own_xcoms
 
         with closing(_hook(self.we360_conn_id, own_xcoms(context))) as hook:
             if not hook.login():
                 raise We360AuthError(
-                    "the XCom of this task does not keep the session; look above for why, and whether a custom XCom backend "
-                    "refuses it. The session is ended again"
+                    "the XCom of this task did not keep the session, so it was ended again; see the"
+                    " warning above for the reason, and check whether a custom XCom backend refuses"
+                    " the entry"
                 )
 
 
 class We360LogoutOperator(BaseOperator):
-    """Ends the session of the login task above it and empties its XCom: a teardown task.
+    """End the session of the upstream login task and empty its XCom: a teardown task.
 
-    Succeeds where there is nothing to end. Where the server cannot be told it fails, keeps the XCom, and can be retried.
+    Succeeds if there is nothing to end. If the login server does not confirm the logout, the task
+    fails, keeps the XCom, and can be retried.
 
-    :param we360_conn_id: the Connection, as the login task has it.
+    :param we360_conn_id: the same Connection as the login task's.
     """
 
     template_fields: Sequence[str] = ("we360_conn_id",)
@@ -79,21 +86,21 @@ class We360LogoutOperator(BaseOperator):
     def execute(self, context: Context) -> None:
         """Log out.
 
-        :raises We360ConfigError: two login tasks of this Connection stand upstream.
-        :raises AuthUnavailable: the server could not be told.
+        :raises We360ConfigError: if two login tasks of this Connection are upstream.
+        :raises AuthUnavailable: if the login server did not confirm the logout.
         """
         from airflow_provider_we360.hooks.run_session import login_task_xcoms
 
         xcoms = login_task_xcoms(context, self.we360_conn_id)
         if xcoms is None:
             self.log.warning(
-                "No We360LoginOperator of Connection %s stands upstream: nothing to end",
+                "No We360LoginOperator of Connection %s is upstream; there is no session to end",
                 self.we360_conn_id,
             )
             return
         with closing(_hook(self.we360_conn_id, xcoms)) as hook:
             if not hook.logout():
-                self.log.info("Task %s left no session: nothing to end", xcoms.task_id)
+                self.log.info("Task %s left no session; nothing to end", xcoms.task_id)
 
 
 def _hook(we360_conn_id: str, xcoms: TaskXComs) -> We360Hook:

@@ -39,7 +39,7 @@ def context():
         ("we360://Acme%3aDemo/dynamic_report#x", "we360://Acme%3ADemo/dynamic_report"),
     ],
 )
-def test_a_report_has_one_uri_however_it_is_written(written, one_form):
+def test_report_uri_has_one_canonical_form(written, one_form):
     assert Asset(uri=written).uri == one_form
 
 
@@ -54,14 +54,14 @@ def test_a_report_has_one_uri_however_it_is_written(written, one_form):
         ("we360://asha@acme-demo/dynamic_report", "no user name"),
     ],
 )
-def test_a_uri_of_another_form_is_refused_with_the_right_one(written, says):
+def test_malformed_uri_is_refused_with_the_right_form(written, says):
     with pytest.raises(ValueError, match=says) as caught:
         assets.sanitize_uri(urlsplit(written))
     assert "we360://<customer_id>/<report>" in str(caught.value)
 
 
 @pytest.mark.filterwarnings("ignore:The dataset URI")
-def test_airflow_tells_of_a_uri_that_is_refused(recwarn):
+def test_airflow_reports_a_refused_uri(recwarn):
     """Airflow 2 warns, 3 fails the Dag file."""
     try:
         Asset(uri="we360://acme-demo/dynamic_reports")
@@ -72,7 +72,7 @@ def test_airflow_tells_of_a_uri_that_is_refused(recwarn):
 
 
 @pytest.mark.parametrize("customer_id", ["acme-demo", "a/b?c#d@e:f%25", "~!$&'()*+,;="])
-def test_any_customer_id_that_a_connection_takes_comes_through(customer_id):
+def test_any_customer_id_round_trips(customer_id):
     asset = assets.create_asset(customer_id=customer_id)
     assert asset.uri == assets.report_uri(customer_id, "dynamic_report")
     assert assets.sanitize_uri(urlsplit(asset.uri)).geturl() == asset.uri
@@ -80,7 +80,7 @@ def test_any_customer_id_that_a_connection_takes_comes_through(customer_id):
     assert (dataset.namespace, dataset.name) == (assets.namespace(customer_id), "dynamic_report")
 
 
-def test_airflow_knows_whom_to_ask_about_the_scheme():
+def test_airflow_finds_the_handlers_of_the_scheme():
     handlers, factories, converters = _registered()
     assert handlers["we360"] is assets.sanitize_uri
     assert factories["we360"] is assets.create_asset
@@ -131,7 +131,7 @@ def uris(lineages):
     return [one.asset.uri for one in lineages]
 
 
-def test_a_transfer_tells_what_it_read_and_where_it_landed(sandbox, duckdb_file, collected):
+def test_transfer_records_input_and_output(sandbox, duckdb_file, collected):
     We360ToSqlOperator(
         task_id="load", sql_conn_id="duckdb_default", table="days", **WINDOW
     ).execute(context())
@@ -141,14 +141,14 @@ def test_a_transfer_tells_what_it_read_and_where_it_landed(sandbox, duckdb_file,
     ]
 
 
-def test_files_are_told_by_their_folder(sandbox, tmp_path, collected):
+def test_file_lineage_is_the_folder(sandbox, tmp_path, collected):
     We360ToObjectStorageOperator(task_id="load", path=f"{tmp_path}/files", **WINDOW).execute(
         context()
     )
     assert uris(collected().outputs) == [f"file://{tmp_path}/files"]
 
 
-def test_whoever_reads_by_the_hook_tells_once_what_was_read(sandbox, collected):
+def test_hook_records_its_input_once(sandbox, collected):
     batches = We360Hook().iter_batches(window=(dt.date(2026, 6, 1), dt.date(2026, 6, 5)))
     assert len(list(batches)) == 5
     assert [(one.asset.uri, one.count) for one in collected().inputs] == [
@@ -156,7 +156,7 @@ def test_whoever_reads_by_the_hook_tells_once_what_was_read(sandbox, collected):
     ]
 
 
-def test_a_load_that_failed_tells_of_no_output(sandbox, duckdb_file, collected):
+def test_failed_load_records_no_output(sandbox, duckdb_file, collected):
     load = We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="days", **WINDOW)
     load.execute(context())
     sandbox.identity.change_account(sees=())
@@ -169,7 +169,7 @@ def test_a_load_that_failed_tells_of_no_output(sandbox, duckdb_file, collected):
 
 
 @pytest.mark.usefixtures("sandbox", "duckdb_file", "collected")
-def test_a_collector_that_breaks_breaks_no_load(mocker):
+def test_failing_collector_does_not_fail_the_load(mocker):
     mocker.patch(
         "airflow.providers.common.compat.lineage.hook.get_hook_lineage_collector",
         side_effect=RuntimeError("a plugin's own"),
@@ -178,7 +178,7 @@ def test_a_collector_that_breaks_breaks_no_load(mocker):
     assert load.execute(context())["rows"] > 0
 
 
-def test_a_broken_connection_is_told_by_the_task_and_not_by_lineage(monkeypatch):
+def test_broken_connection_is_reported_by_the_task_only(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", '{"conn_type": "we360"}')
     load = We360ToSqlOperator(task_id="load", sql_conn_id="duckdb_default", table="days", **WINDOW)
     assert load.get_openlineage_facets_on_start() is None

@@ -84,7 +84,7 @@ def tables(path):
         ("google_cloud_platform", "google", "google"),
     ],
 )
-def test_a_warehouse_whose_provider_is_missing_names_the_extra_before_anything_is_asked(
+def test_missing_provider_names_the_extra_before_any_request(
     we360, sandbox, monkeypatch, conn_type, brings, extra
 ):
     if importlib.util.find_spec(f"airflow.providers.{brings}") is not None:
@@ -101,7 +101,7 @@ def test_a_warehouse_whose_provider_is_missing_names_the_extra_before_anything_i
     assert extra in metadata("airflow-provider-we360").get_all("Provides-Extra")
 
 
-def test_a_connection_type_that_nobody_knows_is_no_extra_of_ours(we360, monkeypatch):
+def test_unknown_connection_type_names_no_extra(we360, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", json.dumps({"conn_type": "stone-tablets"}))
     with pytest.raises(
         AirflowFailException, match="install the Airflow provider that brings this connection type"
@@ -110,7 +110,7 @@ def test_a_connection_type_that_nobody_knows_is_no_extra_of_ours(we360, monkeypa
     assert "pip install" not in str(caught.value)
 
 
-def test_the_good_case_returns_counts_only(we360, sandbox, duckdb_file):
+def test_successful_load_returns_counts_only(we360, sandbox, duckdb_file):
     result = load()
     with duckdb.connect(str(duckdb_file)) as database:
         (rows,) = database.execute("SELECT count(*) FROM days").fetchone()
@@ -138,9 +138,7 @@ def test_the_good_case_returns_counts_only(we360, sandbox, duckdb_file):
         ({"extra": {"allow_htpp": True}}, "allow_htpp"),
     ],
 )
-def test_a_wrong_field_of_the_connection_fails_at_once_by_name(
-    we360, sandbox, duckdb_file, changes, names
-):
+def test_wrong_connection_field_is_named(we360, sandbox, duckdb_file, changes, names):
     we360(**changes)
     with pytest.raises(AirflowFailException, match=names) as caught:
         load()
@@ -197,9 +195,7 @@ def test_a_wrong_field_of_the_connection_fails_at_once_by_name(
         ({"create_table": False}, "create_table"),
     ],
 )
-def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(
-    we360, duckdb_file, arguments, names
-):
+def test_wrong_argument_is_named_and_leaves_nothing(we360, duckdb_file, arguments, names):
     with pytest.raises(AirflowFailException, match=names) as caught:
         load(**arguments)
     assert isinstance(caught.value, ValueError)
@@ -230,18 +226,18 @@ def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(
     ],
 )
 @pytest.mark.usefixtures("duckdb_file")
-def test_the_last_line_of_a_failure_says_what_to_do_next(we360, arguments, advice):
+def test_error_says_what_to_do_next(we360, arguments, advice):
     with pytest.raises(AirflowFailException) as caught:
         load(**arguments)
     assert advice in str(caught.value)
 
 
 @pytest.mark.usefixtures("we360", "duckdb_file")
-def test_filters_that_are_none_are_no_filters():
+def test_filters_of_none_select_everyone():
     assert load(user_ids=None, group_ids=None, shift_ids=None)["rows"] > 0
 
 
-def test_a_warehouse_connection_that_is_no_sql_hook_is_named(we360, monkeypatch):
+def test_connection_without_sql_hook_is_named(we360, monkeypatch):
     monkeypatch.setenv(
         "AIRFLOW_CONN_FILES", json.dumps({"conn_type": "fs", "extra": {"path": "/tmp"}})
     )
@@ -249,7 +245,7 @@ def test_a_warehouse_connection_that_is_no_sql_hook_is_named(we360, monkeypatch)
         load(sql_conn_id="files")
 
 
-def test_a_warehouse_whose_provider_is_missing_says_what_to_install(we360, monkeypatch):
+def test_missing_provider_says_what_to_install(we360, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_FLAKES", json.dumps({"conn_type": "snowflake"}))
     with pytest.raises(
         AirflowFailException, match=r"sql_conn_id.*airflow-provider-we360\[snowflake\]"
@@ -257,23 +253,19 @@ def test_a_warehouse_whose_provider_is_missing_says_what_to_install(we360, monke
         load(sql_conn_id="flakes")
 
 
-def test_a_duckdb_connection_without_a_file_is_refused_as_the_rows_would_be_lost(
-    we360, monkeypatch
-):
+def test_duckdb_without_a_file_is_refused(we360, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps({"conn_type": "duckdb"}))
     with pytest.raises(AirflowFailException, match="sql_conn_id"):
         load(sql_conn_id="nowhere")
 
 
-def test_a_column_that_the_server_refuses_is_shown_with_its_words(we360, duckdb_file):
+def test_refused_column_is_shown_with_the_servers_words(we360, duckdb_file):
     with pytest.raises(AirflowFailException, match=r"shoe_size.*day 2026-06-01"):
         load(columns=["shoe_size"])
     assert tables(duckdb_file) == []
 
 
-def test_a_default_column_that_the_server_refuses_is_dropped_with_a_warning(
-    monkeypatch, duckdb_file, caplog
-):
+def test_refused_default_column_is_dropped_with_a_warning(monkeypatch, duckdb_file, caplog):
     app = Simulator(SimulatorConfig(employees=12, refuse_columns=("shift_name", "idle_percent")))
     with serve(app) as server:
         extra = {
@@ -297,9 +289,7 @@ def test_a_default_column_that_the_server_refuses_is_dropped_with_a_warning(
     assert "active_percent" in names
 
 
-def test_a_value_that_does_not_fit_is_named_by_column_and_row_and_changes_nothing(
-    we360, sandbox, duckdb_file
-):
+def test_misfit_value_is_named_by_column_and_row(we360, sandbox, duckdb_file):
     load()
     sandbox.faults.add("report", "variant", times=None, type_flips={"online_duration": "garbage"})
     with pytest.raises(We360DataError, match=r"column 'online_duration', row 1 ") as caught:
@@ -309,7 +299,7 @@ def test_a_value_that_does_not_fit_is_named_by_column_and_row_and_changes_nothin
         assert database.execute("SELECT 1 FROM days LIMIT 1").fetchall()
 
 
-def test_a_web_page_instead_of_json_says_what_to_check(we360, sandbox, monkeypatch, duckdb_file):
+def test_web_page_instead_of_json_says_what_to_check(we360, sandbox, monkeypatch, duckdb_file):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     sandbox.faults.add("report", "html_200", times=None)
     with pytest.raises(We360Error, match="web page, not JSON"):
@@ -318,13 +308,13 @@ def test_a_web_page_instead_of_json_says_what_to_check(we360, sandbox, monkeypat
 
 
 @pytest.mark.parametrize("url", ["https://evil.example/steal", "http://localhost:1/x"])
-def test_a_url_of_another_host_raises_before_a_byte_is_sent(we360, sandbox, url):
+def test_url_of_another_host_is_refused_before_sending(we360, sandbox, url):
     with pytest.raises(We360ConfigError, match="url"):
         We360Hook().get_conn().get(url)
     assert sandbox.request_log.logins == 0
 
 
-def test_a_day_that_would_lose_its_rows_fails_and_says_so(we360, sandbox, duckdb_file):
+def test_day_that_would_lose_its_rows_fails(we360, sandbox, duckdb_file):
     load()
     sandbox.identity.change_account(sees=())
     with pytest.raises(SinkError, match="on_empty"):
@@ -333,14 +323,14 @@ def test_a_day_that_would_lose_its_rows_fails_and_says_so(we360, sandbox, duckdb
         assert database.execute("SELECT 1 FROM days LIMIT 1").fetchall()
 
 
-def test_an_interval_that_ends_no_day_is_skipped(we360, sandbox):
+def test_interval_without_a_day_end_is_skipped(we360, sandbox):
     hour = {"data_interval_start": NOON, "data_interval_end": NOON + dt.timedelta(hours=1)}
     with pytest.raises(AirflowSkipException, match="nothing to load"):
         load(hour, window_start=None, window_end=None)
     assert sandbox.request_log.logins == 0
 
 
-def test_the_outlets_learn_rows_and_window(we360):
+def test_outlet_events_hold_rows_and_window(we360):
     from airflow.providers.common.compat.sdk import Asset
 
     asset = Asset(uri="duckdb://warehouse/days")
@@ -353,7 +343,7 @@ def test_the_outlets_learn_rows_and_window(we360):
     }
 
 
-def test_summary_lands_a_row_a_person_with_its_window(we360, duckdb_file):
+def test_summary_rows_hold_their_window(we360, duckdb_file):
     result = load(mode="summary", table="sums")
     with duckdb.connect(str(duckdb_file)) as database:
         found = database.execute(
@@ -363,28 +353,26 @@ def test_summary_lands_a_row_a_person_with_its_window(we360, duckdb_file):
     assert result["slices"] == 1
 
 
-def test_lookback_is_refused_in_summary_as_windows_would_overlap(we360):
+def test_lookback_is_refused_in_summary_mode(we360):
     with pytest.raises(AirflowFailException, match="lookback_days"):
         load(mode="summary", table="sums", lookback_days=7)
 
 
 @since((3, 0), "before, plain Python reaches the Variables, and asks once more after 90 s")
-def test_a_wrong_password_fails_the_task_at_once_also_where_a_dag_uses_the_client_directly(
-    we360, sandbox
-):
+def test_wrong_password_fails_a_direct_client_at_once(we360, sandbox):
     we360(password="wrong-canary")
     with pytest.raises(AirflowFailException, match="or Password"):
         We360Hook().get_conn().post("/query/external/reports/dynamic_report", json={})
     assert sandbox.request_log.logins == 1
 
 
-def test_a_client_that_was_closed_is_made_anew(we360):
+def test_closed_client_is_replaced(we360):
     hook = We360Hook()
     for _ in range(2):
         with hook.get_conn() as client:
             assert client.post("/query/external/reports/dynamic_report", json={}).status_code == 200
 
 
-def test_a_logout_that_fails_does_not_spoil_the_test_of_a_good_connection(we360, sandbox):
+def test_failed_logout_does_not_fail_test_connection(we360, sandbox):
     sandbox.faults.add("logout", "http_503", times=None)
     assert We360Hook().test_connection()[0] is True

@@ -93,9 +93,7 @@ def without_time(folder, file_format="parquet"):
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl", "csv"])
-def test_ten_days_loaded_twice_are_the_companys_truth_and_reruns_are_equal(
-    sandbox, folder, load, file_format
-):
+def test_ten_days_loaded_twice_equal_the_truth(sandbox, folder, load, file_format):
     result = load(file_format=file_format)
     assert loaded(folder, file_format) == truth(sandbox) != []
     assert result.pop("seconds") >= 0
@@ -116,7 +114,7 @@ def test_ten_days_loaded_twice_are_the_companys_truth_and_reruns_are_equal(
     }
 
 
-def test_a_foreign_servers_ten_days_are_its_truth_in_files_too(folder, load, monkeypatch):
+def test_ten_days_of_another_server_equal_its_truth(folder, load, monkeypatch):
     with ForeignServer("capped") as server:
         extra = {
             "customer_id": CUSTOMER_ID,
@@ -151,7 +149,7 @@ def test_a_foreign_servers_ten_days_are_its_truth_in_files_too(folder, load, mon
     ]
 
 
-def test_a_file_url_and_a_longer_window_replace_their_own_days_alone(sandbox, folder, load):
+def test_longer_window_replaces_only_its_days(sandbox, folder, load):
     load(path=f"file://{folder}", window_end="2026-06-05")
     (folder / "mine.txt").write_text("mine")
     load(path=f"file://{folder}/", window_start="2026-06-05", lookback_days="1")
@@ -159,7 +157,7 @@ def test_a_file_url_and_a_longer_window_replace_their_own_days_alone(sandbox, fo
     assert (folder / "mine.txt").exists()
 
 
-def test_rows_say_whose_they_are_and_which_run_brought_them(sandbox, folder, load):
+def test_rows_hold_tenant_and_run(sandbox, folder, load):
     load(window_end=str(FIRST))
     (path,) = folder.glob("*/*.parquet")
     rows = pq.ParquetFile(path).read().to_pylist()
@@ -169,7 +167,7 @@ def test_rows_say_whose_they_are_and_which_run_brought_them(sandbox, folder, loa
     assert all(row["_we360_loaded_at"].tzinfo is not None for row in rows)
 
 
-def test_a_summary_is_one_file_with_its_window(sandbox, folder, load):
+def test_summary_is_one_file_with_its_window(sandbox, folder, load):
     result = load(mode="summary")
     (path,) = folder.rglob("*.parquet")
     assert path.parent.name == "_we360_window_start=2026-06-01"
@@ -183,7 +181,7 @@ def test_a_summary_is_one_file_with_its_window(sandbox, folder, load):
     }
 
 
-def test_a_filter_set_has_files_of_its_own_however_its_ids_are_written(sandbox, folder, load):
+def test_each_set_of_filters_has_its_own_files(sandbox, folder, load):
     people = sorted({row["identity_id"] for row in truth(sandbox)})[:2]
     load()
     load(user_ids=people)
@@ -196,7 +194,7 @@ def test_a_filter_set_has_files_of_its_own_however_its_ids_are_written(sandbox, 
     assert {row["identity_id"] for row in smaller} == set(people)
 
 
-def test_a_group_is_loaded_again_as_it_is_today(sandbox, folder, load):
+def test_group_is_reloaded_with_current_members(sandbox, folder, load):
     group = sandbox.company.groups[0]
     for _ in range(2):
         result = load(group_ids=[group.id])
@@ -204,7 +202,7 @@ def test_a_group_is_loaded_again_as_it_is_today(sandbox, folder, load):
         assert len(loaded(folder)) == result["rows"]
 
 
-def test_the_outlets_learn_rows_and_window(sandbox, folder, load):
+def test_outlet_events_hold_rows_and_window(sandbox, folder, load):
     asset = Asset(uri=f"file://{folder}")
     event = SimpleNamespace(extra={})
     result = load(OneEvent(event), outlets=[asset])
@@ -215,7 +213,7 @@ def test_the_outlets_learn_rows_and_window(sandbox, folder, load):
     }
 
 
-def test_a_day_that_would_lose_its_rows_changes_nothing_and_fails(sandbox, folder, load):
+def test_day_that_would_lose_its_rows_changes_nothing(sandbox, folder, load):
     load()
     before = without_time(folder)
     sandbox.identity.change_account(sees=())
@@ -253,9 +251,7 @@ def test_a_day_that_would_lose_its_rows_changes_nothing_and_fails(sandbox, folde
         ({"max_parallel_requests": 0}, "max_parallel_requests"),
     ],
 )
-def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(
-    sandbox, folder, load, arguments, names
-):
+def test_wrong_argument_is_named_and_leaves_nothing(sandbox, folder, load, arguments, names):
     with pytest.raises(AirflowFailException, match=names) as caught:
         load(**arguments)
     assert isinstance(caught.value, We360ConfigError)
@@ -267,7 +263,7 @@ def test_a_wrong_argument_fails_at_once_by_name_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("scheme", "extra"), [("s3", "amazon"), ("gs", "google"), ("abfs", "microsoft-azure")]
 )
-def test_a_missing_provider_says_what_to_install(sandbox, load, scheme, extra):
+def test_missing_provider_says_what_to_install(sandbox, load, scheme, extra):
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     try:
@@ -281,7 +277,7 @@ def test_a_missing_provider_says_what_to_install(sandbox, load, scheme, extra):
         pytest.skip(f"{scheme}:// is served here")
 
 
-def test_a_universal_pathlib_that_this_airflow_cannot_work_with_is_named(sandbox, load, mocker):
+def test_incompatible_universal_pathlib_is_named(sandbox, load, mocker):
     error = getattr(importlib.import_module("upath.core"), "_IncompatibleProtocolError", None)
     if error is None:
         pytest.skip(
@@ -298,9 +294,7 @@ def test_a_universal_pathlib_that_this_airflow_cannot_work_with_is_named(sandbox
         load(path="s3://bucket/we360")
 
 
-def test_a_connection_that_the_store_does_not_need_is_taken_all_the_same(
-    sandbox, folder, load, monkeypatch
-):
+def test_unneeded_store_connection_is_accepted(sandbox, folder, load, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_DISK", json.dumps({"conn_type": "fs"}))
     load(object_storage_conn_id="disk", window_end=str(FIRST))
     assert loaded(folder) == truth(sandbox, FIRST, FIRST)
@@ -312,7 +306,7 @@ def test_path_connection_and_format_are_templated():
     )
 
 
-def test_no_row_is_told_to_the_log(sandbox, folder, load, caplog):
+def test_log_holds_no_row(sandbox, folder, load, caplog):
     caplog.set_level(logging.DEBUG)
     load(columns=["first_name", "email"])
     people = sandbox.company.rows(FIRST, LAST, "detailed")

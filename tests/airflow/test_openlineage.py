@@ -87,7 +87,7 @@ def events(airflow_db, tmp_path_factory):
     return Events(folder, app, written.read_text())
 
 
-def test_a_load_begins_with_what_it_reads_and_ends_with_where_it_landed_and_how_many_rows(events):
+def test_start_and_complete_events_name_input_and_output(events):
     start, complete = events.of("sql", "START"), events.of("sql", "COMPLETE")
     with duckdb.connect(str(events.folder / "w.duckdb"), read_only=True) as database:
         (rows,) = database.execute("SELECT count(*) FROM w.main.days").fetchone()
@@ -102,7 +102,7 @@ def test_a_load_begins_with_what_it_reads_and_ends_with_where_it_landed_and_how_
     assert output["outputFacets"]["outputStatistics"]["rowCount"] == rows
 
 
-def test_the_columns_are_told_with_types_and_meaning_on_both_sides(events):
+def test_events_hold_columns_with_types_and_descriptions(events):
     complete = events.of("sql", "COMPLETE")
     (read,), (landed,) = (
         [one["facets"]["schema"]["fields"] for one in complete[side]]
@@ -118,7 +118,7 @@ def test_the_columns_are_told_with_types_and_meaning_on_both_sides(events):
     assert {name: kind for name, (kind, _) in stored.items()} == described
 
 
-def test_files_are_told_by_their_folder_with_rows_bytes_and_number(events):
+def test_file_events_hold_folder_rows_bytes_and_count(events):
     complete = events.of("files", "COMPLETE")
     (output,) = complete["outputs"]
     files = list((events.folder / "files").rglob("*.parquet"))
@@ -130,7 +130,7 @@ def test_files_are_told_by_their_folder_with_rows_bytes_and_number(events):
     assert told["rowCount"] == landed["outputFacets"]["outputStatistics"]["rowCount"]
 
 
-def test_a_column_of_pseudonyms_is_told_as_masked_and_all_others_as_they_are(events):
+def test_pseudonymized_columns_are_masked_in_lineage(events):
     (output,) = events.of("masked", "COMPLETE")["outputs"]
     origins = output["facets"]["columnLineage"]["fields"]
     assert {name: origin["transformationType"] for name, origin in origins.items()} == {
@@ -145,18 +145,18 @@ def test_a_column_of_pseudonyms_is_told_as_masked_and_all_others_as_they_are(eve
     ] == [(*REPORT, "email")]
 
 
-def test_a_load_that_fails_is_told_without_counts(events):
+def test_failed_load_has_no_counts(events):
     failed = events.of("refused", "FAIL")
     assert [named(one) for one in failed["inputs"]] == [REPORT]
     assert failed["outputs"] == []
 
 
-def test_a_task_that_reads_by_the_hook_alone_is_told_of_through_hook_lineage(events):
+def test_hook_only_task_is_covered_by_hook_lineage(events):
     complete = events.of("read", "COMPLETE")
     assert {named(one) for one in complete["inputs"]} == {REPORT}
 
 
-def test_no_event_holds_a_secret_or_a_person(events):
+def test_events_hold_no_secret_and_no_person(events):
     config = events.app.config
     rows = events.app.company.rows(dt.date(2026, 6, 1), dt.date(2026, 6, 3), "detailed")
     people = {

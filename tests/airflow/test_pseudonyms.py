@@ -53,7 +53,7 @@ BOTH = {"identity_id": "conn:people", "email": "var:we360_pseudonym_secret"}
 COLUMNS = ["identity_id", "email", "online_duration"]
 
 
-def test_ids_and_emails_land_as_pseudonyms_and_join_as_before(sandbox, duckdb_file, caplog):
+def test_pseudonymized_columns_still_join(sandbox, duckdb_file, caplog):
     caplog.set_level(logging.DEBUG)
     result = load(columns=COLUMNS, pseudonymize=BOTH)
     ids, emails = PseudonymKey(SECRET.encode(), "v7"), PseudonymKey(OTHER.encode(), "v1")
@@ -80,9 +80,7 @@ def test_ids_and_emails_land_as_pseudonyms_and_join_as_before(sandbox, duckdb_fi
     assert comments["email"] == "Pseudonym (HMAC-SHA256) of: E-mail"
 
 
-def test_personal_columns_in_clear_are_named_in_the_log_and_pseudonyms_are_not(
-    sandbox, duckdb_file, capfd, caplog
-):
+def test_plain_text_personal_columns_are_logged(sandbox, duckdb_file, capfd, caplog):
     caplog.set_level(logging.INFO)
     load(columns=[*COLUMNS, "first_name"], pseudonymize=BOTH)
     told = (
@@ -92,9 +90,7 @@ def test_personal_columns_in_clear_are_named_in_the_log_and_pseudonyms_are_not(
     assert "first_name, email" not in told
 
 
-def test_user_ids_are_given_in_clear_and_replace_those_people_under_their_pseudonyms(
-    sandbox, duckdb_file
-):
+def test_user_ids_select_people_stored_as_pseudonyms(sandbox, duckdb_file):
     load(pseudonymize={"identity_id": "conn:people"})
     before = table(duckdb_file, "SELECT count(*), count(DISTINCT identity_id) FROM days")
     person = next(row["identity_id"] for row in sandbox.company.rows(FIRST, FIRST, "detailed"))
@@ -103,14 +99,14 @@ def test_user_ids_are_given_in_clear_and_replace_those_people_under_their_pseudo
     assert table(duckdb_file, "SELECT count(*), count(DISTINCT identity_id) FROM days") == before
 
 
-def test_a_template_may_give_it_as_json(sandbox, duckdb_file):
+def test_pseudonymize_accepts_json(sandbox, duckdb_file):
     load(pseudonymize=json.dumps({"identity_id": "conn:people"}))
     assert table(
         duckdb_file, "SELECT count(*) FROM days WHERE identity_id NOT LIKE 'v7\\_%' ESCAPE '\\'"
     ) == [(0,)]
 
 
-def test_merging_a_new_key_into_days_of_the_old_one_is_refused(sandbox, duckdb_file, monkeypatch):
+def test_merge_across_key_versions_is_refused(sandbox, duckdb_file, monkeypatch):
     load(pseudonymize={"identity_id": "conn:people"})
     monkeypatch.setenv("AIRFLOW_CONN_PEOPLE", NEW_KEY)
     with pytest.raises(We360ConfigError, match="pseudonymize: this load brings pseudonyms v8_"):
@@ -119,9 +115,7 @@ def test_merging_a_new_key_into_days_of_the_old_one_is_refused(sandbox, duckdb_f
     assert table(duckdb_file, "SELECT DISTINCT left(identity_id, 3) FROM days") == [("v8_",)]
 
 
-def test_files_hold_pseudonyms_and_a_new_key_takes_the_place_of_the_old_in_the_same_file(
-    sandbox, tmp_path, monkeypatch
-):
+def test_new_key_overwrites_the_same_file(sandbox, tmp_path, monkeypatch):
     def files(**arguments):
         run(
             We360ToObjectStorageOperator(
@@ -174,7 +168,7 @@ ASKS_A_TASK = pytest.mark.only_if(
         (["identity_id"], "expected a mapping"),
     ],
 )
-def test_whatever_is_wrong_with_it_is_named_before_a_row_is_asked_for(
+def test_wrong_pseudonymize_is_named_before_any_request(
     sandbox, duckdb_file, monkeypatch, pseudonymize, words
 ):
     monkeypatch.setenv(
@@ -189,7 +183,7 @@ def test_whatever_is_wrong_with_it_is_named_before_a_row_is_asked_for(
     assert sandbox.request_log.counts["data_requests"] == 0
 
 
-def test_a_variable_may_say_its_version(sandbox, duckdb_file, monkeypatch):
+def test_variable_may_hold_a_version(sandbox, duckdb_file, monkeypatch):
     monkeypatch.setenv(
         "AIRFLOW_VAR_WE360_PSEUDONYM_SECRET", json.dumps({"key": OTHER, "version": "2027"})
     )

@@ -104,9 +104,7 @@ def truth(sandbox, sees=lambda row: True):
 # An account that sees fewer people
 
 
-def test_an_account_that_sees_one_team_only_changes_nothing_and_says_where_to_look(
-    company, table, ask
-):
+def test_narrowed_account_changes_nothing_and_is_named(company, table, ask):
     load()
     before, log = table(), ask("SELECT * FROM log ORDER BY ALL")
     company.identity.change_account(sees=(company.company.groups[0].name,))
@@ -119,7 +117,7 @@ def test_an_account_that_sees_one_team_only_changes_nothing_and_says_where_to_lo
     assert ask("SELECT * FROM log ORDER BY ALL") == log
 
 
-def test_kept_days_stay_whole_and_the_log_tells_them_from_loaded_ones(company, table, ask):
+def test_kept_days_stay_and_are_logged_as_kept(company, table, ask):
     load()
     company.identity.change_account(sees=())
     assert load("later", on_empty="keep", window_end=str(LAST + dt.timedelta(days=1)))["rows"] == 0
@@ -134,7 +132,7 @@ def test_kept_days_stay_whole_and_the_log_tells_them_from_loaded_ones(company, t
     ]
 
 
-def test_a_role_that_was_narrowed_for_good_is_taken_over_by_one_run_that_says_so(company, table):
+def test_replace_accepts_a_narrowed_role_once(company, table):
     load()
     team = company.company.groups[0].name
     company.identity.change_account(sees=(team,))
@@ -144,7 +142,7 @@ def test_a_role_that_was_narrowed_for_good_is_taken_over_by_one_run_that_says_so
     assert table() == truth(company, lambda row: row["group_name"] == team)
 
 
-def test_an_account_that_never_saw_anybody_loads_nothing_and_the_days_count_as_loaded(company, ask):
+def test_account_without_rows_logs_loaded_empty_days(company, ask):
     company.identity.change_account(sees=())
     assert load()["rows"] == 0
     assert ask("SELECT outcome, row_count, count(*) FROM log GROUP BY ALL") == [("loaded", 0, 3)]
@@ -153,9 +151,7 @@ def test_an_account_that_never_saw_anybody_loads_nothing_and_the_days_count_as_l
 # Two tenants in one table
 
 
-def test_two_tenants_in_one_table_are_judged_and_replaced_each_for_itself(
-    company, other_company, table, ask
-):
+def test_tenants_in_one_table_are_judged_separately(company, other_company, table, ask):
     load()
     load(we360_conn_id="we360_other", run_id="other")
     assert (table(), table("other-co")) == (truth(company), truth(other_company))
@@ -175,7 +171,7 @@ def test_two_tenants_in_one_table_are_judged_and_replaced_each_for_itself(
 # Filtered extracts
 
 
-def test_a_load_of_some_people_replaces_those_and_nobody_else(company, table):
+def test_load_of_some_people_replaces_only_them(company, table):
     load()
     people = sorted({person for _, person, _ in truth(company)})[:2]
     company.company.people = tuple(
@@ -189,7 +185,7 @@ def test_a_load_of_some_people_replaces_those_and_nobody_else(company, table):
     assert table() == before
 
 
-def test_a_load_of_one_team_merges_into_the_table_of_all(company, table, ask):
+def test_load_of_one_team_merges_into_the_table(company, table, ask):
     load()
     team = company.company.groups[0]
     load("later", group_ids=[team.id], write_mode="merge")
@@ -205,7 +201,7 @@ def test_a_load_of_one_team_merges_into_the_table_of_all(company, table, ask):
 # Somebody moved, and something was taken back
 
 
-def test_who_moved_to_another_team_is_in_one_place_after_a_load_of_all(company, table):
+def test_person_who_moved_teams_is_stored_once(company, table):
     load()
     moved = next(
         one
@@ -228,7 +224,7 @@ def test_who_moved_to_another_team_is_in_one_place_after_a_load_of_all(company, 
     assert (FIRST, moved.identity_id, team.name) in table()
 
 
-def test_rows_that_we360_took_back_go_with_a_replace_and_stay_with_a_merge(company, table):
+def test_withdrawn_rows_go_on_replace_and_stay_on_merge(company, table):
     load()
     gone = truth(company)[0][1]
     before = table()
@@ -244,7 +240,7 @@ def test_rows_that_we360_took_back_go_with_a_replace_and_stay_with_a_merge(compa
 
 
 @pytest.mark.parametrize("nothing", [None, "", " ", "None"])
-def test_a_log_that_a_template_renders_to_nothing_is_none(company, ask, nothing):
+def test_load_log_rendered_to_nothing_is_off(company, ask, nothing):
     assert "load_log_table" in We360ToSqlOperator.template_fields
     load(load_log_table=nothing)
     assert ask("SELECT table_name FROM information_schema.tables") == [("days",)]

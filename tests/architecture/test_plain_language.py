@@ -20,7 +20,6 @@ NOT_YET = {
     "docs",
     "example_dags",
     "hooks",
-    "operators",
     "package",
     "rows",
     "sinks",

@@ -106,7 +106,7 @@ def local_days(zone: str, around: dt.date, window: Window | None) -> list[dt.dat
 
 @settings(deadline=None)
 @given(cuts())
-def test_an_interval_means_the_days_that_end_in_it(
+def test_interval_selects_days_ending_in_it(
     case: tuple[str, dt.date, list[dt.datetime]],
 ) -> None:
     zone, date, (start, *_, end) = case
@@ -117,7 +117,7 @@ def test_an_interval_means_the_days_that_end_in_it(
 
 @settings(deadline=None)
 @given(cuts(least=3))
-def test_intervals_one_after_the_other_bring_every_day_once(
+def test_consecutive_intervals_cover_each_day_once(
     case: tuple[str, dt.date, list[dt.datetime]],
 ) -> None:
     zone, date, instants = case
@@ -130,7 +130,7 @@ def test_intervals_one_after_the_other_bring_every_day_once(
 
 @settings(deadline=None)
 @given(nights(), st.integers(1, 59))
-def test_an_hourly_dag_loads_a_day_once(night: tuple[str, dt.date], minute: int) -> None:
+def test_hourly_dag_loads_each_day_once(night: tuple[str, dt.date], minute: int) -> None:
     zone, date = night
     days = calendar(zone, date - 4 * ONE_DAY, date + 4 * ONE_DAY)
     (day, begin), (_, end) = next(pair for pair in pairwise(days) if pair[0][0] >= date)
@@ -145,7 +145,7 @@ def test_an_hourly_dag_loads_a_day_once(night: tuple[str, dt.date], minute: int)
 
 @settings(deadline=None)
 @given(cuts(), st.sampled_from(ZONES), st.sampled_from(ZONES))
-def test_it_does_not_matter_in_which_zone_an_instant_is_written(
+def test_zone_of_an_instant_does_not_matter(
     case: tuple[str, dt.date, list[dt.datetime]], one: str, other: str
 ) -> None:
     zone, _, (start, *_, end) = case
@@ -156,7 +156,7 @@ def test_it_does_not_matter_in_which_zone_an_instant_is_written(
 
 @settings(deadline=None)
 @given(cuts())
-def test_an_interval_means_the_same_as_arguments_as_text_and_as_a_data_interval(
+def test_interval_arguments_equal_the_data_interval(
     case: tuple[str, dt.date, list[dt.datetime]],
 ) -> None:
     zone, _, (start, *_, end) = case
@@ -181,9 +181,7 @@ def test_an_interval_means_the_same_as_arguments_as_text_and_as_a_data_interval(
 
 @settings(deadline=None)
 @given(nights(), st.integers(1, 22))  # around midnight a zone can skip the tick itself
-def test_daily_ticks_bring_every_day_once_where_the_run_only_knows_its_time(
-    night: tuple[str, dt.date], hour: int
-) -> None:
+def test_daily_ticks_cover_each_day_once(night: tuple[str, dt.date], hour: int) -> None:
     zone, date = night
     days = calendar(zone, date - 4 * ONE_DAY, date + 4 * ONE_DAY)
     ticks = [dt.datetime.combine(day, dt.time(hour, 30), ZoneInfo(zone)) for day, _ in days]
@@ -198,7 +196,7 @@ def test_daily_ticks_bring_every_day_once_where_the_run_only_knows_its_time(
     st.integers(0, 4000),
     st.sampled_from(ZONES),
 )
-def test_lookback_moves_the_first_day_alone(
+def test_lookback_moves_only_the_first_day(
     one: dt.date, other: dt.date, lookback: int, zone: str
 ) -> None:
     first, last = sorted((one, other))
@@ -214,7 +212,7 @@ def test_lookback_moves_the_first_day_alone(
 
 @settings(deadline=None)
 @given(nights(), st.integers(-2000, 2000))
-def test_a_window_runs_exactly_until_its_last_day_ends(
+def test_window_is_running_until_its_last_day_ends(
     night: tuple[str, dt.date], minutes: int
 ) -> None:
     zone, date = night
@@ -243,7 +241,7 @@ TEXTS = (
 
 @settings(deadline=None)
 @given(TEXTS, TEXTS, st.sampled_from(ZONES), st.lists(st.lists(TEXTS) | TEXTS).map(tuple), EDGES)
-def test_whatever_comes_in_a_window_goes_out_or_an_error_of_ours(
+def test_any_input_gives_a_window_or_our_error(
     start: object, end: object, zone: str, events: tuple[object, ...], lookback: object
 ) -> None:
     facts = RunFacts(event_windows=events, started_at=dt.datetime(2026, 4, 2, tzinfo=dt.UTC))

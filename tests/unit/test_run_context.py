@@ -20,11 +20,11 @@ EVENTS = {
 WINDOWS = (["2026-04-01", "2026-04-02"], ["2026-04-05", "2026-04-05"], None)
 
 
-def test_the_windows_of_all_triggering_events_are_found():
+def test_windows_of_all_triggering_events_are_found():
     assert read_run_facts({"triggering_asset_events": EVENTS}).event_windows == WINDOWS
 
 
-def test_airflow_2_calls_them_datasets_and_is_asked_only_where_one_woke_the_run():
+def test_airflow_2_datasets_are_read_only_if_triggered():
     """There the context is lazy: to look is to ask the database."""
 
     class Lazy(dict):
@@ -44,13 +44,13 @@ def test_airflow_2_calls_them_datasets_and_is_asked_only_where_one_woke_the_run(
     assert facts("scheduled").event_windows == ()
 
 
-def test_a_run_without_events_has_no_windows():
+def test_run_without_events_has_no_windows():
     assert read_run_facts({}).event_windows == ()
 
 
 @pytest.mark.parametrize(
     ("map_index", "name"), [(-1, "dag|run|task"), (None, "dag|run|task"), (7, "dag|run|task|7")]
 )
-def test_a_load_is_named_the_same_for_every_try(map_index, name):
+def test_run_id_is_the_same_for_every_try(map_index, name):
     ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="task", map_index=map_index)
     assert build_run_id({"ti": ti}) == name
