@@ -448,6 +448,7 @@ def test_a_folder_that_cannot_be_made_is_named() -> None:
         Store("/proc/we360").load(load(), rows(1, 1))
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_the_old_file_and_no_part_of_the_new(local: Store) -> None:
     local.load(load(), rows(1, 3, note="old"))
     before = local.files()
@@ -587,7 +588,7 @@ def test_sums_have_no_day_of_their_own(local: Store) -> None:
     assert "attendance_date" not in local.rows(SUMS)[0]
 
 
-@pytest.mark.parametrize("figures", [300, 9999])
+@pytest.mark.parametrize("figures", [300, pytest.param(9999, marks=pytest.mark.long)])
 def test_a_full_temporary_folder_is_named_and_nothing_was_changed(
     local: Store, figures: int
 ) -> None:

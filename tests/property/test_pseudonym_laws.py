@@ -58,6 +58,7 @@ def test_other_texts_and_other_keys_are_other_names(one, other, key):
     assert PseudonymKey(key.secret + b"x", key.version).pseudonym(one) != key.pseudonym(one)
 
 
+@pytest.mark.long
 def test_another_process_makes_the_same_name():
     code = (
         "from airflow_provider_we360.rows.pseudonyms import PseudonymKey;"
