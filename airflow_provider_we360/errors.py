@@ -133,15 +133,6 @@ class AuthUnavailable(We360AuthError):
             and self.status not in (408, 425, 429)
         )
 
-    @property
-    def may_have_counted(self) -> bool:
-        """Return True if the server may have counted the request as a failed login.
-
-        That is the case if no answer came, or the server itself failed. A gateway that failed, or
-        sent a page of its own, has judged no login.
-        """
-        return self.may_have_acted and (self.status in (None, 500) or self.is_puzzling)
-
 
 class We360ApiError(We360Error):
     """A data request failed. The facts are attributes; the text repeats them for the log.

@@ -23,7 +23,11 @@ from airflow_provider_we360.errors import (
     RefreshRejected,
     We360AuthError,
 )
-from airflow_provider_we360.transport.messages import explain_connection_error, is_refused_by_proxy
+from airflow_provider_we360.transport.messages import (
+    explain_connection_error,
+    explain_web_page,
+    is_refused_by_proxy,
+)
 from airflow_provider_we360.transport.retry import build_retrying, parse_retry_after
 from airflow_provider_we360.types import Clock, Sleep
 
@@ -119,7 +123,10 @@ class Keycloak:
             sent_at = self._clock()
             return parse_login(self._call(login_request(self._settings)), sent_at=sent_at)
 
-        return _repeat(send_form, CONNECT_TRIES, is_unsent, sleep)
+        def may_repeat(error: AuthUnavailable) -> bool:
+            return is_unsent(error) and not error.is_puzzling  # a proxy refuses again
+
+        return _repeat(send_form, CONNECT_TRIES, may_repeat, sleep)
 
     def refresh(self, token: TokenSet, before: Callable[[], None], sleep: Sleep) -> TokenSet:
         """Return the next token set of a session.
@@ -292,9 +299,12 @@ def _parse_body(response: httpx.Response) -> Mapping[str, Any]:
         )
     if isinstance(body, dict) and _read_error(body)[0]:
         return body
+    page = explain_web_page(response, "the login server")
     raise AuthUnavailable(
-        f"the login server answered HTTP {status} without Keycloak's JSON; check that Login server "
-        "(extra auth_url) is right and that no proxy or firewall answers in its place",
+        f"HTTP {status}: {page}"
+        if page
+        else f"the login server answered HTTP {status} without Keycloak's JSON; check that Login "
+        "server (extra auth_url) is right and that no proxy or firewall answers in its place",
         retry_after_s=parse_retry_after(response.headers),
         status=status,
     )

@@ -13,7 +13,12 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from airflow_provider_we360.auth.keycloak import LARGEST_ANSWER_BYTES
+from airflow_provider_we360.auth.keycloak import (
+    LARGEST_ANSWER_BYTES,
+    Keycloak,
+    is_unsent,
+    parse_login,
+)
 from airflow_provider_we360.auth.token_manager import TokenManager
 from airflow_provider_we360.auth.token_store import TokenStore
 from airflow_provider_we360.errors import (
@@ -327,3 +332,25 @@ def test_a_login_server_that_cannot_be_reached_is_named_with_the_host_to_allow()
         with pytest.raises(Exception, match=r"http://127\.0\.0\.1:9: cannot connect; .*firewall"):
             manager.token()
         assert sandbox.request_log.counts["logins_sent"] == 0
+
+
+@pytest.mark.parametrize(("answer", "tries"), [("407 Auth", 1), ("403 No", 1), ("502 Bad", 3)])
+def test_a_proxys_refusal_is_free_and_not_repeated(answer, tries):
+    sent = []
+
+    def send(request):
+        sent.append(request)
+        raise httpx.ProxyError(answer, request=request)
+
+    settings = settings_for(Simulator(SimulatorConfig()))
+    login = Keycloak(settings, send, clock=time.time, sleep=lambda _: None).login
+    with pytest.raises(AuthUnavailable) as caught:
+        login(lambda _: None)
+    assert (len(sent), is_unsent(caught.value)) == (tries, True)
+
+
+def test_a_gateways_page_in_place_of_a_token_is_told_by_its_title():
+    page = httpx.Response(403, html="<title>Blocked by Acme</title>")
+    page.request = httpx.Request("POST", "https://auth.test")
+    with pytest.raises(AuthUnavailable, match=r"HTTP 403: a web page .*\('Blocked by Acme'\)"):
+        parse_login(page, sent_at=0.0)
