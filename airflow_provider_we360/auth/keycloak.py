@@ -79,7 +79,7 @@ _ACCOUNT_ADVICE = {
     "account disabled": _DISABLED,
     "user disabled": _DISABLED,
     "account is not fully set up": "the account is not fully set up; log in once in a browser and "
-    "finish what it asks for",
+    "finish what it requires",
 }
 _WRONG_PASSWORD = (
     "E-mail (login) or Password of the Connection is wrong, the account is locked for a while "

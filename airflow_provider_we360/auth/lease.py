@@ -41,7 +41,7 @@ class Lease:
 
     :param owner: random ID of the holder.
     :param until: when it ends unless renewed, by the holder's clock, in seconds since the epoch.
-    :param lasts_s: seconds after which an unchanged lease has expired for whoever watches it.
+    :param lasts_s: seconds after which an unchanged lease has expired for anyone who watches it.
     """
 
     owner: str
@@ -68,7 +68,7 @@ class LeaseElection:
 
     @property
     def owner(self) -> str:
-        """This candidate's random ID. It changes after a fork, or parent and child would share it."""
+        """Random ID of this candidate. A child process gets its own."""
         if self._identity[0] != os.getpid():
             self._identity = (os.getpid(), secrets.token_hex(8))
         return self._identity[1]

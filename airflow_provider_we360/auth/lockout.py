@@ -29,7 +29,7 @@ from airflow_provider_we360.types import Clock
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
 SECOND_GRANT_AFTER_S = 90.0
-UNCLEAR_AFTER_S = (0.0, 90.0, HOUR_S, 3 * HOUR_S, 6 * HOUR_S, 12 * HOUR_S)
+UNCLEAR_AFTER_S = (0.0, 90.0, HOUR_S, 3 * HOUR_S, 5.5 * HOUR_S, 12 * HOUR_S)
 """Times of grants whose answers are no refusal in Keycloak's words, counted from the first: six
 in 24 hours. Keycloak locks after 30 failures in 12 hours by default, strict tenants after 5; at
 most 5 of these fall into 12 hours."""
@@ -147,13 +147,13 @@ def decode_state(text: str) -> LockoutState:
 
 
 def mark_credentials(settings: We360Settings, salt: str) -> str:
-    """Return what tells one set of credentials from another without revealing it.
+    """Return a mark that differs between credentials without revealing them.
 
-    The mark is readable in the Variable. It is a slow hash, cut to 20 bits: whoever guesses a
-    password cannot confirm the guess, because one in a million of all passwords has that mark.
+    The mark is readable in the Variable. It is a slow hash, cut to 20 bits: a guessed
+    password cannot be confirmed, because one in a million of all passwords has that mark.
     """
     secret = f"{settings.password}\0{settings.customer_id}".encode()
-    digest = hashlib.scrypt(secret, salt=bytes.fromhex(salt), n=2**12, r=8, p=1)
+    digest = hashlib.scrypt(secret, salt=bytes.fromhex(salt), n=2**10, r=8, p=1)
     return digest.hex()[:5]
 
 
@@ -286,7 +286,7 @@ class Lockout:
         return self._error(type(error), str(error), until) if self._sends_twice else error
 
     def suspend(self, seconds: float, reason: str) -> None:
-        """Suspend all logins for some time, because the server asked for it (Retry-After)."""
+        """Suspend all logins for some time, as the server requested (Retry-After)."""
         until = self._clock() + min(seconds, DAY_S)
         self._write(replace(self._read(), not_before=until, reason=reason))
 

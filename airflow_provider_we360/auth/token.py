@@ -76,14 +76,14 @@ class TokenSet:
         end = self.expires_at - min(5.0, LONGEST_LEEWAY_SHARE * self.lifetime_s)
         return self.obtained_at - CLOCK_SKEW_S <= now < end
 
-    def early_renewal_s(self, dice: float) -> float:
+    def early_renewal_s(self, spread: float) -> float:
         """Return how many seconds before expiry a task renews the token.
 
-        :param dice: 0 to 1, drawn by each task. It spreads renewals between a quarter of the
+        :param spread: 0 to 1, drawn by each task. It spreads renewals between a quarter of the
             lifetime and the leeway, so that tasks that start together do not renew together.
         """
         quarter_s = EARLIEST_RENEWAL_SHARE * self.lifetime_s
-        return self.leeway_s + dice * max(0.0, quarter_s - self.leeway_s)
+        return self.leeway_s + spread * max(0.0, quarter_s - self.leeway_s)
 
     def is_of_other_session(self, other: TokenSet) -> bool:
         """Return whether the two are known to come from two logins."""

@@ -52,7 +52,7 @@ class TokenManager:
     :param store: the entries that all tasks of the account share.
     :param send: sends a request without authentication and returns the response with its body.
     :param on_token: called with every new token set before anything else sees it (masking).
-    :param dice: returns 0 to 1 and spreads what many tasks do at once.
+    :param spread: returns 0 to 1 and spreads what many tasks do at once.
     :param sends_twice: False if a person waits for the answer: a refused login is reported at
         once, and suspends nothing.
     :param reload: returns settings and store as the Connection is now if its password changed
@@ -68,7 +68,7 @@ class TokenManager:
         clock: Clock,
         sleep: Sleep,
         on_token: Callable[[TokenSet], None] = lambda token: None,
-        dice: Callable[[], float] = random.random,
+        spread: Callable[[], float] = random.random,
         sends_twice: bool = True,
         reload: Callable[[], tuple[We360Settings, TokenStore] | None] = lambda: None,
     ) -> None:
@@ -76,7 +76,7 @@ class TokenManager:
         self._clock = clock
         self._sleep = sleep
         self._on_token = on_token
-        self._dice = dice
+        self._spread = spread
         self._sends_twice = sends_twice
         self._reload = reload
         self._lock = threading.Lock()
@@ -177,7 +177,7 @@ class TokenManager:
 
     def _early_s(self, token: TokenSet) -> float:
         if self._drawn[0] != token.access_token:
-            self._drawn = (token.access_token, token.early_renewal_s(self._dice()))
+            self._drawn = (token.access_token, token.early_renewal_s(self._spread()))
         return self._drawn[1]
 
     def _look(self, rejected: TokenSet | None) -> TokenSet | None:
@@ -253,7 +253,7 @@ class TokenManager:
     # renewal
 
     def _renew_early(self, token: TokenSet) -> TokenSet:
-        """Refresh a token that is still valid, unless another task does; then return it as it is."""
+        """Refresh a valid token unless another task does; then return it as it is."""
         self._is_renewing = True
         try:
             if token.refresh_token is None or token.doubtful or self._lockout.is_suspended():
@@ -284,7 +284,7 @@ class TokenManager:
                 pass
             if (token := self._look(rejected)) is not None:
                 return token
-            self._sleep(POLL_S + self._dice())
+            self._sleep(POLL_S + self._spread())
             if not is_logged and self._clock() - began >= LOG_WAIT_AFTER_S:
                 is_logged = True
                 log.info(

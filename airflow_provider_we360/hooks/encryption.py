@@ -64,7 +64,7 @@ class TokenCipher:
 
     @property
     def is_encrypting(self) -> bool:
-        """False if Airflow has no Fernet key. Then it stores passwords of Connections as text, too."""
+        """False if Airflow has no Fernet key. Connections are stored as text then, too."""
         return bool(getattr(self._fernet, "is_encrypted", True))
 
     def encode(self, token: TokenSet) -> str:
@@ -72,8 +72,8 @@ class TokenCipher:
         salt = os.urandom(16)
         # HMAC, not a slow hash: the digest is encrypted with the key that opens the password.
         inner = asdict(token) | {"salt": salt.hex(), "hmac": self._digest(salt)}
-        sealed = self._fernet.encrypt(json.dumps(inner).encode()).decode()
-        return json.dumps({"v": VERSION, "expires_at": int(token.expires_at), "sealed": sealed})
+        encrypted = self._fernet.encrypt(json.dumps(inner).encode()).decode()
+        return json.dumps({"v": VERSION, "expires_at": int(token.expires_at), "sealed": encrypted})
 
     def decode(self, text: str) -> TokenSet:
         """Return the token set in the text.

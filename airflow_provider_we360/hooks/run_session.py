@@ -1,4 +1,4 @@
-"""Where a Dag run keeps a session of its own: in the XCom of its login task, found by the tasks below it."""
+"""Find the XCom of the login task in which a Dag run keeps its own session."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TaskXComs:
     def get(self, name: str) -> str | None:
         return _compat.get_xcom(name, self._where)
 
-    def set(self, name: str, value: str, description: str) -> None:  # noqa: ARG002 - an XCom has no description
+    def set(self, name: str, value: str, description: str) -> None:  # noqa: ARG002 - XComs have none
         _compat.set_xcom(name, value, self._where)
 
     def delete(self, name: str) -> None:
@@ -38,20 +38,20 @@ class TaskXComs:
 
 
 def own_xcoms(context: Context) -> TaskXComs:
-    """Those of the running task.
+    """Return the XComs of the running task.
 
-    :raises We360ConfigError: the task is mapped: the tasks below could not tell which of its sessions is theirs.
+    :raises We360ConfigError: the task is mapped, so tasks below it would find several sessions.
     """
     task = context["ti"]
     if getattr(task, "map_index", -1) not in (None, -1):
         raise We360ConfigError(
-            f"task {task.task_id}: a We360LoginOperator cannot be mapped; write one for each Connection"
+            f"task {task.task_id}: a We360LoginOperator cannot be mapped; write one per Connection"
         )
     return TaskXComs(task.dag_id, task.run_id, task.task_id)
 
 
 def login_task_xcoms(context: Context, we360_conn_id: str) -> TaskXComs | None:
-    """Those of the one login task of this Connection upstream of the running task; None where there is none.
+    """Return the XComs of this Connection's login task upstream; None if there is none.
 
     :raises We360ConfigError: there are two.
     """
@@ -65,11 +65,11 @@ def login_task_xcoms(context: Context, we360_conn_id: str) -> TaskXComs | None:
     found = sorted(task.task_id for task in ours if task.opens_we360_session)
     has_ended = any(not task.opens_we360_session for task in ours)
     if has_ended and not hasattr(running, "opens_we360_session"):
-        return None  # below the logout: a session begun anew in that XCom would be ended by nobody
+        return None  # below the logout: no task would end a new session in that XCom
     if len(found) > 1:
         raise We360ConfigError(
-            f"tasks {' and '.join(found)} upstream of {running.task_id} both log in with Connection {we360_conn_id!r}; "
-            "keep one of them, or give each its own Connection"
+            f"tasks {' and '.join(found)} upstream of {running.task_id} both log in with "
+            f"Connection {we360_conn_id!r}; keep one of them, or give each its own Connection"
         )
     if not found:
         return None
@@ -77,6 +77,6 @@ def login_task_xcoms(context: Context, we360_conn_id: str) -> TaskXComs | None:
 
 
 def running_context() -> Context | None:
-    """The context of the running task; None outside of one."""
+    """Return the context of the running task; None outside of a task."""
     context: Context | None = _compat.current_context()
     return context

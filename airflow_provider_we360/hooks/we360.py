@@ -37,14 +37,15 @@ JUST_READ_S = 5.0
 class We360Hook(BaseHook):
     """Reads reports of We360.ai.
 
-    Logs in with the Connection's Customer ID, e-mail and password (OAuth 2.0 password grant), keeps the token pair in an
-    Airflow Variable for all tasks of the account, renews it before it ends, and logs in again when it must.
+    Logs in with the Connection's Customer ID, e-mail and password (OAuth 2.0 password grant). The
+    tokens are kept in an Airflow Variable for all tasks of the account, and renewed in time.
 
     :param we360_conn_id: the Connection, of type ``we360``.
     :param transport: replaces the network; for tests.
-    :param clock: answers the time now; for tests.
+    :param clock: returns the time now; for tests.
     :param sleep: waits; for tests.
-    :param store: where the session is kept, in place of what the Connection's ``token_cache`` says; for operators and tests.
+    :param store: where tokens are kept, instead of what ``token_cache`` of the Connection says; for
+        operators and tests.
     """
 
     conn_name_attr = "we360_conn_id"
@@ -74,16 +75,17 @@ class We360Hook(BaseHook):
 
     @cached_property
     def settings(self) -> We360Settings:
-        """The Connection, parsed.
+        """The fields of the Connection.
 
-        :raises We360ConfigError: for the first field that is missing or wrong.
+        :raises We360ConfigError: a field is missing or wrong; the message names the first one.
         """
         return self._read_connection()
 
     def get_conn(self) -> httpx.Client:
-        """An ``httpx.Client`` for paths under the Connection's Host: each request carries a token that is good.
+        """Return an ``httpx.Client`` for paths of the API whose requests carry a valid token.
 
-        A URL of another host raises before a byte is sent; redirects are not followed. Close the hook when done.
+        A URL of another host raises before anything is sent, and redirects are not followed. Close
+        the hook when done.
         """
         return self._open()[0]
 
@@ -101,20 +103,22 @@ class We360Hook(BaseHook):
         column_types: Mapping[str, str] | None = None,
         max_parallel_requests: int = DEFAULT_PARALLEL_REQUESTS,
     ) -> Iterator[RowBatch]:
-        """The rows of a window, typed, one batch a slice: a day in ``detailed`` mode, the whole window in ``summary``.
+        """Yield the typed rows of a window: one batch per day, or one batch in ``summary`` mode.
 
         :param report: name of the report.
         :param window: first and last local day, both inclusive.
         :param mode: ``detailed`` (a row per person and day) or ``summary`` (a row per person).
-        :param columns: what to ask for; None: the report's default list, which names nobody. Key columns always come along.
+        :param columns: the columns to read; None: the report's default list, without names and
+            e-mails. Key columns are always included.
         :param group_ids: only these groups (UUIDs).
         :param user_ids: only these people (UUIDs).
         :param shift_ids: only these shifts (UUIDs).
-        :param report_params: further inputs of the report, where it has any.
-        :param column_types: type of a column by name, where it shall not be the report's own: ``text``, ``bigint``, ...
-        :param max_parallel_requests: days that are asked for at once.
+        :param report_params: further inputs of the report, if it has any.
+        :param column_types: type of a column by name, if it differs from the report's own: ``text``,
+            ``bigint``, ...
+        :param max_parallel_requests: requests that are sent at once.
         :raises We360ConfigError: an argument or Connection field is wrong; the message names it.
-        :raises We360Error: what login, API and answers can raise, see :mod:`airflow_provider_we360.errors`.
+        :raises We360Error: login or request failed, see :mod:`airflow_provider_we360.errors`.
         """
         from airflow_provider_we360.client.extract import parse_extract
 
@@ -137,7 +141,8 @@ class We360Hook(BaseHook):
     ) -> RowStream:
         """Return the rows of an extract that was checked before; for operators.
 
-        Blocks until the first answer is in. Close the stream when done; commit nothing before its end.
+        Blocks until the first answer is in. Close the stream when done, and commit nothing before
+        its end.
 
         :param stats: counts requests and dropped duplicates.
         """
@@ -159,7 +164,7 @@ class We360Hook(BaseHook):
         shift_ids: Iterable[str] = (),
         report_params: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Whether the report of a local day holds any row: one request, for one row of the key columns alone.
+        """Return whether the report of a local day holds any row. Reads one row of key columns.
 
         :raises We360ConfigError: an argument is wrong; the message names it.
         :raises We360Error: as :meth:`iter_batches`.
@@ -194,7 +199,7 @@ class We360Hook(BaseHook):
         )
 
     def login(self) -> bool:
-        """Log in now instead of at the first request. Return whether other tasks can use the session.
+        """Log in now instead of at the first request. Return whether other tasks share the session.
 
         :raises We360AuthError: no token is available.
         """
@@ -328,7 +333,7 @@ class We360Hook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """The Connection form of Airflow 2.11 to 3.1; later ones read it from the provider's metadata."""
+        """Return the Connection form of Airflow 2.11 to 3.1. Later ones read provider metadata."""
         return {
             "hidden_fields": FIELD_BEHAVIOUR["hidden-fields"],
             "relabeling": FIELD_BEHAVIOUR["relabeling"],
@@ -337,7 +342,7 @@ class We360Hook(BaseHook):
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Fields of that form; made of the same metadata."""
+        """Return the fields of that form, built from the same metadata."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from flask_babel import lazy_gettext
         from wtforms import BooleanField, StringField

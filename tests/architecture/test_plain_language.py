@@ -14,12 +14,10 @@ import pytest
 from prose import PACKAGE, ROOT, Line, prose_of, rooms, words_of
 
 NOT_YET = {
-    "auth",
     "cli",
     "client",
     "docs",
     "example_dags",
-    "hooks",
     "package",
     "rows",
     "sinks",

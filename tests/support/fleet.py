@@ -241,7 +241,7 @@ class Worker:
             self.send,
             clock=self._clock,
             sleep=fleet.time.sleep,
-            dice=fleet.dice.random,
+            spread=fleet.dice.random,
         )
 
     def ask(self, rejected: TokenSet | None = None) -> TokenSet:

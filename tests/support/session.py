@@ -55,15 +55,15 @@ class World:
     def live_sessions(self) -> int:
         return sum(self.request_log.live_sessions().values())
 
-    def task(self, *, dice: Callable[[], float] = random.random, **changes: object) -> Task:
+    def task(self, *, spread: Callable[[], float] = random.random, **changes: object) -> Task:
         """A new task: empty memory, the shared store."""
-        return Task(self, settings_for(self.sandbox, **changes), dice)
+        return Task(self, settings_for(self.sandbox, **changes), spread)
 
 
 class Task:
     """One process with a client of its own."""
 
-    def __init__(self, world: World, settings: We360Settings, dice: Callable[[], float]) -> None:
+    def __init__(self, world: World, settings: We360Settings, spread: Callable[[], float]) -> None:
         self.http = build_http_client(settings, transport=httpx.WSGITransport(world.sandbox))
         self.manager = TokenManager(
             settings,
@@ -77,7 +77,7 @@ class Task:
             ),
             clock=world.time.clock,
             sleep=world.time.sleep,
-            dice=dice,
+            spread=spread,
             on_token=lambda token: world.masked.extend(
                 filter(None, (token.access_token, token.refresh_token))
             ),

@@ -229,7 +229,7 @@ def test_trouble_at_an_early_refresh_leaves_the_present_token_in_use(fault, rota
     world.task().ask()
     world.time.now += TEN_HOURS - 1000
     world.sandbox.faults.add("refresh", fault, times=None)
-    task = world.task(dice=lambda: 1.0)
+    task = world.task(spread=lambda: 1.0)
     for _ in range(20):
         assert task.ask().status_code == 200
     assert world.request_log.logins == 1
