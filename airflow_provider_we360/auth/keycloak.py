@@ -94,7 +94,7 @@ def longest_call_s(settings: We360Settings) -> float:
     return CONNECT_TIMEOUT_S + min(settings.timeout_s, LONGEST_CALL_S)
 
 
-class Keycloak:
+class KeycloakClient:
     """The login server of one account.
 
     :param send: sends a request without authentication and returns the response with its body.

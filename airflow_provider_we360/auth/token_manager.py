@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import httpx
 
-from airflow_provider_we360.auth.keycloak import Keycloak, is_unsent, longest_call_s
+from airflow_provider_we360.auth.keycloak import KeycloakClient, is_unsent, longest_call_s
 from airflow_provider_we360.auth.lease import HeldLease, LeaseElection, LeaseLost
 from airflow_provider_we360.auth.lockout import Lockout
 from airflow_provider_we360.auth.token import TokenSet
@@ -93,7 +93,7 @@ class TokenManager:
 
     def _use(self, settings: We360Settings, store: TokenStore) -> None:
         self._store = store
-        self._keycloak = Keycloak(settings, self._send, clock=self._clock, sleep=self._sleep)
+        self._keycloak = KeycloakClient(settings, self._send, clock=self._clock, sleep=self._sleep)
         self._lockout = Lockout(store.lockout, settings, self._clock, sends_twice=self._sends_twice)
         lasts_s = longest_call_s(settings) + LEASE_MARGIN_S
         self._election = LeaseElection(store.lease, self._clock, self._sleep, lasts_s)

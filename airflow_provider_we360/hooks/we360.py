@@ -114,7 +114,7 @@ class We360Hook(BaseHook):
         :param user_ids: only these people (UUIDs).
         :param shift_ids: only these shifts (UUIDs).
         :param report_params: further inputs of the report, if it has any.
-        :param column_types: type of a column by name, if it differs from the report's own: ``text``,
+        :param column_types: type of a column by name, if it is not the report's own: ``text``,
             ``bigint``, ...
         :param max_parallel_requests: requests that are sent at once.
         :raises We360ConfigError: an argument or Connection field is wrong; the message names it.

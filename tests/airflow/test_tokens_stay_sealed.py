@@ -310,7 +310,7 @@ def test_nothing_that_hangs_on_a_hook_shows_a_secret_as_text(bench):
         "TokenSet",
         "Client",
         "BearerAuth",
-        "Keycloak",
+        "KeycloakClient",
     } <= kinds
     for one in (*seen, TokenCipher(bench.hook.settings, _NoFernet())):
         assert bench.secrets.within(f"{one!r} {one!s} {[one]!r}") == set(), type(one)
