@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_we360.auth.keycloak import (
     LARGEST_ANSWER_BYTES,
-    Keycloak,
+    KeycloakClient,
     is_unsent,
     parse_login,
 )
@@ -343,7 +343,7 @@ def test_a_proxys_refusal_is_free_and_not_repeated(answer, tries):
         raise httpx.ProxyError(answer, request=request)
 
     settings = settings_for(Simulator(SimulatorConfig()))
-    login = Keycloak(settings, send, clock=time.time, sleep=lambda _: None).login
+    login = KeycloakClient(settings, send, clock=time.time, sleep=lambda _: None).login
     with pytest.raises(AuthUnavailable) as caught:
         login(lambda _: None)
     assert (len(sent), is_unsent(caught.value)) == (tries, True)
