@@ -174,7 +174,8 @@ class We360Transfer(BaseOperator):
         keys = self._read_keys(extract)
         plan, sink = self._build_plan(context, hook, extract, keys), self._build_sink()
         load_logging.log_plan(self.log, hook.we360_conn_id, extract, plan, self._destination)
-        progress = load_logging.LoadProgress(self.log, extract.slices, clock=time.monotonic)
+        unit = "day" if extract.mode.sliced_by_day else "window"
+        progress = load_logging.LoadProgress(self.log, extract.slices, unit, clock=time.monotonic)
         with (
             progress.log_failure(),
             progress.heartbeat(),
@@ -189,10 +190,9 @@ class We360Transfer(BaseOperator):
         return extract, progress, result
 
     def on_kill(self) -> None:
-        """Cancel the statement that is running in the target, if it supports that."""
-        cancel = getattr(self._load.sink, "cancel", None) if self._load is not None else None
-        if cancel is not None:
-            cancel()
+        """Cancel the statement that is running in the target, if its driver can."""
+        if self._load is not None:
+            self._load.sink.cancel()
 
     def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any] | None:
         """Return what will be read, for Airflow's OpenLineage provider; None if it is not known."""

@@ -27,11 +27,13 @@ class LoadProgress:
     """Counts the rows of a load and logs how far it is.
 
     :param log: the task's logger.
-    :param days: number of days that will arrive; 1 in ``summary`` mode.
+    :param days: number of days that will arrive.
+    :param unit: what one batch covers: a day, or the whole window in ``summary`` mode.
     :param clock: any clock that only goes forward, in seconds.
     """
 
-    def __init__(self, log: Any, days: int, *, clock: Clock) -> None:
+    def __init__(self, log: Any, days: int, unit: str = "day", *, clock: Clock) -> None:
+        self.unit = unit
         self.stats = ReadStats()
         self.rows = 0
         self.rows_per_day: dict[Day, int] = {}
@@ -48,7 +50,7 @@ class LoadProgress:
         return self._clock() - self._started
 
     def __str__(self) -> str:
-        fetched = f"{len(self.rows_per_day):,} of {format_count(self._days, 'day')}"
+        fetched = f"{len(self.rows_per_day):,} of {format_count(self._days, self.unit)}"
         return f"{fetched} ({format_count(self.rows, 'row')})"
 
     def count(self, batch: RowBatch) -> None:
@@ -154,12 +156,14 @@ def log_result(log: Any, extract: Extract, progress: LoadProgress, result: LoadR
     requests = format_count(stats.requests, "request")
     if stats.verification_requests:
         requests += f", {stats.verification_requests:,} of them to verify completeness"
+    changed = "" if result.rows_changed is None else f", changed {result.rows_changed:,}"
     log.info(
-        "Loaded %s for %s into %s (replaced %s) in %.1f s with %s",
+        "Loaded %s for %s into %s (replaced %s%s) in %.1f s with %s",
         format_count(result.rows, "row"),
-        format_count(extract.slices, "day"),
+        format_count(extract.slices, progress.unit),
         result.where,
         f"{result.rows_removed:,}",
+        changed,
         progress.seconds,
         requests,
     )

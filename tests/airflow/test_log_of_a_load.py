@@ -103,7 +103,10 @@ def test_log_shows_window_reason_source_target_and_changes(sandbox, report, duck
             "Target: table days of Connection duckdb_default, write_mode replace_window,"
             " on_empty fail"
         ),
-        f"Loaded {came[1] + came[2]} rows for 2 days into days (replaced {came[2] - 1}) in N with N",
+        (
+            f"Loaded {came[1] + came[2]} rows for 2 days into days"
+            f" (replaced {came[2] - 1}, changed {came[1] + 1}) in N with N"
+        ),
         "Rows per day, before -> now:",
         f"  2026-06-01: 0 -> {came[1]}",
         f"  2026-06-02: {came[2] - 1} -> {came[2]}",

@@ -148,14 +148,19 @@ def test_failure_says_how_far_the_load_came(log):
     ]
 
 
-def finish(log, before, kept=(), rows=(41, 2500), replaced=1, **stats):
+def finish(log, before, kept=(), rows=(41, 2500), replaced=1, changed=None, **stats):
     """Log the result of a load of two days."""
     progress = log.progress(len(rows))
     progress.stats.add(**stats)
     deliver(log, progress, [batch(n, count) for n, count in enumerate(rows, 1)], fetch_s=0.25)
     extract = SimpleNamespace(slices=len(rows), mode=SimpleNamespace(sliced_by_day=True))
     result = LoadResult(
-        rows=sum(rows), rows_removed=replaced, days_kept=kept, where="we360_days", held=before
+        rows=sum(rows),
+        rows_removed=replaced,
+        days_kept=kept,
+        where="we360_days",
+        held=before,
+        rows_changed=changed,
     )
     log_result(log, extract, progress, result)
     return log.lines
@@ -180,6 +185,17 @@ def test_result_of_a_target_that_was_not_read_shows_new_counts(log):
         "  2026-06-01: 41",
         "  2026-06-02: 2,500",
     ]
+
+
+def test_result_of_an_update_in_place_names_changed_rows(log):
+    assert "(replaced 1, changed 1,204)" in finish(log, {}, changed=1204)[0]
+
+
+def test_summary_mode_counts_windows(log):
+    progress = LoadProgress(log, 1, "window", clock=lambda: log.now)
+    log.now += 60
+    progress.log_silence(60)
+    assert log.lines[0].startswith("Fetched 0 of 1 window (0 rows); ")
 
 
 def test_kept_days_show_the_rows_that_stayed(log):

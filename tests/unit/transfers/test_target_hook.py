@@ -51,9 +51,3 @@ def test_kill_cancels_the_running_statement():
     operator._load = TrackedLoad(SimpleNamespace(), sink)
     operator.on_kill()
     assert cancelled == ["cancelled"]
-
-
-def test_kill_leaves_a_target_without_cancel_alone():
-    operator = transfer()
-    operator._load = TrackedLoad(SimpleNamespace(), SimpleNamespace())
-    operator.on_kill()
