@@ -49,7 +49,7 @@ def test_report_uri_has_one_canonical_form(written, one_form):
         ("we360:///dynamic_report", "no Customer ID"),
         ("we360://acme-demo", "dynamic_report"),
         ("we360://acme-demo/dynamic_reports", "'dynamic_reports'.*dynamic_report"),
-        ("we360://acme-demo/dynamic_report/detailed", "one report's name"),
+        ("we360://acme-demo/dynamic_report/detailed", "name of a report"),
         ("we360://acme-demo/dynamic_report?mode=detailed", "no query"),
         ("we360://asha@acme-demo/dynamic_report", "no user name"),
     ],

@@ -131,9 +131,9 @@ def test_successful_load_returns_counts_only(we360, sandbox, duckdb_file):
     ("changes", "names"),
     [
         ({"extra": {"customer_id": None}}, "customer_id"),
-        ({"login": ""}, "Login"),
+        ({"login": ""}, r"E-mail \(login\)"),
         ({"password": ""}, "Password"),
-        ({"host": "http://api.in.we360.ai"}, "Host"),
+        ({"host": "http://api.in.we360.ai"}, r"API URL \(host\)"),
         ({"extra": {"allow_http": "perhaps"}}, "allow_http"),
         ({"extra": {"allow_htpp": True}}, "allow_htpp"),
     ],
