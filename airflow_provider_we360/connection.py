@@ -117,7 +117,7 @@ class We360Settings:
     trust_env: bool = True
 
     def __post_init__(self) -> None:
-        # Whoever holds settings may be quoted by a server: from now on no foreign text shows them.
+        # A server may quote what it is sent: from now on no foreign text shows these.
         register_secret(self.password)
         register_secret(self.login)
         if self.proxy:

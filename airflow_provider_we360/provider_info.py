@@ -15,7 +15,8 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "timezone": {
         "label": "Time zone",
-        "description": "IANA name of the company's time zone; decides which days a run loads. Default: Asia/Kolkata.",
+        "description": "IANA name of the company's time zone, which decides the days of a run. "
+        "Default: Asia/Kolkata.",
         "schema": {
             "type": ["string", "null"],
             "examples": [
@@ -29,7 +30,8 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "token_cache": {
         "label": "Token cache",
-        "description": "Where tasks share the token set. Default: an encrypted Variable, for all tasks of the account.",
+        "description": "Where tasks share the token set. Default: an encrypted Variable, for all "
+        "tasks of the account.",
         "schema": {
             "type": ["string", "null"],
             "enum": ["variable", "xcom", "memory"],
@@ -57,12 +59,14 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "ca_bundle": {
         "label": "CA bundle",
-        "description": "Path on the workers of the CA certificates to trust, if your network inspects TLS.",
+        "description": "Path on the workers of the CA certificates to trust, if your network "
+        "inspects TLS.",
         "schema": {"type": ["string", "null"], "section": _ELSEWHERE},
     },
     "proxy": {
         "label": "Proxy",
-        "description": "URL of an HTTP proxy, if the workers need one. Default: as HTTPS_PROXY and NO_PROXY say.",
+        "description": "URL of an HTTP proxy, if the workers need one. Default: as HTTPS_PROXY and "
+        "NO_PROXY say.",
         "schema": {"type": ["string", "null"], "section": _ELSEWHERE},
     },
     "allow_http": {
@@ -103,7 +107,8 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-we360",
         "name": "We360.ai",
-        "description": "Workforce data of `We360.ai <https://we360.ai/>`__ in your own warehouse, every day exactly once.",
+        "description": "Workforce data of `We360.ai <https://we360.ai/>`__ in your own warehouse, "
+        "every day exactly once.",
         "integrations": [
             {
                 "integration-name": "We360",

@@ -1,4 +1,4 @@
-"""The steps of ``check``: each tests one part of the way to We360, so that a failure names its owner."""
+"""The steps of ``check``. Each tests one part of the way, so that a failure names its owner."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Step:
         return f"  {self.outcome.value:<8} {self.name:<13} {self.message}{took}"
 
     def facts(self) -> dict[str, Any]:
-        """Return the step for JSON. ``told`` repeats the message for scripts of older versions."""
+        """Return the step for JSON. The message appears twice: scripts read its former name."""
         return asdict(self) | {
             "outcome": self.outcome.value.lower(),
             "told": self.message,

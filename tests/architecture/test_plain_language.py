@@ -14,7 +14,6 @@ import pytest
 from prose import PACKAGE, ROOT, Line, prose_of, rooms, words_of
 
 NOT_YET = {
-    "cli",
     "client",
     "docs",
     "example_dags",
