@@ -1,1 +1,1 @@
-"""The sandbox with everything that can go wrong: Keycloak's states, faults by plan, a request log."""
+"""The sandbox plus what can go wrong: all states of a Keycloak, planned faults, a request log."""

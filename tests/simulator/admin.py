@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 _PAGES = """
 GET  /_simulator/requests   logins, refreshes, live sessions, data requests
 GET  /_simulator/faults     the plan of faults, and the names of all faults
-POST /_simulator/faults     [{"match": "report", "fault": "http_503", "times": 1, "retry_after": "2"}]
+POST /_simulator/faults     add rules: [{"match": "report", "fault": "http_503", "times": 1}]
 DELETE /_simulator/faults   remove all faults from the plan
-POST /_simulator/today      {"today": "2026-04-08"}: rows of the last seven days change from day to day
+POST /_simulator/today      set the day: {"today": "2026-04-08"}; recent rows change with it
 """
 
 
@@ -27,7 +27,7 @@ def is_admin(request: Request) -> bool:
 
 
 def answer_admin(simulator: Simulator, request: Request) -> Response:
-    """Response ``/`` and everything under ``/_simulator/``; 400 says what is wrong with a request."""
+    """Answer ``/`` and everything under ``/_simulator/``."""
     try:
         match request.method, request.path:
             case "GET", "/":

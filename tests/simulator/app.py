@@ -42,7 +42,7 @@ class Simulator(Sandbox):
 
     :param clock: epoch seconds. It also sets today, unless the configuration does.
     :param sleep: waits for whatever takes time.
-    :param company: whose rows the report holds; by default the one that the configuration describes.
+    :param company: whose rows the report holds; by default that of the configuration.
     """
 
     config: SimulatorConfig

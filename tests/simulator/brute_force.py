@@ -1,4 +1,4 @@
-"""Keycloak's brute-force detection: counts failures of a user and locks the account without saying so."""
+"""Keycloak's brute-force detection: count failures of a user, lock the account without a word."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from simulator.config import BruteForce
 
 @dataclass
 class Failures:
-    """What is remembered of one user."""
+    """The failures of one user."""
 
     count: int = 0
     last_at: float | None = None
@@ -18,7 +18,7 @@ class Failures:
 
 
 class LoginFailures:
-    """All users' failures. Attempts made while locked are not counted (Keycloak 16 and later)."""
+    """All users' failures. Attempts while locked do not count (Keycloak 16 and later)."""
 
     def __init__(self, rules: BruteForce | None) -> None:
         self.rules = rules

@@ -41,10 +41,10 @@ class SimulatorConfig(SandboxConfig):
     refresh_lifetime_s: int | None = None
     """None: the refresh token has no ``exp`` and ``refresh_expires_in`` is 0."""
     offline: bool = True
-    """Offline sessions, as We360's answers show; False for online ones, unless the scope has ``offline_access``."""
+    """Offline sessions, as in We360's answers; False: only if the scope has ``offline_access``."""
     idle_s: float = 30 * 86400
     session_max_s: float | None = None
-    """Maximum age of a session. If set, refresh tokens expire, and no token outlives its session."""
+    """Maximum age of a session. If set, refresh tokens expire and no token outlives its session."""
     rotation: bool = False
     max_reuse: int = 0
     rotation_race: bool = False
@@ -112,7 +112,7 @@ class SimulatorConfig(SandboxConfig):
         for name, allowed in _choices().items():
             if getattr(self, name) not in allowed:
                 raise ValueError(
-                    f"{name}: {getattr(self, name)!r} is none of {', '.join(map(repr, allowed))}"
+                    f"{name}: {getattr(self, name)!r} is not one of {', '.join(map(repr, allowed))}"
                 )
 
     @classmethod
@@ -121,8 +121,8 @@ class SimulatorConfig(SandboxConfig):
 
         :raises ValueError: for an unknown field or value.
         """
-        if strange := switches.keys() - cls.__dataclass_fields__.keys():
-            raise ValueError(f"no such switch: {', '.join(sorted(strange))}")
+        if unknown := switches.keys() - cls.__dataclass_fields__.keys():
+            raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in switches.items()

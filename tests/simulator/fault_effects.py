@@ -33,8 +33,8 @@ class Effect:
 class SocketFault:
     """A fault of the connection, in the answer's note ``socket_fault``.
 
-    ``reset`` and ``close`` send nothing, ``cut_off`` sends half of the body that the headers promise,
-    ``drip`` a few bytes at a time, ``not_http`` bytes that are not HTTP.
+    ``reset`` and ``close`` send nothing, ``cut_off`` sends half of the body that the headers
+    promise, ``drip`` a few bytes at a time, ``not_http`` bytes that are not HTTP.
     """
 
     kind: Literal["reset", "close", "cut_off", "drip", "not_http"]

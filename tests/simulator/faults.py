@@ -17,7 +17,7 @@ from simulator.refusals import REFUSALS
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A named fault: its number, what makes its effect, and whether only a server can play it."""
+    """A named fault: its number, the function that builds its effect, and if it needs a socket."""
 
     number: str
     make: Callable[..., Effect]
@@ -63,9 +63,9 @@ FAULTS: dict[str, Fault] = {
 
 
 def make_effect(name: str, args: Mapping[str, Any]) -> Effect:
-    """The effect of that fault with these arguments.
+    """Return the effect of that fault with these arguments.
 
-    :raises ValueError: where there is no such fault, or it takes no such argument.
+    :raises ValueError: for an unknown fault or argument.
     """
     if name not in FAULTS:
         raise ValueError(f"fault: {name!r} is no fault; use one of {', '.join(sorted(FAULTS))}")
@@ -78,18 +78,18 @@ def make_effect(name: str, args: Mapping[str, Any]) -> Effect:
 
 
 KINDS = ("token", "login", "refresh", "logout", "revoke", "report", "any")
-"""What a rule may match. ``token`` is any call of the token endpoint, ``any`` every request but the sandbox's own."""
+"""What a rule may match: ``token`` is login and refresh, ``any`` is every request to We360."""
 
 
 @dataclass
 class Rule:
-    """One thing that goes wrong.
+    """One planned fault.
 
     :param times: how often; None for always.
-    :param after: so many matching requests go well first.
+    :param after: how many matching requests succeed first.
     :param page: only this page of a report.
-    :param day: only reports that begin on this day (``2026-04-01``).
-    :param probability: of each matching request, drawn from the plan's seed.
+    :param day: only reports whose first day this is (``2026-04-01``).
+    :param probability: for each matching request, drawn from the plan's seed.
     """
 
     match: str
@@ -114,12 +114,12 @@ class Rule:
 
 
 class FaultPlan:
-    """All rules, in the order given; the first that fits plays, and then counts down."""
+    """All rules in their order. The first that matches a request is played."""
 
     def __init__(self, seed: int = 0) -> None:
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
-        self._dice = random.Random(seed)
+        self._rng = random.Random(seed)
 
     def add(
         self,
@@ -133,9 +133,10 @@ class FaultPlan:
         probability: float = 1.0,
         **args: Any,
     ) -> Rule:
-        """Plans a fault. ``args`` are the fault's own, such as ``retry_after="2"``; ``times`` may be None or ``always``.
+        """Add a rule. ``args`` are those of the fault, such as ``retry_after="2"``.
 
-        :raises ValueError: for a fault, a kind of request or an argument that there is not.
+        :param times: how often; None or ``always`` for always.
+        :raises ValueError: for an unknown fault, kind of request or argument.
         """
         if match not in KINDS:
             raise ValueError(
@@ -157,30 +158,30 @@ class FaultPlan:
         return rule
 
     def load(self, plan: object) -> None:
-        """Adds rules told as JSON: ``[{"match": "report", "fault": "http_503", "times": 1, "retry_after": "2"}]``.
+        """Add the rules of a JSON list: ``[{"match": "report", "fault": "http_503", "times": 1}]``.
 
-        Arguments stand beside, or in ``args``.
+        Arguments of the fault are further keys, or in ``args``.
 
-        :raises ValueError: as ``add``; then no rule of the plan is added.
+        :raises ValueError: as ``add``; then no rule of the list is added.
         """
         if not isinstance(plan, list) or not all(isinstance(rule, Mapping) for rule in plan):
             raise ValueError("a plan of faults is a list of objects, each with match and fault")
         kept = list(self._rules)
         try:
-            for told in plan:
-                self._load_one(dict(told))
+            for rule in plan:
+                self._load_one(dict(rule))
         except ValueError:
             self._rules = kept
             raise
 
-    def _load_one(self, told: dict[str, Any]) -> None:
-        if not {"match", "fault"} <= told.keys():
+    def _load_one(self, rule: dict[str, Any]) -> None:
+        if not {"match", "fault"} <= rule.keys():
             raise ValueError("a rule needs match and fault")
-        args = told.pop("args", {})
-        self.add(told.pop("match"), told.pop("fault"), **told, **args)
+        args = rule.pop("args", {})
+        self.add(rule.pop("match"), rule.pop("fault"), **rule, **args)
 
     def take(self, kind: str, *, page: object = None, day: str | None = None) -> Rule | None:
-        """The rule that this request falls under, counted as played."""
+        """Return the rule that this request matches, and count it as played."""
         with self._lock:
             for rule in self._rules:
                 if not rule.fits(kind, page, day):
@@ -188,20 +189,20 @@ class FaultPlan:
                 if rule.after > 0:
                     rule.after -= 1
                     continue
-                if rule.probability < 1 and self._dice.random() >= rule.probability:
+                if rule.probability < 1 and self._rng.random() >= rule.probability:
                     continue
                 rule.played += 1
                 return rule
         return None
 
     def clear(self) -> None:
-        """Forgets all rules."""
+        """Remove all rules."""
         with self._lock:
             self._rules.clear()
 
     @property
     def pending(self) -> list[str]:
-        """Faults that were planned a number of times and have not all been played yet."""
+        """Faults that were not yet played as often as planned."""
         with self._lock:
             return [
                 rule.fault
@@ -210,7 +211,7 @@ class FaultPlan:
             ]
 
     def as_json(self) -> list[dict[str, Any]]:
-        """All rules, fit for JSON."""
+        """Return all rules for JSON."""
         with self._lock:
             return [
                 {

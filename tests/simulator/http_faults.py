@@ -15,7 +15,10 @@ from airflow_provider_we360.sandbox.http import Response, json_response, text_re
 from simulator.fault_effects import Effect, SocketFault
 from simulator.identity import Identity
 
-_LOGIN_PAGE = '<!DOCTYPE html><html><head><title>Sign in</title></head><body><form method="post"></form></body></html>'
+_LOGIN_PAGE = (
+    "<!DOCTYPE html><html><head><title>Sign in</title></head>"
+    '<body><form method="post"></form></body></html>'
+)
 
 
 def status(

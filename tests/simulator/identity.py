@@ -1,4 +1,4 @@
-"""The identity side: Keycloak's token, logout and revocation endpoints. ``tests/keycloak`` holds it against a real one."""
+"""Keycloak's token, logout and revocation endpoints, compared with a real one by tests/keycloak."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _SCOPES = frozenset(
         "organization",
     }
 )
-_LOGOUT_PAGE = "<!DOCTYPE html>\n<html><body><h1>Logging out</h1><p>Do you want to log out?</p></body></html>\n"
+_LOGOUT_PAGE = (
+    "<!DOCTYPE html>\n<html><body><h1>Logging out</h1>"
+    "<p>Do you want to log out?</p></body></html>\n"
+)
 
 
 Form: TypeAlias = dict[str, list[str]]
@@ -45,7 +48,7 @@ class GrantRefused(Exception):
 
 
 class Identity:
-    """One realm with one tenant. Accounts, sessions and ``not_before`` may be changed while it runs."""
+    """One realm with one tenant. Accounts, sessions and ``not_before`` can change at any time."""
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class Identity:
         self.failures = LoginFailures(config.brute_force)
         self.tokens = Tokens(config)
         self.not_before = 0
-        """Tokens issued at or before this moment (epoch seconds) are dead."""
+        """Tokens issued before this moment (epoch seconds) are refused."""
         self._request_log = request_log
         self._clock = clock
         self._sleep = sleep
@@ -68,29 +71,33 @@ class Identity:
         self._revoked: set[str] = set()
 
     def now(self) -> float:
-        """The servers' clock."""
+        """Return the time of the servers' clock."""
         return self._clock() + self.config.clock_skew_s
 
     def change_account(self, login: str | None = None, **changes: Any) -> None:
-        """As an administrator would: ``password=``, ``refused=``, ``sees=``; the first login if none is named."""
+        """Change an account as an administrator does; by default the first login.
+
+        :param changes: ``password``, ``refused`` or ``sees``.
+        """
         key = (login or self.config.login).lower()
         self.accounts[key] = replace(self.accounts[key], **changes)
 
     def change_realm(self, **switches: Any) -> None:
-        """As an administrator would: switches of ``SimulatorConfig``, from now on."""
+        """Change fields of the configuration from now on, as an administrator does."""
         self.config = self.sessions.config = replace(self.config, **switches)
         self.tokens = Tokens(self.config)
         self.failures.rules = self.config.brute_force
 
     def push_not_before(self) -> None:
-        """An administrator's "not before now": every token issued until now is dead.
+        """Refuse every token issued until now, as an administrator's "not before" does.
 
-        A real Keycloak spares those of the second of the push. Here that second is over at once: a test's clock may stand.
+        A real Keycloak accepts those of the second of the push. Here that second is over at once,
+        because a test's clock may stand still.
         """
         self.not_before = int(self.now()) + 1
 
     def answer(self, request: Request, realm: str, call: str) -> Response:
-        """What Keycloak answers to ``token``, ``logout`` or ``revoke``."""
+        """Answer a request to ``token``, ``logout`` or ``revoke``."""
         calls: dict[str, Callable[[Request, Form], Response]] = {
             "token": self._token,
             "logout": self._logout,
@@ -112,7 +119,7 @@ class Identity:
             return replace(answer, headers=answer.headers[:1]) if bare else answer
 
     def account_of(self, access_token: str) -> Account | None:
-        """The account of an access token that is good at this moment, as the API side checks it."""
+        """Return the account of an access token that the API accepts now, or None."""
         claims = self.tokens.read(access_token)
         now = self.now()
         if (
@@ -234,8 +241,8 @@ class Identity:
         if account is None or account.refused == "service_account":
             raise GrantRefused("wrong_password")
         if self.failures.is_locked(login, now):
-            told = self.failures.is_locked_for_ever(login) and self.config.keycloak < (22,)
-            raise GrantRefused("account_disabled" if told else "wrong_password")
+            says_so = self.failures.is_locked_for_ever(login) and self.config.keycloak < (22,)
+            raise GrantRefused("account_disabled" if says_so else "wrong_password")
         right = fields.get("password") == account.password
         if account.refused == "disabled":
             raise GrantRefused(
@@ -291,8 +298,8 @@ class Identity:
         if session is None or account is None:
             raise GrantRefused(gone)
         self.sessions.age(session, self.now())
-        if session.state == "expired" and not session.told_expired:
-            session.told_expired = True
+        if session.state == "expired" and not session.has_reported_expiry:
+            session.has_reported_expiry = True
             raise GrantRefused("session_expired" if session.offline else gone)
         if session.state in {"expired", "ended"}:
             raise GrantRefused(gone)
@@ -305,7 +312,7 @@ class Identity:
         return session
 
     def _check_grants(self, session: Session) -> None:
-        """What an administrator may have taken away since the login."""
+        """Refuse if an administrator has withdrawn a permission since the login."""
         if session.offline and not self.config.offline_allowed:
             raise GrantRefused("offline_withdrawn")
         if self.config.consent_required:
@@ -320,7 +327,7 @@ class Identity:
     # ends of sessions
 
     def _logout(self, request: Request, form: Form) -> Response:
-        """Asks neither whether the token is expired or used up, nor whether the realm is switched on."""
+        """End the session, even if the token is expired or used up or the realm is disabled."""
         if "refresh_token" not in form and self.config.keycloak >= (18,):
             return _logout_page()
         self._check_client(form)
@@ -337,7 +344,7 @@ class Identity:
         return Response(204, b"", (("Cache-Control", "no-cache"),))
 
     def _revoke(self, _request: Request, form: Form) -> Response:
-        """Of a refresh token: its session ends; before 26.1 all sessions of the user with this client did."""
+        """End the session of a refresh token; before 26.1 all sessions of the user and client."""
         self._check_realm()
         self._check_client(form)
         fields = _once_each(form)
@@ -368,7 +375,7 @@ def _once_each(form: Form) -> dict[str, str]:
 
 
 def _logout_page() -> Response:
-    """What a browser is shown that brings no refresh token. The status is 200, and no session ends."""
+    """Return the page for a browser without a refresh token: status 200, and no session ends."""
     return text_response(200, _LOGOUT_PAGE, "text/html", Cache_Control="no-cache")
 
 

@@ -1,7 +1,7 @@
 """Keycloak's refusals, word for word, by the name that faults and tests use.
 
-``tests/keycloak`` compares those of 26.7 with a real server. Where versions differ, 22.0.5, 26.5.6 and
-26.7.3 were tried once; what is stated about the versions between is a guess.
+``tests/keycloak`` compares those of 26.7 with a real server. If versions differ, 22.0.5, 26.5.6 and
+26.7.3 were tried once; the versions between are a guess.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from airflow_provider_we360.sandbox.keycloak import NO_STORE
 class Refusal:
     """One refusal.
 
-    :param old: status, error and description of Keycloak versions before ``changed_in``, if they differ.
+    :param old: status, error and description before ``changed_in``, if they differ.
     """
 
     status: int

@@ -46,22 +46,22 @@ class ReportApi:
             message = "X-Tenant-Id is missing or not your tenant"
             return error_response(config, 403, message, "FORBIDDEN")
         try:
-            asked = _parse(request.body, self._company, config)
-            return _compress(self._answer_rows(asked, account, config), request, config)
+            requested = _parse(request.body, self._company, config)
+            return _compress(self._answer_rows(requested, account, config), request, config)
         except InvalidRequest as invalid:
             return error_response(config, int(config.error_style), invalid.message, invalid.code)
 
     def _answer_rows(
-        self, asked: ReportRequest, account: Account, config: SimulatorConfig
+        self, requested: ReportRequest, account: Account, config: SimulatorConfig
     ) -> Response:
         with self._lock:
             self._requests += 1
             turn = self._requests
-        rows = _order(asked.select_rows(self._company, account), config, turn)
+        rows = _order(requested.select_rows(self._company, account), config, turn)
         if config.duplicate_every:
             rows = [twin for n, one in enumerate(rows, 1) for twin in _duplicate(one, n, config)]
-        rows = _move(rows, asked.page, config)
-        total, limit, page = len(rows), asked.limit or len(rows), asked.page
+        rows = _move(rows, requested.page, config)
+        total, limit, page = len(rows), requested.limit or len(rows), requested.page
         if config.cap is not None:
             limit = min(limit, config.cap)
         pages = math.ceil(total / limit) if limit else 0
@@ -72,9 +72,9 @@ class ReportApi:
         shown = rows[(page - 1) * limit : page * limit]
         if config.cap is not None and config.cap_hidden:
             total, pages = len(shown), page
-        shown_limit = asked.limit if config.cap is None else limit
+        shown_limit = requested.limit if config.cap is None else limit
         shown_total = total + config.total_offset + config.total_drift * (turn - 1)
-        content = {"data": encode_rows(shown, asked.columns, config)} | _pagination(
+        content = {"data": encode_rows(shown, requested.columns, config)} | _pagination(
             config, page=page, limit=shown_limit, total=shown_total, pages=pages
         )
         return json_response(200, content).with_notes(rows=len(shown))
@@ -110,14 +110,14 @@ def _is_tenant_accepted(request: Request, config: SimulatorConfig) -> bool:
 
 def _parse(raw: bytes, company: Company, config: SimulatorConfig) -> ReportRequest:
     columns = (set(COLUMNS) - set(config.refuse_columns)) | set(config.extra_columns)
-    asked = parse_request(raw, company, columns, config.default_limit)
-    if config.max_days and (asked.last_day - asked.first_day).days >= config.max_days:
+    requested = parse_request(raw, company, columns, config.default_limit)
+    if config.max_days and (requested.last_day - requested.first_day).days >= config.max_days:
         raise InvalidRequest(f"Date range must not exceed {config.max_days} days")
-    if asked.limit == 0 and config.zero_limit == "refused":
+    if requested.limit == 0 and config.zero_limit == "refused":
         raise InvalidRequest("limit must be greater than 0")
-    if asked.limit == 0 and config.zero_limit == "default":
-        return replace(asked, limit=config.default_limit)
-    return asked
+    if requested.limit == 0 and config.zero_limit == "default":
+        return replace(requested, limit=config.default_limit)
+    return requested
 
 
 def _order(rows: list[ReportRow], config: SimulatorConfig, turn: int) -> list[ReportRow]:

@@ -1,4 +1,4 @@
-"""Faults of the report's answers: each is a switch of ``SimulatorConfig`` turned for one request."""
+"""Faults of the report: most are a field of ``SimulatorConfig``, changed for one request."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from simulator.report_api import error_response
 
 
 def variant(**switches: Any) -> Effect:
-    """Any switches of ``SimulatorConfig``, for the requests that the rule matches.
+    """Change fields of ``SimulatorConfig`` for the requests that the rule matches.
 
-    :raises ValueError: for a switch that there is not.
+    :raises ValueError: for an unknown field.
     """
     SimulatorConfig.from_json(switches)
     return Effect(variant=switches)
@@ -26,7 +26,7 @@ def variant(**switches: Any) -> Effect:
 def refusal(
     message: str = "Something is wrong with the request", error_code: str = "VALIDATION_ERROR"
 ) -> Effect:
-    """An error in the style and shape that the configuration names; by default with HTTP 200."""
+    """Answer with an error in the configured style and shape; by default with HTTP 200."""
 
     def answer(identity: Identity) -> Response:
         return error_response(
@@ -37,27 +37,27 @@ def refusal(
 
 
 def no_rows() -> Effect:
-    """Success without rows, as for an account that may see nobody."""
+    """Answer with success and no rows, as for an account that may see no one."""
 
-    def nobody(answer: Response, _: Identity) -> Response:
+    def remove_all(answer: Response, _: Identity) -> Response:
         content = _content(answer)
         if "data" not in content:
             return answer
         return _with_content(answer, content | {"data": []} | _nothing(content))
 
-    return Effect(after=nobody)
+    return Effect(after=remove_all)
 
 
 def rows_missing(count: int = 1) -> Effect:
-    """The last rows are gone, and the pagination does not know it."""
+    """Remove the last rows, and leave the pagination as it is."""
 
-    def shorter(answer: Response, _: Identity) -> Response:
+    def remove_last(answer: Response, _: Identity) -> Response:
         content = _content(answer)
         if "data" not in content:
             return answer
         return _with_content(answer, content | {"data": content["data"][: -count or None]})
 
-    return Effect(after=shorter)
+    return Effect(after=remove_last)
 
 
 def _nothing(content: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _nothing(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _content(answer: Response) -> dict[str, Any]:
-    """The JSON object of a success; empty where there is none."""
+    """Return the JSON object of a success, or an empty one."""
     content = answer.json() if answer.status == 200 else None
     return content if isinstance(content, dict) else {}
 

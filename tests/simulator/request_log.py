@@ -1,4 +1,4 @@
-"""What the sandbox saw: logins, refreshes, sessions, data requests. Tests read it to find leaks and haste."""
+"""What the simulator received: logins, refreshes, sessions, data requests. Tests read it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class DataRequest:
-    """One request for rows. No value of a row and no token is kept."""
+    """One request for rows, without values of rows and without tokens."""
 
     at: float
     start_date: str | None
@@ -30,12 +30,12 @@ class DataRequest:
 
 @dataclass
 class RequestLog:
-    """Counts and lists; ``live_sessions`` asks the session book."""
+    """Counts and lists."""
 
     live_sessions: Callable[[], dict[str, int]] = field(default=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    """``logins_ok``, ``logins_refused``, ``refreshes_ok``, ``refreshes_refused``, ``logouts``, ``revocations``,
-    ``faults_played``, ``refresh_tokens_sent_twice``."""
+    """``logins_ok``, ``logins_refused``, ``refreshes_ok``, ``refreshes_refused``, ``logouts``,
+    ``revocations``, ``faults_played``, ``refresh_tokens_sent_twice``."""
     failed_logins_at: list[float] = field(default_factory=list)
     requests: list[DataRequest] = field(default_factory=list)
     unauthorized: int = 0
@@ -68,7 +68,7 @@ class RequestLog:
 
     @contextmanager
     def in_flight(self, what: str) -> Iterator[None]:
-        """Counts how many of a kind (``login``, ``refresh``, ``report``) are in flight."""
+        """Count how many of a kind (``login``, ``refresh``, ``report``) are in flight."""
         with self._lock:
             self._now[what] += 1
             self.max_concurrent_logins = max(self.max_concurrent_logins, self._now["login"])
@@ -82,12 +82,12 @@ class RequestLog:
 
     @property
     def logins(self) -> int:
-        """Password grants, granted or refused."""
+        """Password grants, accepted or refused."""
         return self.counts["logins_ok"] + self.counts["logins_refused"]
 
     @property
     def refreshes(self) -> int:
-        """Refreshes granted."""
+        """Accepted refreshes."""
         return self.counts["refreshes_ok"]
 
     @property
@@ -96,7 +96,7 @@ class RequestLog:
         return min((later - sooner for sooner, later in pairwise(times)), default=None)
 
     def snapshot(self) -> dict[str, Any]:
-        """All of it, fit for JSON."""
+        """Return everything for JSON."""
         with self._lock:
             names = (
                 "logins_ok",

@@ -1,4 +1,4 @@
-"""Serves the sandbox over a real socket, keep-alive included, and plays the faults that only a wire can have."""
+"""The simulator on a socket, with keep-alive and the faults that need a connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_BODY_BYTES = 10_000_000
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection. Speaks WSGI to the sandbox."""
+    """One connection. It speaks WSGI to the simulator."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception:  # the client gets an answer, the reader a traceback
             traceback.print_exc()
             self.close_connection = True
-            self.send_error(500, explain="The sandbox itself failed; its standard error tells why")
+            self.send_error(500, explain="The simulator itself failed; see its standard error")
             return
         silent = self.command == "HEAD" or said["status"].startswith(("204", "304"))
         self.log_request(said["status"])
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
 
     def handle(self) -> None:
-        """A client that goes away is none of the sandbox's troubles."""
+        """Ignore a client that closes the connection."""
         with contextlib.suppress(OSError):
             super().handle()
 
@@ -115,13 +115,13 @@ class _Handler(BaseHTTPRequestHandler):
             super().finish()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-        """Quiet, unless asked: a test's output is its own."""
+        """Log requests only if the command line says so."""
         if self.server.verbose:
             super().log_message(format, *args)
 
 
 class SimulatorServer(ThreadingHTTPServer):
-    """A thread for each connection; threads end with the process."""
+    """Serve each connection in a thread; threads end with the process."""
 
     daemon_threads = True
     block_on_close = False
@@ -141,7 +141,7 @@ class SimulatorServer(ThreadingHTTPServer):
         return f"http://{host!s}:{port}"
 
     def server_bind(self) -> None:
-        """Without the look-up of the host's full name, which can take seconds."""
+        """Bind without looking up the host's full name, which can take seconds."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -153,7 +153,7 @@ class SimulatorServer(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def serve(sandbox: Simulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[SimulatorServer]:
-    """The sandbox behind a socket for as long as the block lasts; port 0 takes a free one."""
+    """Serve the simulator while the block runs; port 0 takes a free one."""
     server = SimulatorServer(sandbox, host, port)
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True

@@ -1,4 +1,4 @@
-"""Sessions as Keycloak keeps them, and which refresh token of a session is still good."""
+"""Sessions as Keycloak keeps them, and which refresh token of a session is still valid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulator.config import SimulatorConfig
 
 @dataclass
 class Use:
-    """What Keycloak remembers of one line of rotating refresh tokens: which was used last, how often, and when."""
+    """One line of rotating refresh tokens: which was used last, how often, and when."""
 
     jti: str
     count: int = 0
@@ -23,8 +23,10 @@ class Use:
 
 @dataclass
 class Session:
-    """One login's session. ``state`` is ``live``, ``ended`` (logged out), ``expired`` (idle or too old) or ``detached``
-    (its client session was taken away after a refresh token was used again).
+    """One login's session.
+
+    ``state`` is ``live``, ``ended`` (logged out), ``expired`` (idle or too old) or ``detached``:
+    its client session was removed after a refresh token was used again.
     """
 
     login: str
@@ -33,16 +35,16 @@ class Session:
     started_at: float
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     state: str = "live"
-    told_expired: bool = False
+    has_reported_expiry: bool = False
     refreshed_at: float = 0.0
     lasts_until: float = math.inf
-    """By the limits of the moment it was used last. Beyond them it is gone without a word."""
+    """By the limits when it was last used. After this moment it is unknown to Keycloak."""
     uses: dict[str, Use] = field(default_factory=dict)
     """By ``reuse_id``."""
 
 
 class Sessions:
-    """All sessions there ever were. Its lock is also the identity side's."""
+    """All sessions. ``Identity`` uses the same lock."""
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
@@ -57,7 +59,7 @@ class Sessions:
         return session
 
     def used(self, session: Session, now: float) -> None:
-        """Its idle time starts anew."""
+        """Start the idle time again."""
         session.refreshed_at = now
         session.lasts_until = self._limit(session)
 
@@ -69,7 +71,10 @@ class Sessions:
         return self._all.get(session_id)
 
     def age(self, session: Session, now: float) -> None:
-        """Lets a session die of idleness or old age; one that dies of limits set since it was used says so once."""
+        """End a session that is idle or too old.
+
+        Keycloak reports an expiry once if the limits were changed after the last use.
+        """
         if session.state != "live":
             return
         if now > session.lasts_until:
@@ -86,7 +91,7 @@ class Sessions:
             return session.state == "live"
 
     def live(self, now: float) -> dict[str, int]:
-        """How many sessions each login has. A leak is a number that grows."""
+        """Return the number of live sessions of each login. If it grows, sessions leak."""
         counts: dict[str, int] = {}
         with self.lock:
             for session in self._all.values():
@@ -110,10 +115,10 @@ class Sessions:
     def refuse_reuse(
         self, session: Session, claims: Mapping[str, Any], now: float, *, count: bool = True
     ) -> str | None:
-        """Keycloak's rule under rotation: why this refresh token may not be used, or None and the use is counted.
+        """Return why rotation refuses this refresh token, or count its use and return None.
 
-        Time is told in whole seconds: within the second of the last refresh an older token passes for a new one.
-        A refusal takes the client session away from all tokens of the session.
+        Keycloak compares whole seconds: within the second of the last refresh, an older token
+        passes for a new one. A refusal removes the client session from all tokens of the session.
         """
         line, jti = str(claims.get("reuse_id", "")), str(claims["jti"])
         known = session.uses.get(line)
@@ -130,7 +135,7 @@ class Sessions:
         return None
 
     def count_late(self, session: Session, claims: Mapping[str, Any]) -> None:
-        """The late half of a refresh in the old race: counted, whoever else was first."""
+        """Count the use after the answer, as the old race does: no other refresh prevents it."""
         known = session.uses.get(str(claims.get("reuse_id", "")))
         if known and known.jti == claims["jti"]:
             known.count += 1

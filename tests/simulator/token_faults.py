@@ -1,4 +1,4 @@
-"""Faults of the identity side: refusals at will, sessions that end, answers of a strange shape."""
+"""Faults of the login server: refusals, sessions that end, token answers of another shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GONE: Any = object()
 
 
 def refused(name: str, **words: str) -> Effect:
-    """Keycloak's refusal of that name, whatever was sent."""
+    """Answer with the refusal of that name to any request."""
     blanks = {"scope": "?", "expected": "?"} | words
     return Effect(instead=lambda identity: refusal(name, identity.config.keycloak, **blanks))
 
@@ -27,22 +27,22 @@ def _sessions_become(state: str) -> Effect:
 
 
 def not_before_push() -> Effect:
-    """An administrator kills every token issued until now."""
+    """Refuse every token issued until now."""
     return Effect(before=Identity.push_not_before)
 
 
 def account_becomes(refused: str | None = "disabled") -> Effect:
-    """An administrator changes the account: ``disabled``, ``not_set_up``, ``otp``, or None for all is well."""
+    """Change the account: ``disabled``, ``not_set_up``, ``otp``, or None to accept it again."""
     return Effect(before=lambda identity: identity.change_account(refused=refused))
 
 
 def password_changes(password: str = "canary-changed-Passw0rd") -> Effect:
-    """The password is changed; sessions live on."""
+    """Change the password; sessions stay."""
     return Effect(before=lambda identity: identity.change_account(password=password))
 
 
 def committed_then_500(status: int = 500) -> Effect:
-    """The server does it, and then fails: a rotated refresh token is consumed (Keycloak issue 49213)."""
+    """Carry the request out, then fail: a rotated token is used up (Keycloak issue 49213)."""
     content = {
         "error": "unknown_error",
         "error_description": "For more on this error consult the server log.",
@@ -66,27 +66,27 @@ def _body_changed(change: Callable[[dict[str, Any], Identity], None]) -> Effect:
 
 
 def without(name: str) -> Effect:
-    """A granted answer lacks a field."""
+    """Remove a field from a successful answer."""
     return _body_changed(lambda content, _: content.update({name: _GONE}))
 
 
 def with_field(name: str, value: Any) -> Effect:
-    """A granted answer has a field with this value."""
+    """Set a field of a successful answer."""
     return _body_changed(lambda content, _: content.update({name: value}))
 
 
 def with_fields(fields: Mapping[str, Any]) -> Effect:
-    """A granted answer has these fields too."""
+    """Add fields to a successful answer."""
     return _body_changed(lambda content, _: content.update(fields))
 
 
 def access_token_becomes(token: str = "canary-opaque-token") -> Effect:
-    """The answer's access token is no JWT. The API does not know it."""
+    """Send an access token that is not a JWT. The API refuses it."""
     return with_field("access_token", token)
 
 
-def access_token_signed_anew(**claims: Any) -> Effect:
-    """The access token has other claims; ``exp=None`` takes one out. The signature is good."""
+def change_access_claims(**claims: Any) -> Effect:
+    """Change claims of the access token; None removes one. The signature is valid."""
 
     def change(content: dict[str, Any], identity: Identity) -> None:
         content["access_token"] = identity.tokens.re_sign(content["access_token"], **claims)
@@ -95,7 +95,7 @@ def access_token_signed_anew(**claims: Any) -> Effect:
 
 
 def shorter_life(seconds: int = 300) -> Effect:
-    """From now on tokens live so long."""
+    """Shorten the life of the tokens in this answer."""
 
     def change(content: dict[str, Any], identity: Identity) -> None:
         now = int(identity.now())
@@ -108,11 +108,11 @@ def shorter_life(seconds: int = 300) -> Effect:
 
 
 def clock_off(seconds: float = 600) -> Effect:
-    """The server's clock differs, in this token and in the Date header."""
+    """Shift the server's clock, in this token and in the Date header."""
 
     def changed(answer: Response, identity: Identity) -> Response:
-        told = email.utils.formatdate(identity.now() + seconds, usegmt=True)
-        answer = answer.with_headers([("Date", told)])
+        date = email.utils.formatdate(identity.now() + seconds, usegmt=True)
+        answer = answer.with_headers([("Date", date)])
         if answer.status != 200:
             return answer
         content = answer.json()
@@ -145,7 +145,7 @@ FAULTS: dict[str, tuple[str, Callable[..., Effect]]] = {
     "token_type_lower": ("F21", lambda: with_field("token_type", "bearer")),
     "no_access_token": ("F21", lambda: without("access_token")),
     "not_a_jwt": ("F22", access_token_becomes),
-    "big_jwt": ("F22", lambda size=12_000: access_token_signed_anew(groups="x" * (size * 3 // 4))),
-    "jwt_without_exp": ("F22", lambda: access_token_signed_anew(exp=None)),
+    "big_jwt": ("F22", lambda size=12_000: change_access_claims(groups="x" * (size * 3 // 4))),
+    "jwt_without_exp": ("F22", lambda: change_access_claims(exp=None)),
     "clock_off": ("F22", clock_off),
 }

@@ -21,7 +21,7 @@ def scope_of(session: Session) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Build and read tokens. The key follows from the seed: a restart forgets sessions, not keys."""
+    """Build and read tokens. The key follows from the seed: a restart loses sessions, not keys."""
 
     config: SimulatorConfig
 
