@@ -14,7 +14,7 @@ from airflow_provider_we360.errors import EmptyDayRefused
 from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 from support.engines import DuckDB, Engine, Postgres, SQLite
-from support.foreign_server import CUSTOMER_ID, PASSWORD, USERNAME, ForeignServer, Variant
+from support.foreign_server import CUSTOMER_ID, PASSWORD, USERNAME, VARIANTS, ForeignServer, Variant
 from support.proof import COLUMNS, trimmed
 from support.stores import Store
 
@@ -137,3 +137,10 @@ def test_a_restated_past_takes_the_place_of_the_old_one(load):
         before = load(server)
     with ForeignServer("plain", seed=8) as server:
         assert load(server, on_empty="replace") == trimmed(server.truth()) != before
+
+
+@pytest.mark.parametrize("target", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("variant", sorted(VARIANTS.keys() - {"empty_scope"}))
+def test_every_variant_of_the_server_is_loaded_whole(load, variant):
+    with ForeignServer(variant) as server:
+        assert load(server) == trimmed(server.truth()) != []
