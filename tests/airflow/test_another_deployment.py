@@ -132,7 +132,7 @@ def test_its_daily_attendance_lands_whole_through_small_pages(duckdb_file):
 
 
 @pytest.mark.usefixtures("connected", "duckdb_file")
-def test_a_filter_that_its_report_does_not_take_is_refused_by_name():
+def test_a_filter_unknown_to_its_report_is_refused_by_name():
     with pytest.raises(
         We360ConfigError, match="user_ids: report 'daily_attendance_details' takes no such filter"
     ):

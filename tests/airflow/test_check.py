@@ -53,7 +53,7 @@ def connect(monkeypatch, **changes: Any) -> None:
 ALL = ("connection", "names", "API host", "login server", "login", "report", "logout")
 
 
-def test_a_good_connection_passes_every_step_and_leaves_no_session(sandbox, told):
+def test_a_good_connection_passes_and_leaves_no_session(sandbox, told):
     code, printed = told()
     assert code == 0
     assert printed["passed"] is True
@@ -103,16 +103,14 @@ def test_a_port_that_nobody_serves_is_for_the_network_team(sandbox, monkeypatch,
     assert f"allow HTTPS from the Airflow workers to 127.0.0.1:{port}" in printed
 
 
-def test_a_certificate_that_nobody_vouches_for_leads_to_ca_bundle(
-    sandbox, told, monkeypatch, tls_server
-):
+def test_an_untrusted_certificate_points_to_ca_bundle(sandbox, told, monkeypatch, tls_server):
     connect(monkeypatch, host=tls_server[0])
     code, printed = told()
     assert (code, printed["API host"], printed["login"]) == (1, "failed", "skipped")
     assert "ca_bundle" in printed["why"]
 
 
-def test_with_its_ca_bundle_that_host_is_reached_and_its_certificate_told(
+def test_a_ca_bundle_reaches_the_host_and_shows_its_certificate(
     sandbox, told, monkeypatch, tls_server
 ):
     connect(monkeypatch, host=tls_server[0], extra={"ca_bundle": str(tls_server[1])})

@@ -267,7 +267,7 @@ def test_the_page_shows_all_forms():
 
 
 @pytest.mark.parametrize("block", SHOWN, ids=str)
-def test_each_block_of_the_page_makes_the_same_connection_which_logs_in(block, monkeypatch):
+def test_each_block_makes_the_same_connection_which_logs_in(block, monkeypatch):
     connection = shown(block)
     settings = parse_connection(connection)
     assert (settings.login, settings.password) == (

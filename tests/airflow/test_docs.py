@@ -164,7 +164,7 @@ def test_the_python_of_a_page_runs_in_order_and_loads_the_truth(page, run_page, 
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_what_follows_a_load_learns_from_its_event_which_days_came(run_page):
+def test_a_downstream_dag_learns_the_days_from_the_event(run_page):
     (_, load), (_, follower) = run_page(ROOT / "docs" / "how-to" / "downstream.md")
     (ti,) = load.get_task_instances()
     (next_ti,) = follower.get_task_instances()
@@ -256,7 +256,7 @@ GIVEN = {
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("block", commands_shown())
-def test_every_command_does_something_and_every_connection_that_it_makes_is_read(block, example):
+def test_every_command_runs_and_its_connections_are_valid(block, example):
     if block.page in GIVEN:
         commands.airflow(GIVEN[block.page])
     script = block.commands if block.language == "console" else block.text
@@ -311,7 +311,7 @@ def test_every_block_of_settings_can_be_read(block):
 @pytest.mark.parametrize(
     "block", blocks("sql", of=[ROOT / "docs/explanation/security.md"]), ids=str
 )
-def test_what_the_security_team_asks_airflows_database_is_answered(block):
+def test_the_security_queries_on_airflows_database_work(block):
     commands.airflow(
         ["connections", "add", "we360_default", "--conn-uri", "we360://one:secret@/?customer_id=x"]
     )

@@ -95,7 +95,7 @@ def test_an_example_loads_yesterday_and_the_week_before_it(example, sandbox, hol
 
 @pytest.mark.usefixtures("airflow_db")
 @pytest.mark.long
-def test_the_weekly_sweep_loads_thirty_five_days_and_writes_them_down(example, holds, duckdb_file):
+def test_the_weekly_sweep_loads_and_logs_35_days(example, holds, duckdb_file):
     run = example("we360_weekly_sweep").test()
     assert run.state == "success"
     first, last = days_of(run, lookback_days=34)
@@ -112,9 +112,7 @@ def test_the_month_close_loads_the_month_before(example, holds):
 
 
 @pytest.mark.usefixtures("airflow_db")
-def test_the_history_is_a_task_a_month_and_a_month_that_failed_is_all_that_is_run_again(
-    example, sandbox, holds, duckdb_file
-):
+def test_the_history_reruns_only_the_month_that_failed(example, sandbox, holds, duckdb_file):
     conf = {"first_day": "2026-01-20", "last_day": "2026-04-10"}
     sandbox.faults.add("report", "http_403", day="2026-03-05", times=1)
     run = example("we360_history").test(run_conf=conf)
@@ -139,9 +137,7 @@ def test_the_history_is_a_task_a_month_and_a_month_that_failed_is_all_that_is_ru
 
 @pytest.mark.usefixtures("airflow_db", "sandbox")
 @pytest.mark.long
-def test_the_downstream_dag_sums_up_the_days_that_are_there_however_often_it_runs(
-    example, duckdb_file
-):
+def test_the_downstream_dag_is_idempotent(example, duckdb_file):
     days = {"window_start": str(TODAY - 8 * DAY), "window_end": str(TODAY - DAY)}
     assert example("we360_to_duckdb").test(run_conf=days).state == "success"
     for _ in range(2):
@@ -189,7 +185,7 @@ def test_the_taskflow_dag_hands_on_sums_of_teams_and_no_row(example, sandbox, ca
 
 
 @pytest.mark.usefixtures("airflow_db")
-def test_the_session_of_a_run_is_one_login_that_is_gone_with_the_run(
+def test_a_run_session_is_one_login_and_ends_with_the_run(
     example, sandbox, holds, tmp_path, monkeypatch
 ):
     in_xcom(monkeypatch)
@@ -207,9 +203,7 @@ def test_the_session_of_a_run_is_one_login_that_is_gone_with_the_run(
 
 @pytest.mark.usefixtures("airflow_db", "duckdb_file")
 @pytest.mark.long
-def test_the_session_of_a_run_is_ended_where_a_load_fails_too(
-    example, sandbox, tmp_path, monkeypatch
-):
+def test_a_run_session_ends_if_a_load_fails(example, sandbox, tmp_path, monkeypatch):
     in_xcom(monkeypatch)
     sandbox.faults.add("report", "http_403")
     run = example("we360_run_session").test(run_conf={"archive": str(tmp_path / "archive")})

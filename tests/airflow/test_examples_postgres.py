@@ -61,9 +61,7 @@ def held(postgres, table, where="true"):
     )
 
 
-def test_the_daily_load_brings_a_week_and_a_day_once_however_often_it_runs(
-    example, sandbox, postgres
-):
+def test_the_daily_load_is_idempotent_over_eight_days(example, sandbox, postgres):
     for _ in range(2):
         run = example("we360_to_postgres").test()
         assert run.state == "success"

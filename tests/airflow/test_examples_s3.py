@@ -30,7 +30,7 @@ def bucket(monkeypatch):
 
 @pytest.mark.clouds
 @pytest.mark.usefixtures("airflow_db")
-def test_a_week_and_a_day_lie_on_s3_a_file_a_day_however_often_it_runs(example, sandbox, bucket):
+def test_the_s3_example_writes_one_file_per_day_on_every_run(example, sandbox, bucket):
     for _ in range(2):
         run = example("we360_to_s3").test()
         assert run.state == "success"

@@ -46,7 +46,7 @@ def table(path):
 
 @pytest.mark.long
 @pytest.mark.usefixtures("airflow_db")
-def test_ten_days_loaded_twice_are_that_servers_truth_with_one_login_and_nothing_leaks(tmp_path):
+def test_ten_days_loaded_twice_are_the_foreign_servers_truth(tmp_path):
     path = tmp_path / "warehouse.duckdb"
     with ForeignServer("capped") as server:
         first = server.company.first_day

@@ -108,7 +108,7 @@ def held(target):
     return target[1]
 
 
-def test_ten_faults_in_the_first_run_cost_neither_a_row_nor_a_retry_of_airflow(load):
+def test_ten_faults_cost_neither_a_row_nor_an_airflow_retry(load):
     with ForeignServer(TEN_FAULTS) as server:
         assert load(server) == trimmed(server.truth()) != []
         assert server.data_requests >= 18, "not all ten faults were met"
@@ -116,7 +116,7 @@ def test_ten_faults_in_the_first_run_cost_neither_a_row_nor_a_retry_of_airflow(l
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("past_end", ["empty", "404"])
-def test_a_silent_cap_of_17_rows_loses_none_in_any_form_of_page_metadata(load, form, past_end):
+def test_a_silent_cap_of_17_rows_loses_no_row(load, form, past_end):
     with ForeignServer(Variant(form, cap=17, past_end=past_end)) as server:
         assert load(server) == trimmed(server.truth()) != []
 

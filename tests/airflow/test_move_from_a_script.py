@@ -96,7 +96,7 @@ def truth(sandbox):
 
 
 @pytest.mark.usefixtures("script_table")
-def test_the_comparison_names_the_days_that_the_script_got_wrong_and_no_other(postgres, steps):
+def test_the_comparison_names_only_the_days_that_differ(postgres, steps):
     load("hr.we360_days")
     found = {
         row[0]: row[1:4]
@@ -123,9 +123,7 @@ def test_readers_find_the_new_rows_under_the_old_name(sandbox, postgres, steps):
 
 @pytest.mark.usefixtures("script_table")
 @pytest.mark.parametrize("beforehand", [True, False])
-def test_the_old_table_is_adopted_by_the_statement_that_the_error_holds(
-    sandbox, postgres, steps, beforehand
-):
+def test_the_statement_in_the_error_adopts_the_old_table(sandbox, postgres, steps, beforehand):
     do(postgres, steps["types"])
     before = postgres.execute(
         "SELECT count(*), count(online_duration), sum(online_duration) FROM hr.attendance"

@@ -37,7 +37,7 @@ def test_airflow_finds_the_connection_type_and_its_hook(manager):
     assert info.hook_class_name == "airflow_provider_we360.hooks.we360.We360Hook"
 
 
-def test_the_form_has_a_field_for_every_extra_that_is_understood_and_no_other():
+def test_the_form_has_a_field_for_exactly_each_known_extra():
     assert set(CONNECTION_FIELDS) == set(EXTRAS)
 
 
@@ -48,7 +48,7 @@ FORM_NEEDS = pytest.mark.only_if(
 
 
 @FORM_NEEDS
-def test_the_form_is_built_from_metadata_with_help_for_every_field(manager):
+def test_the_form_has_help_for_every_field(manager):
     widgets = {
         name.rpartition("__")[2]: widget
         for name, widget in manager.connection_form_widgets.items()
@@ -66,14 +66,14 @@ def test_the_fields_fit_the_schema_that_airflow_has_for_them():
     jsonschema.validate(get_provider_info()["connection-types"], described)
 
 
-def test_the_form_asks_for_the_customer_id_and_lets_all_else_be_empty():
+def test_the_form_requires_only_the_customer_id():
     needed = [
         name for name, field in CONNECTION_FIELDS.items() if "null" not in field["schema"]["type"]
     ]
     assert needed == ["customer_id"]
 
 
-def test_every_choice_of_the_token_cache_is_one_that_is_understood_and_explained():
+def test_every_choice_of_token_cache_is_valid_and_explained():
     offered = CONNECTION_FIELDS["token_cache"]["schema"]
     assert offered["enum"] == [*TokenCache] == [*offered["values_display"]]
 

@@ -72,7 +72,7 @@ def run(dag):
     return run_here(dag).state
 
 
-def test_the_tasks_between_share_one_session_that_is_ended_and_forgotten(xcom_mode):
+def test_tasks_between_login_and_logout_share_one_session(xcom_mode):
     seen = {}
 
     @task
@@ -102,9 +102,7 @@ def test_the_tasks_between_share_one_session_that_is_ended_and_forgotten(xcom_mo
 
 
 @pytest.mark.parametrize("token_cache", ["variable", "memory"])
-def test_login_and_logout_never_touch_the_shared_session_whatever_token_cache_says(
-    sandbox, monkeypatch, token_cache
-):
+def test_run_sessions_never_touch_the_shared_session(sandbox, monkeypatch, token_cache):
     connection = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
     with DAG("we360_shared", schedule=None) as dag:
         read()
@@ -146,9 +144,7 @@ def test_a_logout_with_nothing_to_end_succeeds(xcom_mode):
     assert xcom_mode.request_log.counts["logouts"] == 1
 
 
-def test_without_a_login_task_the_process_logs_in_by_itself_says_so_once_and_logs_out(
-    xcom_mode, told
-):
+def test_without_a_login_task_the_process_logs_in_and_out(xcom_mode, told):
     with DAG("we360_no_session", schedule=None) as dag:
         read()
     assert run(dag) == "success"
@@ -159,7 +155,7 @@ def test_without_a_login_task_the_process_logs_in_by_itself_says_so_once_and_log
     assert told().count("no We360LoginOperator") == 1
 
 
-def test_a_task_below_the_logout_logs_in_by_itself_and_leaves_no_session(xcom_mode):
+def test_a_task_after_the_logout_logs_in_and_out_by_itself(xcom_mode):
     with DAG("we360_late_reader", schedule=None) as dag:
         login, logout = We360LoginOperator(task_id="login"), We360LogoutOperator(task_id="logout")
         login >> logout >> read()
@@ -171,7 +167,7 @@ def test_a_task_below_the_logout_logs_in_by_itself_and_leaves_no_session(xcom_mo
     assert ("login", "we360_token") not in xcoms()
 
 
-def test_two_login_tasks_of_one_connection_are_an_error_that_names_both(xcom_mode, told):
+def test_two_login_tasks_of_one_connection_are_both_named(xcom_mode, told):
     with DAG("we360_two_sessions", schedule=None) as dag:
         [
             We360LoginOperator(task_id="log_in_here"),
@@ -239,7 +235,7 @@ IN_2 = "plain Python reaches the Variables, and with them the session of all tas
 
 
 @before((3, 0), IN_2)
-def test_plain_python_of_airflow_2_shares_the_session_of_all_tasks(sandbox):
+def test_plain_python_of_airflow_2_shares_the_session(sandbox):
     for _ in range(2):
         hook = We360Hook()
         assert hook.get_conn().post(REPORT, json={}).status_code in (200, 400, 422)
@@ -257,7 +253,7 @@ def test_plain_python_logs_in_for_itself_and_out_again(sandbox):
 
 
 @since((3, 0), f"before, {IN_2}")
-def test_a_wrong_password_in_plain_python_is_asked_once_by_each_hook(sandbox):
+def test_each_hook_in_plain_python_tries_a_wrong_password_once(sandbox):
     sandbox.identity.change_account(password="changed")
     for _ in range(3):
         with pytest.raises(We360Error, match="or Password"):

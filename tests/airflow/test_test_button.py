@@ -57,7 +57,7 @@ def test_a_role_that_sees_nobody_passes_and_is_told(sandbox, monkeypatch):
 
 
 @pytest.mark.parametrize("which", ["host", "auth_url"])
-def test_a_silent_host_is_told_at_once_with_both_that_the_firewall_must_allow(
+def test_a_silent_host_names_both_hosts_for_the_firewall(
     sandbox, monkeypatch, silent, impatient, which
 ):
     there = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])["host"].removeprefix("http://")
@@ -77,7 +77,7 @@ def test_a_silent_host_is_told_at_once_with_both_that_the_firewall_must_allow(
     assert sandbox.request_log.logins == 0
 
 
-def test_a_missing_field_is_told_without_the_id_that_airflow_gave_its_copy(sandbox, monkeypatch):
+def test_a_missing_field_is_named_without_airflows_copy_id(sandbox, monkeypatch):
     change(monkeypatch, extra={"customer_id": ""})
     assert We360Hook().test_connection() == (
         False,

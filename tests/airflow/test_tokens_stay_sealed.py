@@ -172,7 +172,7 @@ def test_the_search_finds_a_secret_in_any_dress(run):
     assert run.secrets.within("we360_token__0123456789ab") == set()
 
 
-def test_a_whole_run_at_debug_prints_no_secret_but_where_airflow_itself_is_asked_to_mask_it(run):
+def test_a_run_at_debug_prints_no_secret(run):
     for log in (run.output, run.unmasked):
         assert "send_request_headers.started" in log
         assert "We360 token obtained by login" in log
@@ -185,7 +185,7 @@ def test_a_whole_run_at_debug_prints_no_secret_but_where_airflow_itself_is_asked
     assert bool(run.secrets.within(run.output)) == (AIRFLOW >= (3, 0))
 
 
-def test_no_table_of_airflow_holds_a_secret_but_the_connection_its_own_login(run):
+def test_no_table_of_airflow_holds_a_secret_in_clear(run):
     with contextlib.closing(sqlite3.connect(run.database)) as database:
         tables = [
             name
@@ -209,7 +209,7 @@ def test_no_table_of_airflow_holds_a_secret_but_the_connection_its_own_login(run
     assert found == {("connection", "login", "e-mail")}
 
 
-def test_what_variable_and_xcom_show_is_version_expiry_and_ciphertext(run):
+def test_variable_and_xcom_show_version_expiry_and_ciphertext(run):
     kept = [row for row in run.rows("variable") if row["key"].startswith("we360_token__")]
     (variable,) = [row for row in kept if SHARED in row["description"]]
     assert variable["is_encrypted"]
@@ -316,7 +316,7 @@ def test_nothing_that_hangs_on_a_hook_shows_a_secret_as_text(bench):
         assert bench.secrets.within(f"{one!r} {one!s} {[one]!r}") == set(), type(one)
 
 
-def test_a_request_that_carries_the_token_shows_none_of_it_as_text(bench):
+def test_a_request_with_the_token_shows_none_of_it_as_text(bench):
     response = bench.hook.get_conn().get("/query/external/reports/dynamic_report")
     assert bench.secrets.within(response.request.headers["Authorization"]) == {
         "access token of the hook"
@@ -327,7 +327,7 @@ def test_a_request_that_carries_the_token_shows_none_of_it_as_text(bench):
     )
 
 
-def test_a_hook_that_has_logged_in_cannot_be_sent_elsewhere_with_its_secrets(monkeypatch):
+def test_a_logged_in_hook_cannot_be_pickled_with_its_secrets(monkeypatch):
     with serve(Simulator(SimulatorConfig(employees=12, login=LOGIN, password=PASSWORD))) as server:
         monkeypatch.setenv(
             "AIRFLOW_CONN_WE360_DEFAULT",
@@ -419,7 +419,7 @@ def test_a_logout_that_fails_holds_no_secret(bench, caplog):
     assert bench.secrets.within(_all_of(caught.value) + caplog.text) == set()
 
 
-def test_a_request_to_another_host_is_refused_in_words_without_secrets(bench):
+def test_a_request_to_another_host_is_refused_without_secrets(bench):
     with pytest.raises(We360Error) as caught:
         bench.hook.get_conn().get(
             f"https://example.net/?u={quote(LOGIN)}&t={bench.token.access_token}"

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 
-def test_every_group_that_a_target_asks_for_is_known_to_the_bootstrap(root: Path) -> None:
+def test_bootstrap_knows_every_group_of_the_makefile(root: Path) -> None:
     asked = re.findall(r"^\t\$\(ready\) (.+)$", (root / "Makefile").read_text(), re.MULTILINE)
     case = re.search(r"packages_of\(\) .*?esac", (root / ".ci/bootstrap").read_text(), re.DOTALL)
     assert case is not None

@@ -42,7 +42,7 @@ def test_a_picture_of_another_text_is_told_apart(diagrams: list[Path]) -> None:
     assert not _is_drawn_from(source.read_bytes() + b"\n", source.with_suffix(".svg").read_text())
 
 
-def test_the_life_of_a_token_shows_every_state_once_and_its_page_explains_it(root: Path) -> None:
+def test_the_token_diagram_and_its_page_show_every_state(root: Path) -> None:
     folder = root / "docs" / "explanation"
     picture = ET.parse(folder / "token-lifecycle.svg")
     words = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")]
@@ -52,9 +52,7 @@ def test_the_life_of_a_token_shows_every_state_once_and_its_page_explains_it(roo
     assert "token-lifecycle.svg" in page
 
 
-def test_each_line_of_a_log_that_the_page_explains_is_one_that_the_code_writes(
-    root: Path, package: Path
-) -> None:
+def test_each_log_line_on_the_page_is_one_that_the_code_writes(root: Path, package: Path) -> None:
     page = (root / "docs" / "explanation" / "token-lifecycle.md").read_text()
     table = page.partition("| in the log |")[2].partition("\n\n")[0]
     quoted = [

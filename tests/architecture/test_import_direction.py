@@ -62,7 +62,7 @@ def test_no_two_modules_import_each_other_in_a_circle(graph: grimp.ImportGraph) 
     assert circles == set()
 
 
-def test_names_of_airflow_come_through_the_compatibility_layer_at_module_level(
+def test_airflow_names_come_through_the_compatibility_layer(
     package: Path,
 ) -> None:
     """What 2.11 and 3.3 name differently is named once, there; a warehouse's own hook is imported where it is used."""

@@ -84,7 +84,7 @@ def test_every_page_that_code_and_settings_name_is_there() -> None:
     assert sorted(f"{path}: {page}" for path, page in named if not (ROOT / page).exists()) == []
 
 
-def test_every_page_of_the_documentation_is_reached_from_an_index() -> None:
+def test_every_page_of_the_documentation_is_linked_from_an_index() -> None:
     listed = {
         page
         for block in all_blocks()

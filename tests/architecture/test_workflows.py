@@ -51,7 +51,7 @@ def test_there_is_one_for_changes_and_one_for_releases() -> None:
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.stem)
-def test_every_action_is_pinned_by_its_commit_with_the_tag_beside_it(path: Path) -> None:
+def test_every_action_is_pinned_by_commit_and_names_its_tag(path: Path) -> None:
     used = [
         line.strip().removeprefix("- ")
         for line in path.read_text().splitlines()
@@ -67,7 +67,7 @@ def test_one_action_has_one_pin() -> None:
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.stem)
-def test_a_workflow_has_no_rights_and_each_job_only_those_it_needs(path: Path) -> None:
+def test_workflows_have_no_rights_and_jobs_only_what_they_need(path: Path) -> None:
     assert workflow(path)["permissions"] == {}
     for (stem, name), job in jobs():
         writes = {right for right, kind in job["permissions"].items() if kind == "write"}
@@ -91,7 +91,7 @@ def test_the_jobs_that_others_see_wait_behind_an_environment() -> None:
     } == ENVIRONMENTS
 
 
-def test_no_secret_is_used_and_no_checkout_leaves_its_token_behind() -> None:
+def test_no_secret_is_used_and_no_checkout_keeps_its_token() -> None:
     assert [path.name for path in files() if "secrets." in path.read_text()] == []
     checkouts = [step for step in steps() if step.get("uses", "").startswith("actions/checkout@")]
     assert checkouts

@@ -57,7 +57,7 @@ def tested(form, pages, sandbox, we360, request) -> Callable[..., Verdict]:
     return run
 
 
-def test_the_standard_fields_are_named_for_we360_and_show_what_to_enter(form, picture):
+def test_the_standard_fields_have_our_labels_and_placeholders(form, picture):
     assert {field.label: field.placeholder for field in form.fields(STANDARD)} == {
         "Description": "",
         "API URL": "default: https://api.in.we360.ai",
@@ -75,9 +75,7 @@ def test_the_standard_fields_are_named_for_we360_and_show_what_to_enter(form, pi
     picture("connection-form", form.dialog)
 
 
-def test_the_fields_of_our_own_have_labels_and_help_and_the_one_that_is_needed_comes_first(
-    form, picture
-):
+def test_our_fields_have_help_and_the_required_one_is_first(form, picture):
     account, network = form.fields(EXTRA), form.fields(ELSEWHERE)
     assert [field.label for field in account] == [
         "Customer ID",
@@ -100,7 +98,7 @@ def test_the_fields_of_our_own_have_labels_and_help_and_the_one_that_is_needed_c
     picture("connection-form-extra", form.dialog)
 
 
-def test_a_form_without_a_customer_id_cannot_be_saved_and_says_where_it_is_missing(form):
+def test_a_form_without_a_customer_id_cannot_be_saved(form):
     from playwright.sync_api import expect
 
     form.name("without_customer_id")
@@ -232,9 +230,7 @@ def test_port_that_nobody_serves_names_the_host_to_allow(tested, we360):
     assert f"your firewall allows 127.0.0.1:{port} and {urlsplit(we360).netloc}" in verdict.words
 
 
-def test_certificate_that_nobody_vouches_for_leads_to_the_field_ca_bundle(
-    tested, tmp_path, picture
-):
+def test_an_untrusted_certificate_points_to_the_ca_bundle_field(tested, tmp_path, picture):
     with https_server(tmp_path) as (url, _):
         verdict = tested(host="https://127.0.0.1", port=str(urlsplit(url).port))
     assert verdict.title == "Test Connection Failed"
@@ -243,13 +239,13 @@ def test_certificate_that_nobody_vouches_for_leads_to_the_field_ca_bundle(
     picture("test-tls-not-trusted", verdict.shown)
 
 
-def test_wrong_field_is_named_without_the_id_that_airflow_made_up(tested):
+def test_a_wrong_field_is_named_without_airflows_copy_id(tested):
     verdict = tested(realm="no realm")
     assert verdict.title == "Test Connection Failed"
     assert verdict.words.startswith("extra realm 'no realm' is no realm name")
 
 
-def test_without_a_port_airflow_itself_refuses_to_test_until_it_is_mended_there(tested):
+def test_airflow_refuses_to_test_a_form_without_a_port(tested):
     """Airflow 3.3.1 and 3.3.2 (apache/airflow#73298). Once this fails, placeholder and documentation can forget the Port."""
     import airflow
 

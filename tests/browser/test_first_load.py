@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 DAY = dt.timedelta(days=1)
 
 
-def test_the_example_dag_is_triggered_turns_green_and_its_log_says_what_landed(
+def test_the_example_dag_turns_green_and_logs_what_it_loaded(
     pages, sandbox, we360, warehouse, picture
 ):
     form = pages.add_connection()

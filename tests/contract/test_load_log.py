@@ -83,7 +83,7 @@ def test_a_row_says_who_what_when_and_where(
 
 
 @pytest.mark.parametrize("a_load", [load, merge, append])
-def test_another_try_of_a_run_replaces_its_rows_and_another_run_adds(
+def test_a_retry_replaces_its_log_rows_and_another_run_adds(
     engine: Engine, table: str, log: str, logged: Logged, a_load: Callable[..., Any]
 ) -> None:
     window = (day(1), day(2))
@@ -114,7 +114,7 @@ def test_a_load_that_is_refused_leaves_no_trace(
     assert len(before) == 30
 
 
-def test_rows_and_log_are_both_old_or_both_new_wherever_a_task_is_killed(
+def test_a_killed_task_leaves_rows_and_log_in_the_same_state(
     engine: Engine, table: str, log: str, logged: Logged
 ) -> None:
     engine.load(table, load(window=(day(1), day(1))), rows(1, 3, note="old"), log)
@@ -164,7 +164,7 @@ def test_a_summary_has_one_row_for_its_window(
     ]
 
 
-def test_filters_are_told_by_name_and_told_apart_but_whom_they_name_is_not(
+def test_filters_are_logged_by_name_without_their_ids(
     engine: Engine, table: str, log: str, logged: Logged
 ) -> None:
     for person in ("p1", "p2"):
@@ -193,7 +193,7 @@ def test_a_long_window_and_the_longest_name_of_a_run_fit(
     assert {row["_we360_run_id"] for row in logged(extra=("_we360_run_id",))} == {name}
 
 
-def test_loads_of_several_tables_at_once_make_one_log_and_never_stand_in_each_others_way(
+def test_parallel_loads_of_several_tables_share_one_log(
     engine: Engine, table: str, log: str, logged: Logged
 ) -> None:
     """Each is its own second try: it deletes in the log, too. Two to a table, so that both kinds of lock are waited for."""
@@ -219,7 +219,7 @@ def test_loads_of_several_tables_at_once_make_one_log_and_never_stand_in_each_ot
         assert logged() == [told(number, 5) for number in range(1, 7)]
 
 
-def test_a_log_of_an_earlier_version_gets_the_columns_that_it_lacks(
+def test_a_log_of_an_earlier_version_gets_its_missing_columns(
     engine: Engine, table: str, log: str, logged: Logged
 ) -> None:
     engine.execute(f"CREATE TABLE {log} (load_id {engine.text}, day DATE)")
@@ -251,7 +251,7 @@ def test_a_log_that_cannot_be_is_refused_by_its_arguments_name(
     assert engine.rows(table) == []
 
 
-def test_a_log_that_refuses_takes_the_whole_load_back_and_is_named(
+def test_a_log_that_refuses_rolls_the_load_back_and_is_named(
     engine: Engine, table: str, log: str
 ) -> None:
     engine.execute(

@@ -42,9 +42,7 @@ def today() -> dt.date:
 
 
 @HAS_A_FORM
-def test_days_never_loaded_are_missing_and_days_not_loaded_again_are_stale(
-    engine: Engine, table: str, query: str
-) -> None:
+def test_the_query_finds_missing_and_stale_days(engine: Engine, table: str, query: str) -> None:
     now = dt.datetime.now(dt.UTC)
 
     def loaded(days_ago: int, at: dt.datetime, people: int = 1, **changes: object) -> None:

@@ -71,7 +71,7 @@ def values(content: list[loads.Row], columns: Any = COLUMNS) -> list[loads.Row]:
 # Rows
 
 
-def test_rows_arrive_as_they_are_and_carry_who_when_and_which_run(files: Store) -> None:
+def test_rows_arrive_unchanged_with_tenant_time_and_run(files: Store) -> None:
     content = [row(1, name, **nasty) for name, nasty in NASTY.items()]
     result = files.load(load(), content)
     assert files.rows() == values(content)
@@ -136,7 +136,7 @@ def test_batches_of_other_columns_than_announced_are_refused(store: Store) -> No
 # Scope
 
 
-def test_a_load_writes_the_days_of_its_window_and_touches_no_other_file(files: Store) -> None:
+def test_a_load_writes_only_the_files_of_its_window(files: Store) -> None:
     files.load(load(), rows(1, 2) + rows(2, 2) + rows(3, 2) + rows(4, 2))
     files.write("attendance_date=2026-04-02/notes.txt", b"mine")
     files.write("_SUCCESS", b"")
@@ -151,7 +151,7 @@ def test_a_load_writes_the_days_of_its_window_and_touches_no_other_file(files: S
     assert all(NAME.fullmatch(name) for name in changed)
 
 
-def test_each_account_report_mode_and_filter_set_has_files_of_its_own(store: Store) -> None:
+def test_each_account_report_mode_and_filter_has_its_own_files(store: Store) -> None:
     wanted = [
         load(),
         load(tenant="another"),
@@ -236,7 +236,7 @@ def test_a_sum_that_would_vanish_changes_nothing_and_fails(files: Store) -> None
 # Empty and shrunken days
 
 
-def test_an_empty_day_that_held_rows_changes_nothing_in_the_whole_window_and_fails(
+def test_an_empty_day_that_held_rows_fails_the_whole_window(
     files: Store,
 ) -> None:
     files.load(load(), rows(1, 3, note="old") + rows(2, 5, note="old\n"))
@@ -272,7 +272,7 @@ def test_an_empty_day_goes_if_asked_with_its_own_file_alone(files: Store) -> Non
     ("held", "comes", "passes"),
     [(19, 1, True), (20, 10, True), (20, 9, False), (21, 10, False), (1, 0, False)],
 )
-def test_a_day_of_twenty_rows_may_lose_half_of_them_and_not_one_more(
+def test_a_day_of_twenty_rows_may_lose_half_of_them_at_most(
     files: Store, held: int, comes: int, passes: bool
 ) -> None:
     files.load(load(), rows(1, held, note='"o\nl"d\n'))
@@ -286,9 +286,7 @@ def test_a_day_of_twenty_rows_may_lose_half_of_them_and_not_one_more(
 # Wholeness
 
 
-def test_a_file_that_is_not_whole_is_repaired_by_rows_and_never_removed_for_none(
-    files: Store, caplog: Any
-) -> None:
+def test_a_broken_file_is_replaced_by_rows_but_not_by_none(files: Store, caplog: Any) -> None:
     files.load(load(), rows(1, 300, note='a "quoted" text'))
     (name,) = files.files()
     files.write(name, files.files()[name][:-7] if files.file_format == "parquet" else b'{"note": "')
@@ -347,7 +345,7 @@ class _Breaking(Storage):
 
 
 @pytest.mark.parametrize("survived", [0, 1, 2])
-def test_a_task_killed_between_two_files_leaves_each_day_old_or_new_and_a_rerun_repairs(
+def test_a_task_killed_between_two_files_is_repaired_by_a_rerun(
     files: Store, survived: int
 ) -> None:
     files.load(load(), rows(1, 1, note="old") + rows(2, 1, note="old") + rows(3, 1, note="old"))
@@ -388,7 +386,7 @@ def test_a_task_killed_while_it_writes_leaves_the_old_file(
     assert (tmp_path / "a/b.csv").read_bytes() == b"new"
 
 
-def test_a_folder_that_a_sibling_makes_while_it_is_looked_at_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_made_during_the_listing_is_not_a_file(tmp_path: Path) -> None:
     class MadeMeanwhile(type(tmp_path)):  # type: ignore[misc]
         def stat(self, **how: Any) -> os.stat_result:
             try:
@@ -499,7 +497,7 @@ def test_parquet_says_what_its_columns_mean(local: Store) -> None:
     assert file.metadata.row_group(0).column(0).compression == "ZSTD"
 
 
-def test_csv_tells_nothing_from_an_empty_text_and_escapes_nothing_for_spreadsheets(
+def test_csv_keeps_null_apart_from_empty_text(
     local: Store,
 ) -> None:
     local.file_format = FileFormat.CSV
@@ -552,7 +550,7 @@ def test_a_whole_folder_is_one_table_to_duckdb_and_to_arrow(local: Store) -> Non
     assert pq.read_table(local.path, partitioning=None).num_rows == 5
 
 
-def test_a_column_that_came_later_is_null_in_earlier_files_to_who_reads_by_name(
+def test_a_later_column_reads_as_null_in_earlier_files(
     local: Store,
 ) -> None:
     import duckdb
@@ -589,9 +587,7 @@ def test_sums_have_no_day_of_their_own(local: Store) -> None:
 
 
 @pytest.mark.parametrize("figures", [300, pytest.param(9999, marks=pytest.mark.long)])
-def test_a_full_temporary_folder_is_named_and_nothing_was_changed(
-    local: Store, figures: int
-) -> None:
+def test_a_full_temporary_folder_is_named_and_changes_nothing(local: Store, figures: int) -> None:
     script = f"""
 import resource, signal, sys
 sys.path.insert(0, "tests")

@@ -73,7 +73,7 @@ def test_the_connection_may_stand_in_the_url(cloud: Cloud) -> None:
     assert named.load(ONE_DAY, NEW).rows_removed == 4
 
 
-def test_a_bucket_that_does_not_exist_is_named_before_a_row_is_pulled_and_not_made(
+def test_a_missing_bucket_is_named_before_the_first_request(
     cloud: Cloud,
 ) -> None:
     nowhere = Store(f"{cloud.scheme}://nowhere/days", conn_id=cloud.connection())
@@ -110,9 +110,7 @@ def test_an_object_in_the_folders_place_is_named(cloud: Cloud) -> None:
         "~x!$@",
     ],
 )
-def test_a_folder_of_any_name_holds_what_was_loaded_and_nothing_beside(
-    cloud: Cloud, odd: str
-) -> None:
+def test_a_folder_of_any_name_holds_only_what_was_loaded(cloud: Cloud, odd: str) -> None:
     store = cloud.store(f"odd/{odd}/days")
     for _ in range(2):
         result = store.load(ONE_DAY, NEW)
@@ -127,7 +125,7 @@ def test_a_folder_of_any_name_holds_what_was_loaded_and_nothing_beside(
 @pytest.mark.parametrize(
     "cloud", ["s3", "azure"], indirect=True
 )  # the emulator of GCS knows no pages
-def test_more_folders_than_a_page_of_a_listing_holds_are_all_seen(cloud: Cloud) -> None:
+def test_all_folders_of_a_paged_listing_are_seen(cloud: Cloud) -> None:
     store = cloud.store()
     store.load(summary(11, 20), [row(1, "p0")])
     fs, root = store.place.fs, store.place.path
@@ -171,9 +169,7 @@ def test_who_may_not_look_is_told_before_a_row_is_pulled(
     assert store.rows() == expected(NEW)
 
 
-def test_who_may_not_write_leaves_the_old_file_and_the_next_run_repairs(
-    through: Store, store: Store, proxy: Proxy
-) -> None:
+def test_a_denied_write_leaves_the_old_file(through: Store, store: Store, proxy: Proxy) -> None:
     proxy.play("denied")
     with pytest.raises(
         SinkError,
@@ -201,7 +197,7 @@ def test_a_store_that_fails_for_a_while_is_asked_again(
     assert store.rows() == expected(NEW)
 
 
-def test_a_line_that_always_breaks_leaves_the_old_file_and_the_next_run_repairs(s3: Cloud) -> None:
+def test_a_connection_that_always_breaks_leaves_the_old_file(s3: Cloud) -> None:
     """The other clients ask again for a minute."""
     proxy = Proxy(s3)
     store = s3.store()
@@ -232,9 +228,7 @@ Store(sys.argv[1], FileFormat.JSONL, sys.argv[2]).load(load(window=(day, day)), 
 """
 
 
-def test_a_task_killed_in_the_middle_of_an_upload_leaves_the_old_file_and_the_next_run_repairs(
-    cloud: Cloud, proxy: Proxy
-) -> None:
+def test_a_task_killed_during_an_upload_leaves_the_old_file(cloud: Cloud, proxy: Proxy) -> None:
     store = cloud.store()
     store.file_format = FileFormat.JSONL
     store.load(ONE_DAY, OLD)
@@ -284,7 +278,7 @@ def test_a_file_of_many_parts_counts_only_when_all_are_there(
     ("name", "client", "extra"),
     [("s3", "s3fs", "amazon"), ("gcs", "gcsfs", "google"), ("azure", "adlfs", "microsoft-azure")],
 )
-def test_a_client_that_is_missing_is_named_with_the_extra_that_brings_it(
+def test_a_missing_client_is_named_with_its_extra(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -322,7 +316,7 @@ def test_a_client_that_is_missing_is_named_with_the_extra_that_brings_it(
     ],
 )
 @pytest.mark.parametrize("in_url", [False, True])
-def test_a_connection_that_opens_nothing_is_named_and_nothing_of_it_told(
+def test_a_useless_connection_is_named_without_its_secrets(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

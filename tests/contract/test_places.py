@@ -57,9 +57,7 @@ def test_the_server_or_file_is_told_and_nobody_s_password(engine: Engine, table:
     ]
 
 
-def test_a_load_that_changes_nothing_still_tells_where_it_would_have_landed(
-    engine: Engine, table: str
-) -> None:
+def test_a_load_that_changes_nothing_still_has_a_dataset(engine: Engine, table: str) -> None:
     engine.load(table, load(), rows(1, 3))
     sink = engine.sink(table)
     with pytest.raises(EmptyDayRefused):

@@ -36,7 +36,7 @@ def test_its_columns_are_names_that_every_warehouse_takes(report: Report) -> Non
     assert all(column.description for column in report.columns.values())
 
 
-def test_its_defaults_are_known_and_tell_nothing_personal_but_the_key(report: Report) -> None:
+def test_default_columns_are_known_and_personal_only_in_the_key(report: Report) -> None:
     for mode in report.modes.values():
         assert set(mode.key) <= set(mode.default_columns)
         known = [report.columns[name] for name in mode.default_columns]

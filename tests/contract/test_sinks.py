@@ -35,7 +35,7 @@ def values(content: list[loads.Row], columns: tuple[Column, ...] = COLUMNS) -> l
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.core
-def test_rows_arrive_as_they_are_and_carry_who_when_and_which_run(
+def test_rows_arrive_unchanged_with_tenant_time_and_run(
     engine: Engine, table: str, mode: WriteMode
 ) -> None:
     content = [row(1, name, **nasty) for name, nasty in NASTY.items()]
@@ -60,9 +60,7 @@ def test_rows_arrive_as_they_are_and_carry_who_when_and_which_run(
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.core
-def test_a_second_try_of_a_run_leaves_what_the_first_would_have_left(
-    engine: Engine, table: str, mode: WriteMode
-) -> None:
+def test_a_retry_of_a_run_leaves_the_same_rows(engine: Engine, table: str, mode: WriteMode) -> None:
     content = rows(1, 3, count=1) + rows(2, 3, count=2)
     engine.load(table, load(write_mode=mode), content)
     again = engine.load(table, load(write_mode=mode), content)
@@ -105,9 +103,7 @@ def test_batches_of_other_columns_than_announced_are_refused(engine: Engine, tab
 
 
 @pytest.mark.core
-def test_a_replace_takes_away_the_days_of_the_window_and_no_others(
-    engine: Engine, table: str
-) -> None:
+def test_replace_window_replaces_only_the_days_of_the_window(engine: Engine, table: str) -> None:
     engine.load(table, load(), rows(1, 2) + rows(2, 2) + rows(3, 2) + rows(4, 2))
     result = engine.load(
         table, load(window=(day(2), day(3))), [row(2, "new"), row(3, "p0", count=9)]
@@ -158,9 +154,7 @@ def test_rows_from_outside_of_the_window_are_refused(engine: Engine, table: str)
 
 
 @pytest.mark.core
-def test_a_merge_replaces_rows_of_the_same_key_and_lets_all_others_be(
-    engine: Engine, table: str
-) -> None:
+def test_merge_replaces_only_rows_of_the_same_key(engine: Engine, table: str) -> None:
     engine.load(table, load(), rows(1, 3, note="old") + rows(2, 3, note="old"))
     result = engine.load(table, merge(), [row(1, "p1", note="new"), row(1, "p9", note="new")])
     assert (result.rows, result.rows_removed) == (2, 1)
@@ -182,9 +176,7 @@ def test_an_append_of_another_run_adds(engine: Engine, table: str) -> None:
     assert engine.rows(table) == values(rows(1, 2) * 2)
 
 
-def test_an_append_onto_rows_that_a_key_admits_once_says_what_to_use_instead(
-    engine: Engine, table: str
-) -> None:
+def test_an_append_that_breaks_the_key_names_the_alternative(engine: Engine, table: str) -> None:
     engine.load(table, load(run_id="one"), [row(1, "secret-person")])
     with pytest.raises(SinkError, match=r"Use write_mode='replace_window' or 'merge'") as caught:
         engine.load(table, append(run_id="two"), [row(1, "secret-person")])
@@ -193,9 +185,7 @@ def test_an_append_onto_rows_that_a_key_admits_once_says_what_to_use_instead(
     assert engine.rows(table) == values([row(1, "secret-person")])
 
 
-def test_a_replace_of_a_filtered_group_is_refused_and_merge_is_offered(
-    engine: Engine, table: str
-) -> None:
+def test_replace_window_of_a_filtered_group_offers_merge(engine: Engine, table: str) -> None:
     with pytest.raises(We360ConfigError, match=r"write_mode: .*'merge'"):
         load(group_filtered=True)
     assert engine.load(table, merge(group_filtered=True), rows(1, 1)).rows == 1
@@ -246,7 +236,7 @@ def test_an_empty_day_goes_if_asked(engine: Engine, table: str) -> None:
     ("held", "comes", "passes"),
     [(19, 1, True), (20, 10, True), (20, 9, False), (21, 10, False), (1, 0, False)],
 )
-def test_a_day_of_twenty_rows_may_lose_half_of_them_and_not_one_more(
+def test_a_day_of_twenty_rows_may_lose_half_of_them_at_most(
     engine: Engine, table: str, held: int, comes: int, passes: bool
 ) -> None:
     engine.load(table, load(), rows(1, held, note="old"))
@@ -422,9 +412,7 @@ def test_reserved_words_are_names_like_others(engine: Engine, table: str) -> Non
 
 
 @pytest.mark.core
-def test_a_column_of_another_type_fails_clearly_before_anything_changes(
-    engine: Engine, table: str
-) -> None:
+def test_a_column_of_another_type_fails_before_any_change(engine: Engine, table: str) -> None:
     engine.execute(
         f"CREATE TABLE {table} (attendance_date DATE, identity_id {engine.text}, seconds {engine.text})"
     )
@@ -448,7 +436,7 @@ def test_a_key_column_of_another_type_is_not_to_be_retyped(engine: Engine, table
 
 
 @pytest.mark.core
-def test_rows_from_before_fail_the_load_with_the_one_update_that_adopts_them(
+def test_rows_of_unknown_origin_name_the_update_that_adopts_them(
     engine: Engine, table: str
 ) -> None:
     engine.execute(
@@ -518,9 +506,7 @@ def test_the_key_is_a_primary_key_unless_rows_are_appended(
         engine.execute(twice)
 
 
-def test_a_value_that_a_narrower_column_does_not_hold_is_not_told(
-    engine: Engine, table: str
-) -> None:
+def test_a_value_too_large_for_its_column_is_not_shown(engine: Engine, table: str) -> None:
     engine.load(table, load(), [])
     engine.execute(f"DROP TABLE {table}")
     engine.execute(

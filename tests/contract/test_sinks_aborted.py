@@ -29,7 +29,7 @@ def a_load(mode: WriteMode) -> LoadPlan:
 
 @pytest.mark.parametrize("end", [ValueError, Killed])
 @pytest.mark.parametrize("after", [0, 1, 2])
-def test_an_extract_that_breaks_changes_nothing_and_says_so_in_its_own_words(
+def test_a_broken_extract_changes_nothing_and_keeps_its_error(
     engine: Engine, table: str, after: int, end: type[BaseException]
 ) -> None:
     engine.load(table, load(), OLD)
@@ -45,7 +45,7 @@ def test_an_extract_that_breaks_changes_nothing_and_says_so_in_its_own_words(
 
 
 @pytest.mark.parametrize("mode", list(WriteMode))
-def test_a_task_killed_before_any_statement_leaves_the_table_as_it_was(
+def test_a_task_killed_before_any_statement_changes_nothing(
     engine: Engine, table: str, mode: WriteMode
 ) -> None:
     engine.load(table, a_load(mode), OLD)

@@ -108,7 +108,7 @@ def end_other_sessions(server: Engine) -> None:
 
 
 @pytest.mark.parametrize("mode", list(WriteMode))
-def test_a_session_ended_before_any_statement_changes_nothing_and_the_next_run_repairs(
+def test_a_database_session_ended_anywhere_changes_nothing(
     server: Engine, table: str, mode: WriteMode
 ) -> None:
     server.load(table, a_load(mode), OLD)
@@ -134,7 +134,7 @@ def test_a_session_ended_before_any_statement_changes_nothing_and_the_next_run_r
 
 
 @pytest.mark.parametrize("sent_bytes", [100_000, 3_000_000])
-def test_a_line_that_breaks_in_the_middle_of_the_rows_changes_nothing(
+def test_a_connection_lost_within_the_rows_changes_nothing(
     server: Engine, over_line: Engine, line: Line, table: str, sent_bytes: int
 ) -> None:
     server.load(table, a_load(), OLD)
@@ -150,7 +150,7 @@ def test_a_line_that_breaks_in_the_middle_of_the_rows_changes_nothing(
 
 @pytest.mark.parametrize("delivered", [True, False])
 @pytest.mark.parametrize("mode", list(WriteMode))
-def test_a_commit_whose_answer_is_lost_says_that_nobody_knows_and_the_next_run_is_right(
+def test_a_commit_without_an_answer_is_reported_as_unknown(
     server: Engine, over_line: Engine, line: Line, table: str, mode: WriteMode, delivered: bool
 ) -> None:
     server.load(table, a_load(mode), OLD)
@@ -185,9 +185,7 @@ def own_postgres() -> Iterator[Any]:
 
 @pytest.mark.parametrize("at", ["CREATE TEMPORARY", "COPY", "DELETE", "INSERT", "COMMIT"])
 @pytest.mark.long
-def test_a_server_that_is_restarted_under_a_load_holds_the_old_rows_and_the_next_run_repairs(
-    own_postgres: Any, at: str
-) -> None:
+def test_a_server_restart_during_a_load_keeps_the_old_rows(own_postgres: Any, at: str) -> None:
     pg = Postgres(str(own_postgres.pgdata))
     pg.load("days", a_load(), OLD)
 
@@ -315,7 +313,7 @@ def as_nobody() -> Iterator[None]:
 
 @as_root
 @pytest.mark.parametrize("kind", [DuckDB, SQLite])
-def test_a_file_that_may_not_be_written_is_named_and_the_next_run_repairs(
+def test_a_read_only_file_is_named_and_the_next_run_repairs(
     folder: Path, kind: Callable[[Path], Any]
 ) -> None:
     for place in (folder, folder.parent):
@@ -333,7 +331,7 @@ def test_a_file_that_may_not_be_written_is_named_and_the_next_run_repairs(
 
 
 @as_root
-def test_a_folder_that_may_not_be_written_is_named_and_the_next_run_repairs(folder: Path) -> None:
+def test_a_read_only_folder_is_named_and_the_next_run_repairs(folder: Path) -> None:
     for place in (folder, folder.parent):
         place.chmod(0o755)
     store = Store(str(folder / "days"))
@@ -362,7 +360,7 @@ def test_a_folder_in_the_files_place_is_named(folder: Path, kind: Callable[[Path
 @pytest.mark.parametrize(
     "name", ["postgres", pytest.param("mysql", marks=[pytest.mark.long, needs_mariadb]), "duckdb"]
 )
-def test_a_number_that_does_not_fit_is_refused_until_the_column_is_widened(
+def test_a_number_is_refused_until_its_column_is_wide_enough(
     request: pytest.FixtureRequest, folder: Path, table: str, name: str
 ) -> None:
     """SQLite's numbers are of any size."""

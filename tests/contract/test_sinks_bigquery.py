@@ -53,7 +53,7 @@ def staging(server: BigQuery) -> list[str]:
 # Table
 
 
-def test_a_table_of_days_is_partitioned_by_day_and_clustered_by_tenant_and_person(
+def test_a_table_is_partitioned_by_day_and_clustered_by_tenant(
     server: BigQuery, big: BigQueryEngine, table: str
 ) -> None:
     big.load(table, load(), [])
@@ -115,7 +115,7 @@ def test_a_table_is_named_by_one_two_or_three_parts(
     assert len(big.rows(table)) == 1
 
 
-def test_without_a_dataset_the_table_is_refused_before_any_row_is_pulled(
+def test_a_missing_dataset_is_named_before_the_first_request(
     big: BigQueryEngine,
 ) -> None:
     big.connection["extra"] = json.dumps({"project": PROJECT})
@@ -145,7 +145,7 @@ def test_a_connection_for_all_of_google_goes_to_bigquery(monkeypatch: pytest.Mon
 # Staging and session
 
 
-def test_the_staging_has_an_end_of_its_own_and_goes_with_the_load(
+def test_the_staging_table_expires_and_is_dropped_with_the_load(
     server: BigQuery, big: BigQueryEngine, table: str
 ) -> None:
     seen: list[dict[str, object]] = []
@@ -235,9 +235,7 @@ def test_a_transaction_that_is_taken_back_is_tried_again_whole(
     assert [one["note"] for one in big.rows(table)] == ["new"] * 3
 
 
-def test_the_first_statement_of_a_transaction_changes_the_row_of_the_lock(
-    big: BigQueryEngine, table: str
-) -> None:
+def test_a_transaction_starts_by_updating_the_lock_row(big: BigQueryEngine, table: str) -> None:
     told: list[str] = []
     for each in (load(), merge()):
         big.sink(table, big.hook_with(told.append)).load(each, [batch(rows(1, 1))])
@@ -338,7 +336,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("step", "status", "reason", "told", "kind", "message"), ANSWERS)
-def test_what_bigquery_says_is_told_in_our_words_and_never_a_value(
+def test_bigquery_errors_are_reworded_and_show_no_value(
     server: BigQuery,
     big: BigQueryEngine,
     table: str,

@@ -161,7 +161,7 @@ def test_a_path_without_folder_is_named(tmp_path: Path) -> None:
         DuckDB(tmp_path / "absent").load("attendance", load(), rows(1, 1))
 
 
-def test_a_number_that_a_narrower_column_does_not_hold_is_not_told(duck: DuckDB) -> None:
+def test_a_number_too_large_for_its_column_is_not_shown(duck: DuckDB) -> None:
     duck.execute(
         "CREATE TABLE attendance (attendance_date DATE, identity_id VARCHAR, seconds INTEGER)"
     )
@@ -192,7 +192,7 @@ def test_instants_can_be_read_without_a_zone_database(duck: DuckDB) -> None:
     ) == [("TIMESTAMP",)]
 
 
-def test_a_connection_of_this_process_on_the_same_file_sees_whole_loads_only(duck: DuckDB) -> None:
+def test_another_connection_in_the_process_sees_whole_loads(duck: DuckDB) -> None:
     duck.load("attendance", load(window=(day(1), day(1))), rows(1, 2))
     with closing(duck.hook().get_conn()) as reader:
 

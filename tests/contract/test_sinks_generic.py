@@ -105,7 +105,7 @@ def test_any_driver_adds_a_column(stranger: Elsewhere, table: str) -> None:
         ),
     ],
 )
-def test_a_task_killed_before_any_statement_of_any_driver_changes_nothing(
+def test_a_task_killed_with_any_driver_changes_nothing(
     stranger: Elsewhere, table: str, mode: WriteMode
 ) -> None:
     old, new = load(columns=FEW, write_mode=mode), rows(1, 2, note="new")
@@ -201,7 +201,7 @@ def staging_tables(engine: Elsewhere) -> list[str]:
     return sorted(name for (name,) in answer if "stg" in name)
 
 
-def test_without_temporary_tables_a_real_one_is_made_beside_the_target_and_dropped(
+def test_without_temporary_tables_a_real_one_is_made_and_dropped(
     without_temporary_tables: ElsewherePostgres,
 ) -> None:
     seen: list[str] = []
@@ -216,7 +216,7 @@ def test_without_temporary_tables_a_real_one_is_made_beside_the_target_and_dropp
     assert without_temporary_tables.load("hr.attendance", merge(), rows(1, 1)).rows_removed == 1
 
 
-def test_what_killed_loads_have_left_is_swept_by_the_next_and_what_is_young_is_not(
+def test_only_old_staging_tables_of_killed_loads_are_dropped(
     without_temporary_tables: ElsewherePostgres,
 ) -> None:
     hour = int(LOADED_AT.timestamp() // 3600)
@@ -249,9 +249,7 @@ def lite(folder: Path, change: Callable[[sqlite3.Connection], Any]) -> Elsewhere
     return engine
 
 
-def test_a_database_that_takes_nothing_back_is_refused_before_anything_changes(
-    folder: Path, table: str
-) -> None:
+def test_a_database_without_transactions_is_refused(folder: Path, table: str) -> None:
     ElsewhereSQLite(folder).load(table, load(), rows(1, 2, note="old"))
     engine = lite(
         folder,
@@ -354,7 +352,7 @@ def test_a_time_with_zone_would_move_punches_and_is_refused(
         pg.load(table, load(window=(day(1), day(1))), rows(1, 1))
 
 
-def test_where_types_cannot_be_looked_at_the_database_judges_and_its_words_are_not_told(
+def test_unknown_types_leave_the_check_to_the_database(
     unknown: ElsewherePostgres, table: str
 ) -> None:
     unknown.execute(f"CREATE TABLE {table} (attendance_date date, identity_id text, note integer)")
@@ -388,7 +386,7 @@ def test_a_server_that_cannot_be_reached_is_named(postgres_server: str, table: s
         ElsewherePostgres(f"{postgres_server}/absent").load(table, load(), rows(1, 1))
 
 
-def test_a_table_that_may_not_be_made_fails_at_once_and_names_the_step(
+def test_a_table_that_may_not_be_created_names_the_step(
     without_temporary_tables: ElsewherePostgres, table: str
 ) -> None:
     with pytest.raises(

@@ -111,7 +111,7 @@ def test_a_load_larger_than_one_chunk_arrives_whole(either: MariaDB, table: str)
 
 @needs_mysqlclient
 @pytest.mark.parametrize("cursor", ["dictcursor", "sscursor"])
-def test_the_cursor_that_a_connection_asks_for_is_none_of_our_business(
+def test_the_cursor_setting_of_the_connection_is_ignored(
     mariadb_port: int, table: str, cursor: str
 ) -> None:
     maria = MariaDB(mariadb_port, extra={"cursor": cursor})
@@ -166,9 +166,7 @@ def test_a_database_is_never_made_up(maria: MariaDB) -> None:
         maria.load("absent.attendance", load(), rows(1, 1))
 
 
-def test_of_two_tables_that_differ_by_case_the_one_that_is_written_is_meant(
-    maria: MariaDB, table: str
-) -> None:
+def test_tables_that_differ_by_case_are_told_apart(maria: MariaDB, table: str) -> None:
     for name in (table, table.upper()):
         maria.execute(f"CREATE TABLE {name} (attendance_date date, identity_id varchar(50))")
     maria.load(table.upper(), load(columns=loads.COLUMNS[:2]), rows(1, 1))
@@ -188,7 +186,7 @@ def test_keys_that_differ_by_case_or_by_a_blank_are_two(maria: MariaDB, table: s
 
 
 @pytest.mark.parametrize("charset", ["utf8mb4 COLLATE utf8mb4_general_ci", "utf8mb3", "latin1"])
-def test_a_merge_into_a_table_of_another_collation_replaces_its_keys_only(
+def test_merge_into_another_collation_replaces_its_keys_only(
     maria: MariaDB, table: str, charset: str
 ) -> None:
     maria.execute(
@@ -309,9 +307,7 @@ def test_words_of_a_trigger_are_not_told(maria: MariaDB, table: str) -> None:
     assert "secret-person" not in str(caught.value)
 
 
-def test_numbers_that_a_narrower_column_holds_are_welcome_and_others_refused(
-    maria: MariaDB, table: str
-) -> None:
+def test_a_narrower_number_column_accepts_what_fits(maria: MariaDB, table: str) -> None:
     maria.execute(
         f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), seconds int)"
     )
@@ -354,7 +350,7 @@ def test_a_user_who_may_not_is_told_the_grants_that_are_needed(
 @pytest.mark.parametrize(
     "changes", [{"port": 1}, {"password": "wrong-and-secret"}, {"schema": "absent"}]
 )
-def test_a_server_that_cannot_be_reached_is_named_without_the_password(
+def test_an_unreachable_server_is_named_without_the_password(
     mariadb_port: int, table: str, changes: dict[str, Any]
 ) -> None:
     maria = MariaDB(mariadb_port, **changes)
@@ -409,9 +405,7 @@ def test_a_load_that_never_ends_ends_the_wait_of_the_next(maria: MariaDB, table:
     assert {one["note"] for one in maria.rows(table)} == {"first"}
 
 
-def test_a_column_that_is_added_meanwhile_waits_for_the_load_and_does_not_deadlock(
-    maria: MariaDB, table: str
-) -> None:
+def test_adding_a_column_waits_for_the_load_without_deadlock(maria: MariaDB, table: str) -> None:
     maria.load(table, load(), rows(1, 1))
     first, there, go_on = paused(maria, table, "DELETE")
     waiting = "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock%'"
@@ -444,9 +438,7 @@ def test_a_row_that_another_session_holds_ends_as_busy(maria: MariaDB, table: st
     assert len(maria.rows(table)) == 1
 
 
-def test_readers_and_writers_of_other_days_are_waited_for_by_nobody(
-    maria: MariaDB, table: str
-) -> None:
+def test_readers_and_writers_of_other_days_do_not_block(maria: MariaDB, table: str) -> None:
     maria.load(table, load(), [one for number in range(1, 31) for one in rows(number, 50)])
     with closing(maria.hook().get_conn()) as other:
         cursor = other.cursor()
@@ -464,9 +456,7 @@ def test_readers_and_writers_of_other_days_are_waited_for_by_nobody(
         assert maria.sink(table, hook).load(merge(), comes).rows_removed == 100
 
 
-def test_rows_beside_the_window_can_be_written_while_a_load_has_it(
-    maria: MariaDB, table: str
-) -> None:
+def test_rows_outside_the_window_can_be_written_during_a_load(maria: MariaDB, table: str) -> None:
     content = [one for number in range(1, 31) for one in rows(number, 50)]
     maria.load(table, load(), content)
     first, there, go_on = paused(
@@ -497,7 +487,7 @@ def test_no_transaction_is_open_while_we360_is_asked(maria: MariaDB, table: str)
     assert states == [(0,), (0,)]
 
 
-def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(
+def test_a_database_session_ended_during_a_load_changes_nothing(
     either: MariaDB, table: str
 ) -> None:
     either.load(table, load(), rows(1, 2, note="old"))
@@ -515,9 +505,7 @@ def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(
 
 
 @needs_mysqlclient
-def test_a_task_killed_while_it_sends_files_leaves_the_table_as_it_was(
-    mariadb_port: int, table: str
-) -> None:
+def test_a_task_killed_while_it_sends_files_changes_nothing(mariadb_port: int, table: str) -> None:
     maria = MariaDB(mariadb_port, extra=SENDS_FILES)
     maria.load(table, load(), rows(1, 2, note="old"))
     for survived in itertools.count():

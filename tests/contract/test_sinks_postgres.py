@@ -51,7 +51,7 @@ def test_psycopg2_loads_the_same(postgres_server: str, table: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dictcursor", "namedtuplecursor"])
-def test_the_cursor_that_a_connection_asks_for_is_none_of_our_business(
+def test_the_cursor_setting_of_the_connection_is_ignored(
     way: type[Postgres], postgres_server: str, table: str, kind: str
 ) -> None:
     pg = way(postgres_server, cursor=kind)
@@ -114,7 +114,7 @@ def test_a_role_that_may_not_is_told_the_grants_it_needs(
     assert poor.load(table, load(), rows(1, 1)).rows_removed == 1
 
 
-def test_a_server_that_cannot_be_reached_is_named_without_the_password(
+def test_an_unreachable_server_is_named_without_the_password(
     way: type[Postgres], postgres_server: str, table: str
 ) -> None:
     pg = way(f"{postgres_server}/absent")
@@ -160,9 +160,7 @@ def test_no_transaction_is_open_while_we360_is_asked(pg: Postgres, table: str) -
     assert states == [(0,), (0,)]
 
 
-def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(
-    pg: Postgres, table: str
-) -> None:
+def test_a_database_session_ended_during_a_load_changes_nothing(pg: Postgres, table: str) -> None:
     pg.load(table, load(), rows(1, 2, note="old"))
 
     def ended() -> Iterator[RowBatch]:
@@ -206,9 +204,7 @@ def test_words_of_a_trigger_are_not_told(pg: Postgres, table: str) -> None:
     assert "secret-person" not in str(caught.value)
 
 
-def test_numbers_that_a_narrower_column_holds_are_welcome_and_others_refused(
-    pg: Postgres, table: str
-) -> None:
+def test_a_narrower_number_column_accepts_what_fits(pg: Postgres, table: str) -> None:
     pg.execute(
         f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), seconds integer, percent numeric(5,2))"
     )
@@ -256,7 +252,7 @@ def test_a_task_killed_over_psycopg2_leaves_the_table_as_it_was(
     assert {one["note"] for one in pg.rows(table)} == {"new"}
 
 
-def test_adbc_serves_where_it_can_be_told_all_that_the_hook_tells(postgres_server: str) -> None:
+def test_adbc_is_used_if_it_supports_the_connection(postgres_server: str) -> None:
     plain = PostgresOverAdbc(
         postgres_server, application_name="we360", connect_timeout=5, cursor="dictcursor"
     )

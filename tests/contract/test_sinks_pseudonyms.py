@@ -42,7 +42,7 @@ def test_rows_of_the_same_key_take_each_others_place(
 
 @pytest.mark.parametrize("before", ["clear", "old key", "pseudonyms, now clear"])
 @pytest.mark.parametrize("way", ["merge", "user_ids"])
-def test_people_told_in_another_way_within_the_window_stop_the_load(
+def test_other_pseudonyms_within_the_window_stop_the_load(
     engine: Engine, table: str, before: str, way: str
 ) -> None:
     there = rows(1, 3) if before == "clear" else under(OLD, 1, 3)
@@ -67,9 +67,7 @@ def test_a_replace_of_whole_days_moves_them_to_the_new_key(engine: Engine, table
     assert len(people(engine, table)) == 4
 
 
-def test_with_user_ids_only_those_people_are_replaced_under_their_pseudonyms(
-    engine: Engine, table: str
-) -> None:
+def test_user_ids_replace_only_those_people_under_pseudonyms(engine: Engine, table: str) -> None:
     engine.load(table, load(**named(NEW)), under(NEW, 1, 3, note="old"))
     one = NEW.pseudonym("p1")
     engine.load(table, load(user_ids=(one,), **named(NEW)), [row(1, one, note="new")])

@@ -110,9 +110,7 @@ def test_a_load_that_ends_early_takes_its_files_along(
     assert red.files() == {}
 
 
-def test_what_killed_loads_have_left_is_swept_by_a_later_one_and_what_is_young_or_anothers_is_not(
-    red: Redshift, table: str
-) -> None:
+def test_only_old_staged_files_of_the_same_tenant_are_deleted(red: Redshift, table: str) -> None:
     today = LOADED_AT.date()
     old, young = (
         f"loads/we360-redshift/{today.replace(month=4, day=number)}/abc/part-00001.parquet"
@@ -159,7 +157,7 @@ def test_moments_are_written_as_every_reader_knows_them() -> None:
         ),
     ],
 )
-def test_a_staging_that_is_missing_or_wrong_is_named_before_any_row_is_pulled(
+def test_a_wrong_staging_is_named_before_the_first_request(
     redshift_server: int, redshift_s3: str, staging: object, message: str
 ) -> None:
     with pytest.raises(We360ConfigError, match=message):
@@ -182,9 +180,7 @@ def test_a_bucket_that_is_absent_is_named_and_nothing_changes(
 # Keys, texts, names
 
 
-def test_a_key_that_redshift_does_not_enforce_is_held_by_the_load(
-    red: Redshift, table: str
-) -> None:
+def test_the_load_holds_the_key_that_redshift_does_not_enforce(red: Redshift, table: str) -> None:
     red.load(table, load(), rows(1, 2, note="old"))
     with pytest.raises(SinkError, match="same key"):
         red.load(table, load(), [*rows(1, 2, note="new"), row(1, "p0", note="new, too")])
@@ -193,9 +189,7 @@ def test_a_key_that_redshift_does_not_enforce_is_held_by_the_load(
     assert len(red.rows(f"{table}_appended")) == 4
 
 
-def test_a_text_that_has_no_room_is_an_error_that_names_the_column(
-    red: Redshift, table: str
-) -> None:
+def test_a_text_too_long_names_its_column(red: Redshift, table: str) -> None:
     red.load(table, load(), [row(1, "p0", note="न" * 21845)])
     with pytest.raises(
         SinkError, match="a text in column note is longer than 65535 bytes"
@@ -205,9 +199,7 @@ def test_a_text_that_has_no_room_is_an_error_that_names_the_column(
     assert len(red.rows(table)) == 1
 
 
-def test_a_column_narrower_than_its_text_refuses_without_telling_it(
-    red: Redshift, table: str
-) -> None:
+def test_a_column_too_narrow_refuses_without_showing_the_text(red: Redshift, table: str) -> None:
     red.execute(
         f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), note varchar(5))"
     )
@@ -252,7 +244,7 @@ def test_no_transaction_is_open_while_we360_is_asked(red: Redshift, table: str) 
     assert states == [(0,)]
 
 
-def test_a_lock_that_is_never_given_back_ends_as_busy_when_patience_does(
+def test_a_lock_that_is_never_released_ends_as_busy(
     red: Redshift, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     red.load(table, load(), rows(1, 1))
@@ -265,9 +257,7 @@ def test_a_lock_that_is_never_given_back_ends_as_busy_when_patience_does(
     assert len(red.rows(table)) == 1
 
 
-def test_a_session_that_is_ended_under_a_load_leaves_the_table_as_it_was(
-    red: Redshift, table: str
-) -> None:
+def test_a_database_session_ended_during_a_load_changes_nothing(red: Redshift, table: str) -> None:
     red.load(table, load(), rows(1, 2, note="old"))
 
     def ended() -> Iterator[RowBatch]:
@@ -331,9 +321,7 @@ def test_what_redshift_says_is_told_in_our_words(
     assert "secret" not in str(told)
 
 
-def test_a_copy_that_redshift_refuses_names_the_role_and_never_what_it_read(
-    red: Redshift, table: str
-) -> None:
+def test_a_refused_copy_names_the_role_and_shows_no_value(red: Redshift, table: str) -> None:
     import redshift_connector
 
     def refuse(sql: str) -> None:

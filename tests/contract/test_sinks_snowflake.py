@@ -66,7 +66,7 @@ def test_a_load_is_these_statements_in_this_order(snow: Snowflake) -> None:
     ]
 
 
-def test_where_too_many_wait_for_the_lock_the_transaction_is_tried_again_and_the_rows_are_staged_once(
+def test_a_lock_queue_overflow_retries_the_transaction_only(
     snow: Snowflake,
 ) -> None:
     import snowflake.connector.errors as driver
@@ -107,9 +107,7 @@ def test_rows_travel_in_parts_of_bounded_size(
     assert len(snow.rows("attendance")) == 160
 
 
-def test_no_file_stays_on_the_worker_and_what_a_killed_load_left_is_swept(
-    snow: Snowflake, tmp_path: Path, monkeypatch
-) -> None:
+def test_no_file_stays_on_the_worker(snow: Snowflake, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     old, young = tmp_path / "we360-snowflake-old", tmp_path / "we360-snowflake-young"
     for folder in (old, young):

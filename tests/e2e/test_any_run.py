@@ -139,9 +139,7 @@ def test_of_two_runs_on_one_window_at_once_one_wins_whole(airflow, holds_the_tru
     assert holds_the_truth("together") in {"together|one|load", "together|two|load"}
 
 
-def test_a_task_killed_in_the_middle_of_its_load_is_tried_again_and_nothing_comes_twice(
-    airflow, sandbox, holds_the_truth
-):
+def test_a_task_killed_in_a_load_is_retried_without_duplicates(airflow, sandbox, holds_the_truth):
     sandbox.faults.add("report", "delay", seconds=6.0, day=str(LAST))
     begin(airflow, "killed", "once")
     end(airflow, "killed")
@@ -150,7 +148,7 @@ def test_a_task_killed_in_the_middle_of_its_load_is_tried_again_and_nothing_come
     assert holds_the_truth("killed") == "killed|once|load"
 
 
-def test_a_sensor_waits_in_a_real_triggerer_until_the_day_has_settled(airflow):
+def test_a_sensor_waits_in_a_real_triggerer(airflow):
     end(airflow, "waiting")
     tasks = dict(airflow.rows("SELECT task_id, state FROM task_instance WHERE dag_id = 'waiting'"))
     assert tasks == {"wait": "success", "loaded_at": "success"}

@@ -111,7 +111,7 @@ def test_two_workers_on_a_cold_cache_log_in_once(ships, figure):
     assert ships.live_sessions("cold") == 1
 
 
-def test_a_token_that_ends_under_two_workers_is_renewed_by_one_task(ships, figure):
+def test_a_token_expiring_under_two_workers_is_renewed_once(ships, figure):
     run = ships.run("expiry", "expiry")
     figure(ships.figures("expiry", run))
     run.assert_all_at_once()

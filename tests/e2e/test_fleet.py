@@ -94,7 +94,7 @@ def test_eight_tasks_on_a_cold_cache_log_in_once(ships, figure):
     assert ships.live_sessions("cold") == 1
 
 
-def test_four_triggers_and_four_tasks_on_a_cold_cache_log_in_once(ships, figure, deferred_run):
+def test_triggers_and_tasks_on_a_cold_cache_log_in_once(ships, figure, deferred_run):
     figure(ships.figures("deferred", deferred_run))
     assert deferred_run.workers == {"worker": TASKS - IN_TRIGGERER, "triggerer": IN_TRIGGERER}
     assert len(set(deferred_run.places["start"].values())) == TASKS - IN_TRIGGERER + 1, (
@@ -115,9 +115,7 @@ def test_a_token_that_a_task_or_a_trigger_logs_is_blanked(ships, deferred_run):
         assert ships.secrets_in(log) == []
 
 
-def test_eight_loads_against_a_login_guard_log_in_once_and_none_is_refused(
-    ships, figure, warehouses
-):
+def test_eight_loads_against_a_login_guard_log_in_once(ships, figure, warehouses):
     run = ships.run("guarded", "guarded")
     figure(ships.figures("guarded", run))
     run.assert_all_at_once()
@@ -136,7 +134,7 @@ def test_eight_loads_against_a_login_guard_log_in_once_and_none_is_refused(
         assert set(landed) == truth
 
 
-def test_a_session_ended_on_the_server_costs_eight_tasks_one_login(ships, figure):
+def test_a_session_ended_by_the_server_costs_one_login(ships, figure):
     ships.begin("ended", "ended")
     ships.wait_at("before the end", "ended")
     sandbox = ships.sandboxes["ended"]
@@ -155,7 +153,7 @@ def test_a_session_ended_on_the_server_costs_eight_tasks_one_login(ships, figure
     assert ships.live_sessions("ended") == 1
 
 
-def test_a_token_that_ends_under_eight_tasks_is_renewed_by_one_of_them(ships, figure):
+def test_a_token_expiring_under_eight_tasks_is_renewed_once(ships, figure):
     run = ships.end_of("expiry", "expiry")
     figure(ships.figures("expiry", run))
     run.assert_all_at_once()
@@ -163,9 +161,7 @@ def test_a_token_that_ends_under_eight_tasks_is_renewed_by_one_of_them(ships, fi
     ships.assert_renewed_by_one("expiry", LIFETIME_S)
 
 
-def test_a_wrong_password_is_sent_twice_by_eight_tasks_with_three_retries_each(
-    ships, figure, refused_run
-):
+def test_eight_tasks_with_retries_send_a_wrong_password_twice(ships, figure, refused_run):
     figure(ships.figures("refused", refused_run))
     refused_run.assert_all_at_once()
     assert refused_run.states == ["failed"]
@@ -175,9 +171,7 @@ def test_a_wrong_password_is_sent_twice_by_eight_tasks_with_three_retries_each(
     assert request_log.min_gap_between_failed_logins_s > GRANTS_ARE_APART_S
 
 
-def test_the_log_of_each_refused_task_says_what_to_mend_and_which_variable_to_delete(
-    ships, refused_run
-):
+def test_the_log_of_a_refused_task_names_fix_and_variable(ships, refused_run):
     (block,) = variables(ships, "token_block")
     assert len(refused_run.logs) == TASKS
     for log in refused_run.logs.values():
@@ -205,7 +199,7 @@ def test_a_mended_password_lifts_the_block_by_itself(ships, figure, refused_run)
     assert variables(ships, "token_block") == []
 
 
-def test_each_account_keeps_its_token_in_one_variable_and_no_lease_stays(ships):
+def test_each_account_has_one_token_variable_and_no_lease(ships):
     assert len(variables(ships, "token")) == len(SCENES)
     assert variables(ships, "token_lease") == []
 
@@ -234,7 +228,7 @@ def test_no_variable_shows_a_token_over_rest_or_in_an_export(ships, tmp_path):
     assert ships.secrets_in(exported) == []
 
 
-def test_no_table_of_airflow_holds_a_token_or_a_password_in_clear(ships):
+def test_no_table_of_airflow_holds_a_token_in_clear(ships):
     tables = dict(everything_in(ships.airflow))
     assert "rows" in tables["xcom"]
     assert {table for table, text in tables.items() if ships.secrets_in(text)} == set()

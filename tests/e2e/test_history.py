@@ -78,9 +78,7 @@ def ended(airflow, state):
     return lambda: airflow.states()["we360_history"][state] == 1
 
 
-def test_five_years_are_sixty_tasks_and_the_one_that_failed_is_all_that_runs_again(
-    airflow, sandbox, warehouse, figure
-):
+def test_five_years_are_sixty_tasks_and_only_one_is_rerun(airflow, sandbox, warehouse, figure):
     sandbox.faults.add("report", "http_403", day=BROKEN.isoformat(), times=1)
     conf = {"first_day": FIRST.isoformat(), "last_day": LAST.isoformat()}
     began = time.monotonic()
@@ -119,7 +117,7 @@ def test_five_years_are_sixty_tasks_and_the_one_that_failed_is_all_that_runs_aga
     )
 
 
-def test_a_load_wakes_the_dag_that_waits_for_its_asset_with_the_days_that_came(airflow, warehouse):
+def test_a_load_triggers_the_dag_that_waits_for_its_asset(airflow, warehouse):
     airflow.ask("PATCH", "dags/we360_to_duckdb", {"is_paused": False})  # its last tick runs at once
     wait_until(
         lambda: airflow.states().get("we360_downstream", Counter())["success"] > 0,

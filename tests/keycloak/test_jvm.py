@@ -110,7 +110,7 @@ def test_an_old_java_is_none(tmp_path: Path) -> None:
     ("wanted", "outcome"),
     [({}, "1 skipped"), ({"WE360_REQUIRE_KEYCLOAK": "1"}, "1 error"), ({"CI": "true"}, "1 error")],
 )
-def test_without_a_server_its_tests_are_skipped_or_fail_where_it_is_wanted(
+def test_without_a_server_its_tests_are_skipped_or_fail(
     wanted: dict[str, str], outcome: str
 ) -> None:
     tests = Path(__file__).with_name("test_provider.py")

@@ -61,9 +61,7 @@ def test_a_session_lives_from_login_to_logout(server: Server, rotates: bool | No
 
 
 @pytest.mark.parametrize("rotates", [False, True])
-def test_a_refresh_token_that_may_be_used_up_still_ends_its_session(
-    server: Server, rotates: bool
-) -> None:
+def test_a_refresh_token_used_before_still_ends_its_session(server: Server, rotates: bool) -> None:
     if rotates:
         server.set_rotation()
     settings = settings_for(server)

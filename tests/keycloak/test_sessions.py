@@ -66,7 +66,7 @@ def test_a_reused_refresh_token_costs_the_session(server: Server) -> None:
     assert 0 == server.sessions()
 
 
-def test_logout_with_a_used_refresh_token_ends_the_session_for_the_newest_too(
+def test_logout_with_a_used_refresh_token_ends_the_session(
     server: Server,
 ) -> None:
     server.set_rotation()
@@ -82,7 +82,7 @@ def test_logout_with_a_used_refresh_token_ends_the_session_for_the_newest_too(
 # brute force
 
 
-def test_a_lock_ends_after_its_time_and_tries_meanwhile_do_not_lengthen_it(server: Server) -> None:
+def test_attempts_during_a_lockout_do_not_lengthen_it(server: Server) -> None:
     server.set_brute_force(failure_factor=2, wait_s=3)
     server.fail_login()
     server.fail_login()
@@ -116,7 +116,7 @@ def test_without_brute_force_detection_nobody_is_locked(server: Server) -> None:
 # at the same time
 
 
-def test_with_brute_force_detection_a_login_while_another_is_in_flight_is_refused(
+def test_brute_force_detection_refuses_a_parallel_login(
     server: Server,
 ) -> None:
     server.set_brute_force()
@@ -125,7 +125,7 @@ def test_with_brute_force_detection_a_login_while_another_is_in_flight_is_refuse
     assert 1 == server.sessions()
 
 
-def test_without_brute_force_detection_logins_at_once_all_succeed(server: Server) -> None:
+def test_without_brute_force_detection_parallel_logins_succeed(server: Server) -> None:
     server.slow_logins()
     assert [(200, None)] * 3 == at_once(3, server.login)
     assert 3 == server.sessions()
@@ -150,7 +150,7 @@ def test_a_refresh_and_a_logout_pass_while_a_login_is_in_flight(server: Server) 
         assert 200 == login.result().status_code
 
 
-def test_of_two_refreshes_at_once_under_rotation_one_wins_and_its_session_is_dead(
+def test_two_parallel_refreshes_under_rotation_end_the_session(
     server: Server,
 ) -> None:
     for _ in range(3):

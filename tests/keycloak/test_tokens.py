@@ -36,7 +36,7 @@ def test_an_answer_has_these_fields_in_this_order(server: Server) -> None:
     assert {"email", "profile", "offline_access"} == set(granted["scope"].split())
 
 
-def test_the_token_endpoint_lets_nobody_keep_its_answers_and_the_others_say_less(
+def test_token_responses_are_not_to_be_cached(
     server: Server,
 ) -> None:
     granted, refused = server.login(), server.login(password=WRONG)
@@ -101,7 +101,7 @@ def test_a_refresh_brings_a_new_pair_of_the_same_session(server: Server) -> None
     assert REFRESH == claims(second["refresh_token"]).keys()
 
 
-def test_rotation_shows_in_each_refresh_token_of_a_login_by_one_and_the_same_mark(
+def test_refresh_tokens_of_one_login_share_a_mark(
     server: Server,
 ) -> None:
     server.set_rotation()
@@ -131,7 +131,7 @@ def test_access_tokens_live_as_long_as_the_realm_says(server: Server) -> None:
     assert 60 == granted["expires_in"] == access["exp"] - access["iat"]
 
 
-def test_where_sessions_have_a_greatest_age_no_token_outlives_its_session(server: Server) -> None:
+def test_with_a_maximum_age_no_token_outlives_its_session(server: Server) -> None:
     server.set_lifespans(max_s=1000)
     server.begin_a_second()
     granted = server.tokens()
@@ -147,7 +147,7 @@ def test_where_sessions_have_a_greatest_age_no_token_outlives_its_session(server
     assert later["expires_in"] == later["refresh_expires_in"] in {997, 998}
 
 
-def test_where_sessions_have_a_greatest_age_the_idle_time_shows_too(server: Server) -> None:
+def test_with_a_maximum_age_the_idle_time_shows_too(server: Server) -> None:
     server.set_lifespans(max_s=1000, idle_s=500)
     granted = server.tokens()
     assert (1000, 500) == (granted["expires_in"], granted["refresh_expires_in"])
@@ -173,13 +173,13 @@ def test_offline_access_can_be_asked_for(server: Server) -> None:
     assert {"email", "profile", "offline_access"} == set(granted["scope"].split())
 
 
-def test_a_session_stays_an_offline_one_when_the_scope_is_taken_away(server: Server) -> None:
+def test_a_session_stays_offline_without_the_scope(server: Server) -> None:
     token = server.tokens()["refresh_token"]
     server.set_offline(False)
     assert "Offline" == claims(server.refreshed(token)["refresh_token"])["typ"]
 
 
-def test_a_not_before_push_shows_in_answers_and_spares_new_logins(server: Server) -> None:
+def test_a_not_before_push_spares_new_logins(server: Server) -> None:
     server.push_not_before()
     server.pass_time(1.1)
     granted = server.tokens()
@@ -201,7 +201,7 @@ def test_a_form_in_json_is_none(server: Server) -> None:
     )
 
 
-def test_logout_without_a_refresh_token_shows_a_page_and_ends_nothing(server: Server) -> None:
+def test_logout_without_a_refresh_token_ends_nothing(server: Server) -> None:
     server.tokens()
     for answer in (server.logout(None), server.http.get(server.url("logout"))):
         assert (200, True) == (

@@ -286,7 +286,7 @@ def is_alive(pid: int) -> bool:
     return state_of(pid) != "Z"
 
 
-def test_a_task_killed_at_any_moment_and_run_again_leaves_the_truth_and_nothing_else(
+def test_a_task_killed_anywhere_and_rerun_leaves_the_truth(
     place: Place,
     workers: Workers,
     tmp_path: Path,

@@ -177,7 +177,7 @@ def test_values_from_a_uri_arrive_as_text_and_are_read():
     )
 
 
-def test_connections_of_one_account_share_a_fingerprint_whatever_the_case_of_the_login():
+def test_connections_of_one_account_share_a_fingerprint():
     one = parse_connection(connection())
     other = parse_connection(
         connection(conn_id="second", login="OPS@acme.example", password="other")

@@ -137,13 +137,13 @@ ELSEWHERE = {
 }
 
 
-def test_every_fault_of_the_identity_side_stands_in_one_of_these_lists():
+def test_every_identity_fault_is_in_one_of_these_lists():
     named = {*REFUSED_LOGINS, *DEAD_REFRESH_TOKENS, *PASSING, *HARMLESS, *ON_THE_WIRE, *ELSEWHERE}
     assert {name for name, fault in FAULTS.items() if fault.number in IDENTITY} <= named
 
 
 @pytest.mark.parametrize("fault", REFUSED_LOGINS)
-def test_a_login_refused_for_what_a_person_must_mend_is_not_asked_again(fault):
+def test_a_login_that_a_person_must_fix_is_not_retried(fault):
     world = World()
     world.sandbox.faults.add("login", fault, times=None)
     for _ in range(4):
@@ -156,7 +156,7 @@ def test_a_login_refused_for_what_a_person_must_mend_is_not_asked_again(fault):
     assert world.live_sessions == 0
 
 
-def test_a_password_changed_on_the_server_costs_two_grants_and_the_session_lives_until_then():
+def test_a_password_changed_on_the_server_costs_two_logins():
     world = World()
     world.task().ask()
     world.sandbox.identity.change_account(password="changed")
@@ -170,7 +170,7 @@ def test_a_password_changed_on_the_server_costs_two_grants_and_the_session_lives
 
 
 @pytest.mark.parametrize("fault", ["user_disabled", "account_becomes"])
-def test_an_account_disabled_while_its_session_lives_gets_no_login(fault):
+def test_an_account_disabled_during_its_session_gets_no_login(fault):
     world = World()
     world.task().ask()
     world.time.now += TEN_HOURS
@@ -186,7 +186,7 @@ def test_an_account_disabled_while_its_session_lives_gets_no_login(fault):
 
 @pytest.mark.parametrize("fault", DEAD_REFRESH_TOKENS)
 @pytest.mark.parametrize("rotation", [False, True])
-def test_a_dead_refresh_token_costs_one_login_and_is_not_sent_again(fault, rotation):
+def test_a_dead_refresh_token_costs_one_login(fault, rotation):
     world = World(SimulatorConfig(rotation=rotation))
     world.task().ask()
     world.time.now += TEN_HOURS
@@ -212,7 +212,7 @@ def test_an_unclear_login_answer_costs_one_grant_and_a_retry(fault):
 
 @pytest.mark.parametrize("fault", PASSING)
 @pytest.mark.parametrize("rotation", [False, True])
-def test_trouble_at_a_refresh_costs_a_login_at_most_and_no_session(fault, rotation):
+def test_a_failing_refresh_costs_at_most_one_login(fault, rotation):
     world = World(SimulatorConfig(rotation=rotation))
     world.task().ask()
     world.time.now += TEN_HOURS
@@ -224,7 +224,7 @@ def test_trouble_at_a_refresh_costs_a_login_at_most_and_no_session(fault, rotati
 
 @pytest.mark.parametrize("fault", PASSING)
 @pytest.mark.parametrize("rotation", [False, True])
-def test_trouble_at_an_early_refresh_leaves_the_present_token_in_use(fault, rotation):
+def test_a_failing_early_refresh_keeps_the_present_token(fault, rotation):
     world = World(SimulatorConfig(rotation=rotation))
     world.task().ask()
     world.time.now += TEN_HOURS - 1000
@@ -323,7 +323,7 @@ def test_a_wire_that_breaks_at_a_refresh_costs_no_session(fault, rotation):
         assert sandbox.request_log.counts["refresh_tokens_sent_twice"] == 0 or not rotation
 
 
-def test_a_login_server_that_cannot_be_reached_is_named_with_the_host_to_allow():
+def test_an_unreachable_login_server_is_named_with_its_host():
     with over_a_socket(SimulatorConfig(), auth_url=httpx.URL("http://127.0.0.1:9")) as (
         sandbox,
         manager,
@@ -349,7 +349,7 @@ def test_a_proxys_refusal_is_free_and_not_repeated(answer, tries):
     assert (len(sent), is_unsent(caught.value)) == (tries, True)
 
 
-def test_a_gateways_page_in_place_of_a_token_is_told_by_its_title():
+def test_a_gateways_page_in_place_of_a_token_is_named():
     page = httpx.Response(403, html="<title>Blocked by Acme</title>")
     page.request = httpx.Request("POST", "https://auth.test")
     with pytest.raises(AuthUnavailable, match=r"HTTP 403: a web page .*\('Blocked by Acme'\)"):

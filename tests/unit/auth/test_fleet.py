@@ -39,7 +39,7 @@ def test_a_month_of_eight_tasks_an_hour_costs_one_login(rotation, guard):
 
 @pytest.mark.parametrize("seed", few(range(5)))
 @pytest.mark.parametrize("skews", [(0, 600), (0, -600), (600, 0, -600)])
-def test_workers_whose_clocks_are_ten_minutes_off_share_it_all_the_same(skews, seed):
+def test_workers_with_clocks_ten_minutes_off_share_the_token(skews, seed):
     fleet = month(days=10, skews=skews, seed=seed)
     assert fleet.failures == []
     assert (fleet.request_log.logins, fleet.live_sessions) == (1, 1)
@@ -105,7 +105,7 @@ def test_no_password_is_sent_while_variables_cannot_be_read():
     assert (fleet.done, fleet.request_log.logins) == (8, 1)
 
 
-def test_variables_that_forget_what_is_written_leave_no_session_behind():
+def test_variables_that_forget_writes_leave_no_session_behind():
     fleet = Fleet(SimulatorConfig(rotation=True))
     fleet.variables.deaf = True
     begin(fleet)
@@ -113,7 +113,7 @@ def test_variables_that_forget_what_is_written_leave_no_session_behind():
     assert (fleet.failures, fleet.request_log.logins, fleet.live_sessions) == ([], 8, 0)
 
 
-def test_a_secrets_backend_that_shadows_the_token_costs_logins_but_no_session():
+def test_a_shadowing_secrets_backend_leaks_no_session():
     fleet = Fleet(SimulatorConfig(rotation=True))
     begin(fleet, 1)
     fleet.time.run()
@@ -129,7 +129,7 @@ def test_a_secrets_backend_that_shadows_the_token_costs_logins_but_no_session():
 
 
 @pytest.mark.parametrize("guard", [False, True])
-def test_a_wrong_password_costs_two_grants_however_many_tasks_and_retries_there_are(guard):
+def test_a_wrong_password_costs_two_logins_in_any_fleet(guard):
     fleet = Fleet(SimulatorConfig(brute_force=BruteForce() if guard else None, login_takes_s=0.4))
     for retry in range(4):
         begin(fleet, at=10 + 300 * retry, password="wrong")
@@ -141,7 +141,7 @@ def test_a_wrong_password_costs_two_grants_however_many_tasks_and_retries_there_
     assert all("we360_token_block__" in str(failure) for failure in fleet.failures)
 
 
-def test_after_an_hour_one_task_probes_and_then_one_every_twelve_hours():
+def test_one_task_probes_after_an_hour_then_every_twelve_hours():
     fleet = Fleet(SimulatorConfig(login_takes_s=0.4))
     for hour in range(48):
         begin(fleet, 4, at=10 + hour * 1800, password="wrong")
@@ -165,7 +165,7 @@ def test_a_password_corrected_in_the_connection_is_tried_at_once():
     assert not any("block" in name for name in fleet.variables.values)
 
 
-def test_connections_with_two_wrong_passwords_never_lift_each_others_block():
+def test_two_wrong_passwords_never_lift_each_others_lockout():
     fleet = Fleet(SimulatorConfig(brute_force=BruteForce()))
     for hour in range(12):
         begin(fleet, 2, at=10 + 3600 * hour, password="old-1")
@@ -174,7 +174,7 @@ def test_connections_with_two_wrong_passwords_never_lift_each_others_block():
     assert fleet.request_log.counts["logins_sent"] <= 6
 
 
-def test_connections_of_one_account_whose_login_differs_in_case_share_a_session():
+def test_logins_that_differ_in_case_share_a_session():
     fleet = Fleet(SimulatorConfig(rotation=True))
     for hour in range(12):
         begin(fleet, 2, at=10 + 3600 * hour, login="canary.etl@acme-demo.example.com")
@@ -213,7 +213,7 @@ def test_a_lockout_that_ends_heals_by_itself_within_the_hour():
     assert not any("block" in name for name in fleet.variables.values)
 
 
-def test_a_login_in_the_portal_at_the_same_moment_is_no_wrong_password():
+def test_a_parallel_portal_login_is_no_wrong_password():
     fleet = Fleet(SimulatorConfig(login_guard=True, login_takes_s=5))
     person = fleet.worker()
     for second in range(0, 20, 4):
@@ -263,7 +263,7 @@ def test_a_worker_killed_while_logging_in_delays_the_others(seconds):
     assert fleet.request_log.logins <= 2
 
 
-def test_a_worker_killed_between_the_two_grants_leaves_the_second_to_another():
+def test_a_worker_killed_between_two_logins_leaves_the_second():
     fleet = Fleet()
     leader = fleet.start(fleet.time.now + 1, password="wrong")
     fleet.time.spawn(fleet.time.now + 40, lambda: fleet.time.kill(leader))
@@ -289,7 +289,7 @@ def test_two_logins_at_once_end_with_one_session():
 
 @pytest.mark.parametrize("fault", ["http_503", "html_502", "reset", "committed_then_500"])
 @pytest.mark.parametrize("rotation", [False, True])
-def test_a_refresh_that_breaks_while_the_token_works_costs_no_task(fault, rotation):
+def test_a_broken_early_refresh_fails_no_task(fault, rotation):
     fleet = Fleet(SimulatorConfig(rotation=rotation))
     begin(fleet, 1)
     fleet.time.run()
@@ -302,7 +302,7 @@ def test_a_refresh_that_breaks_while_the_token_works_costs_no_task(fault, rotati
     assert fleet.live_sessions == 1
 
 
-def test_a_fleet_that_can_reach_no_login_server_sends_no_password_after_a_refresh():
+def test_an_unreachable_login_server_gets_no_password():
     fleet = Fleet()
     begin(fleet, 1)
     fleet.time.run()

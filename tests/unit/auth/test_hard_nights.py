@@ -52,7 +52,7 @@ def run(fleet, count=8, at=1.0, **how):
 
 
 @pytest.mark.parametrize("broken", [frozenset({"set"}), frozenset()])
-def test_a_first_refusal_that_nobody_can_overwrite_costs_one_grant_a_process(broken):
+def test_a_read_only_first_refusal_costs_one_login_per_process(broken):
     fleet = Fleet()
     refuse(fleet, count=1, until=fleet.time.now + 20, password="wrong")
     fleet.variables.broken, fleet.variables.deaf = broken, not broken
@@ -61,7 +61,7 @@ def test_a_first_refusal_that_nobody_can_overwrite_costs_one_grant_a_process(bro
     assert fleet.request_log.counts["logins_sent"] <= 2
 
 
-def test_a_block_that_cannot_be_renewed_holds_for_the_process_all_the_same():
+def test_a_lockout_that_cannot_be_renewed_holds_in_the_process():
     fleet = Fleet()
     refuse(fleet, count=2, until=fleet.time.now - 5, password="wrong")
     fleet.variables.broken = frozenset({"set"})
@@ -76,7 +76,7 @@ def test_a_block_that_cannot_be_renewed_holds_for_the_process_all_the_same():
     assert fleet.request_log.counts["logins_sent"] == 1
 
 
-def test_an_old_token_that_a_secrets_backend_shows_for_ever_is_no_siblings_success():
+def test_a_token_stuck_in_a_secrets_backend_is_not_a_success():
     fleet = Fleet(SimulatorConfig(rotation=True))
     run(fleet, 1)
     fleet.variables.shadow.update(fleet.variables.values)
@@ -110,7 +110,7 @@ def test_writes_that_fail_now_and_then_cost_no_grant_and_no_task(share, seed):
 
 
 @pytest.mark.parametrize("frozen_s", [40, 60, 600])
-def test_a_holder_that_was_frozen_sends_no_grant_after_another_has_sent_the_second(frozen_s):
+def test_a_frozen_holder_sends_no_login_after_the_second(frozen_s):
     fleet = Fleet()
     first = fleet.start(fleet.time.now + 1, password="wrong")
     fleet.time.spawn(fleet.time.now + 17, lambda: fleet.time.freeze(first, frozen_s))
@@ -121,7 +121,7 @@ def test_a_holder_that_was_frozen_sends_no_grant_after_another_has_sent_the_seco
 
 @pytest.mark.parametrize("age_s", [5, 3600])
 @pytest.mark.parametrize("broken", [frozenset({"set"}), frozenset()])
-def test_a_lease_left_behind_where_nobody_may_write_costs_half_a_minute(age_s, broken):
+def test_a_stale_lease_without_write_access_costs_half_a_minute(age_s, broken):
     fleet = Fleet()
     store_of(fleet).lease.write(Lease("left behind", fleet.time.now - age_s))
     fleet.variables.broken, fleet.variables.deaf = broken, not broken
@@ -141,7 +141,7 @@ def test_a_refusal_is_one_whatever_status_wraps_it(status):
     assert world.request_log.logins == 0
 
 
-def test_logins_whose_answers_get_lost_are_not_sent_by_every_task():
+def test_logins_with_lost_answers_are_not_sent_by_every_task():
     fleet = Fleet()
     fleet.sandbox.faults.add("login", "html_500", times=None)
     for retry in range(4):
@@ -153,7 +153,7 @@ def test_logins_whose_answers_get_lost_are_not_sent_by_every_task():
     assert fleet.done == 8
 
 
-def test_a_firewall_that_answers_for_two_minutes_stops_a_fleet_for_minutes_only():
+def test_a_firewalls_answers_stop_a_fleet_for_minutes_only():
     fleet = Fleet()
     fleet.sandbox.faults.add("login", "http_403", times=1)
     run(fleet)
@@ -162,7 +162,7 @@ def test_a_firewall_that_answers_for_two_minutes_stops_a_fleet_for_minutes_only(
     assert fleet.done == 8
 
 
-def test_an_account_disabled_early_fails_no_task_while_the_token_works_and_all_after():
+def test_an_account_disabled_early_fails_tasks_only_later():
     fleet = Fleet()
     run(fleet, 1)
     fleet.time.now += 9.9 * HOUR
@@ -174,7 +174,7 @@ def test_an_account_disabled_early_fails_no_task_while_the_token_works_and_all_a
     assert {type(failure) for failure in fleet.failures} == {AccountRefused}
 
 
-def test_a_task_that_is_timed_out_while_it_refreshes_leaves_its_token_doubtful():
+def test_a_task_killed_while_it_refreshes_leaves_a_doubt():
     class Timeout(BaseException):
         pass
 
@@ -196,7 +196,7 @@ def test_a_task_that_is_timed_out_while_it_refreshes_leaves_its_token_doubtful()
     assert world.live_sessions == 1
 
 
-def test_a_server_that_tells_no_session_still_has_its_sessions_told_apart():
+def test_sessions_without_an_id_are_told_apart():
     body = {"access_token": "opaque", "refresh_token": "opaque-too", "expires_in": 60}
     one = parse_token_answer(body, sent_at=0.0)
     other = parse_token_answer(body, sent_at=0.0)
@@ -214,7 +214,7 @@ def test_a_logout_ends_the_session_of_the_password_before():
     assert (fleet.failures, fleet.live_sessions, fleet.variables.values) == ([], 0, {})
 
 
-def test_a_login_under_a_new_password_ends_the_session_of_the_one_before():
+def test_a_login_with_a_new_password_ends_the_old_session():
     fleet = Fleet()
     run(fleet, 1)
     fleet.sandbox.identity.change_account(password="changed")
@@ -250,7 +250,7 @@ def test_an_error_of_the_wire_hangs_on_to_no_form():
     assert not any(isinstance(one, httpx.HTTPError) for one in seen)
 
 
-def test_children_of_a_fork_do_not_take_each_other_for_themselves():
+def test_forked_children_have_their_own_identity():
     world = World()
     election = world.task().manager._election
 
@@ -267,7 +267,7 @@ def test_children_of_a_fork_do_not_take_each_other_for_themselves():
     assert len(set(owners)) == 3
 
 
-def test_a_block_from_a_clock_far_ahead_counts_for_twelve_hours_and_no_longer():
+def test_a_lockout_from_a_fast_clock_lasts_twelve_hours_at_most():
     fleet = Fleet()
     refuse(fleet, count=3, until=fleet.time.now + 400 * 24 * HOUR, password="wrong")
     run(fleet, 2, password="wrong")

@@ -20,7 +20,7 @@ from support.session import World
 HOUR = 3600
 
 
-def test_the_first_request_logs_in_once_and_carries_token_and_tenant():
+def test_the_first_request_logs_in_and_sends_token_and_tenant():
     world = World()
     task = world.task()
     assert task.ask().status_code == 200
@@ -60,7 +60,7 @@ def test_a_month_of_hourly_tasks_costs_one_login(rotation):
     assert world.live_sessions == 1
 
 
-def test_the_newest_pair_is_in_the_store_before_the_first_request_uses_it():
+def test_a_token_set_is_stored_before_its_first_use():
     world = World()
     world.task().ask()
     world.time.now += 10 * HOUR
@@ -110,7 +110,7 @@ def test_a_401_costs_one_refresh_and_one_replay():
     ) == (1, 1, 3)
 
 
-def test_a_401_for_a_token_that_a_sibling_has_renewed_costs_no_refresh():
+def test_a_401_for_a_token_renewed_elsewhere_costs_no_refresh():
     world = World()
     task = world.task()
     task.ask()
@@ -133,7 +133,7 @@ def test_a_401_for_a_new_token_is_waited_out_for_seconds():
     assert (world.request_log.logins, world.request_log.refreshes) == (1, 2)
 
 
-def test_a_token_endpoint_in_trouble_leaves_the_present_token_in_use():
+def test_a_failing_token_endpoint_keeps_the_present_token():
     world = World()
     task = world.task()
     task.ask()
@@ -145,7 +145,7 @@ def test_a_token_endpoint_in_trouble_leaves_the_present_token_in_use():
     assert world.request_log.logins == 1
 
 
-def test_a_refresh_whose_answer_is_lost_ends_in_a_session_all_the_same():
+def test_a_refresh_with_a_lost_answer_still_ends_in_a_session():
     world = World(SimulatorConfig(rotation=True))
     task = world.task()
     task.ask()
@@ -182,7 +182,7 @@ def test_an_unclear_login_answer_is_retried_after_90_seconds(fault):
 
 
 @pytest.mark.parametrize("fault", ["http_400", "http_403", "http_404"])
-def test_a_refusal_in_unknown_words_is_not_tried_again_before_a_while(fault):
+def test_a_refusal_in_unknown_words_is_not_retried_at_once(fault):
     world = World()
     world.sandbox.faults.add("login", fault, times=None)
     task = world.task()
@@ -259,7 +259,7 @@ def test_an_account_in_trouble_is_named(refused, advice):
         world.task().ask()
 
 
-def test_a_user_disabled_while_the_session_lives_is_not_logged_in_again():
+def test_a_user_disabled_during_a_session_gets_no_new_login():
     world = World()
     task = world.task()
     task.ask()
@@ -295,7 +295,7 @@ def test_the_lifetime_is_learnt_whatever_the_answer_looks_like(fault, args):
     assert token.expires_at == world.time.now + 36_000
 
 
-def test_a_lifetime_that_nobody_tells_is_taken_for_five_minutes_and_said(caplog):
+def test_an_unknown_lifetime_counts_as_five_minutes(caplog):
     token = parse_token_answer({"access_token": "opaque"}, sent_at=1000.0)
     assert token.lifetime_s == 300
     assert "did not say how long" in caplog.text
@@ -323,7 +323,7 @@ def test_logout_ends_the_session_and_empties_the_store():
     assert task.manager.logout() is False
 
 
-def test_logout_keeps_the_token_where_the_server_cannot_be_told_so_that_it_can_be_tried_again():
+def test_a_failed_logout_keeps_the_token_for_a_retry():
     world = World()
     task = world.task()
     task.ask()
@@ -382,7 +382,7 @@ def test_an_answer_with_broken_compression_counts_as_a_grant():
     assert world.request_log.counts["logins_sent"] == 1
 
 
-def test_a_server_that_asks_for_a_long_rest_gets_no_password_instead():
+def test_a_long_retry_after_sends_no_password_instead():
     world = World()
     task = world.task()
     task.ask()
@@ -393,7 +393,7 @@ def test_a_server_that_asks_for_a_long_rest_gets_no_password_instead():
     assert world.request_log.counts["logins_sent"] == 1
 
 
-def test_a_rejected_token_is_not_replaced_by_an_older_one_of_the_store():
+def test_a_rejected_token_is_not_replaced_by_an_older_one():
     world = World()
     task = world.task()
     task.ask()

@@ -120,7 +120,7 @@ def test_a_refusal_in_any_form_costs_six_grants_a_day_at_most(form):
     )
 )
 @settings(max_examples=examples(200), deadline=None)
-def test_any_answers_to_any_credentials_cost_six_grants_in_12_hours(steps):
+def test_any_credentials_cost_at_most_six_grants_in_12_hours(steps):
     server = LoginServer()
     for form, pause_s, password, customer_id in steps:
         server.answers = FORMS[form]
@@ -192,7 +192,7 @@ def test_deleting_an_unreadable_lockout_allows_the_next_login():
     assert isinstance(server.run_task(), TokenSet)
 
 
-def test_variables_that_are_down_cost_no_grant_and_pass_by_themselves():
+def test_failing_variables_cost_no_grant_and_recover():
     server = LoginServer()
     server.run_task(password="wrong")
     sent = len(server.grants)
@@ -214,7 +214,7 @@ def test_machines_with_different_keys_share_the_lockout():
     assert len(server.grants) == 2
 
 
-def test_machines_with_different_keys_leave_each_others_token_alone():
+def test_machines_with_different_keys_keep_their_own_tokens():
     server = LoginServer()
     keys = [Fernet(Fernet.generate_key()) for _ in range(2)]
     for number in range(10):
@@ -236,7 +236,7 @@ def test_a_process_without_a_shared_store_sends_one_grant():
 # the bound of an account
 
 
-def test_customer_ids_and_spellings_of_one_account_share_one_bound():
+def test_spellings_of_one_account_share_one_bound():
     server = LoginServer()
     for customer_id in ("acme", "globex", "initech"):
         for host in ("https://auth.example/", "https://auth.example./"):
@@ -251,7 +251,7 @@ def test_customer_ids_and_spellings_of_one_account_share_one_bound():
     assert len(server.grants) <= 6
 
 
-def test_a_new_wrong_password_every_hour_costs_six_grants_in_12_hours():
+def test_hourly_new_wrong_passwords_cost_six_grants_in_12_hours():
     server = LoginServer()
     start = server.time.now
     for hour in range(24):
@@ -261,7 +261,7 @@ def test_a_new_wrong_password_every_hour_costs_six_grants_in_12_hours():
     assert len(server.grants) <= 12
 
 
-def test_the_right_password_works_at_once_after_three_mistyped_ones():
+def test_the_right_password_works_after_three_mistyped_ones():
     server = LoginServer()
     for number in range(3):
         assert isinstance(server.run_task(password=f"mistyped-{number}"), CredentialsRefused)
@@ -304,7 +304,7 @@ def test_a_slow_login_server_is_waited_for(takes_s):
     assert (len(server.grants), len(server.sessions)) == (1, 1)
 
 
-def test_a_task_frozen_before_it_saves_its_login_ends_its_own_session():
+def test_a_task_frozen_before_saving_its_login_ends_its_session():
     server = LoginServer()
     slow = server.manager()
     frozen = []
@@ -344,7 +344,7 @@ def test_a_task_killed_while_it_logs_in_is_counted():
 # a password that changes while a task runs
 
 
-def test_the_old_password_is_not_sent_after_the_connection_changed():
+def test_the_old_password_is_not_sent_after_a_change():
     server = LoginServer()
     old, new = server.settings(password="old"), server.settings()
     current: list[tuple[We360Settings, TokenStore] | None] = [None]
@@ -379,7 +379,7 @@ def test_account_and_configuration_errors_cost_one_grant_an_hour(error, body, ki
     assert len(server.grants) == 1
 
 
-def test_the_state_in_the_variable_holds_no_secret_and_says_not_before():
+def test_the_lockout_variable_holds_no_secret():
     server = LoginServer()
     server.run_task(password="wrong-canary")
     text = server.variables.values[block_of(server)]
@@ -388,7 +388,7 @@ def test_the_state_in_the_variable_holds_no_secret_and_says_not_before():
     assert not any(secret in text for secret in ("canary", "etl@acme.example", PASSWORD))
 
 
-def test_a_suspension_cut_by_a_changed_salt_still_counts_for_the_account():
+def test_a_suspension_survives_a_changed_salt():
     server = LoginServer()
     server.run_task(password="wrong")
     entry = server.store(server.settings()).lockout

@@ -119,7 +119,7 @@ def test_another_host_or_spelling_shares_the_token(variables, key, change):
     assert store_of(variables, key, replace(SETTINGS, **change)).token.read() == TOKEN
 
 
-def test_two_customer_ids_keep_a_token_each_and_share_the_lockout(variables, key):
+def test_two_customer_ids_have_own_tokens_and_one_lockout(variables, key):
     other = replace(SETTINGS, customer_id="globex")
     store_of(variables, key).token.write(TOKEN)
     store_of(variables, key, other).token.write(NEWER)
@@ -128,7 +128,7 @@ def test_two_customer_ids_keep_a_token_each_and_share_the_lockout(variables, key
     assert store_of(variables, key, other).lockout.read() == LOCKOUT
 
 
-def test_a_mark_tells_credentials_apart_and_is_too_short_to_confirm_a_guess():
+def test_a_credential_mark_is_too_short_to_confirm_a_guess():
     marks = {
         mark_credentials(replace(SETTINGS, **change), LOCKOUT.salt)
         for change in ({}, {"password": "changed"}, {"customer_id": "globex"})
@@ -150,9 +150,7 @@ def test_a_rotated_fernet_key_still_opens_the_entry(variables, key):
 
 @pytest.mark.parametrize("text", ["", "not json", "{}", "[]", "null", "[" * 100_000])
 @pytest.mark.parametrize("entry", ["token", "lease", "lockout"])
-def test_a_damaged_entry_is_logged_once_and_never_absent_if_strict(
-    variables, key, entry, text, caplog
-):
+def test_a_damaged_entry_is_logged_once_and_strictly_an_error(variables, key, entry, text, caplog):
     damaged = getattr(store_of(variables, key), entry)
     variables.values[damaged.key] = text
     assert damaged.read() is None
@@ -189,7 +187,7 @@ def test_a_foreign_token_is_left_alone_until_it_expires(variables, key, of):
     assert later.token.write(NEWER) is True
 
 
-def test_a_token_of_the_first_edition_is_voided_so_that_its_session_ends(variables, key):
+def test_a_token_of_the_old_format_is_voided(variables, key):
     inner = asdict(TOKEN) | {"salt": "00" * 16, "digest": "1f", "host": "https://api.in.we360.ai/"}
     sealed = key.encrypt(json.dumps(inner).encode()).decode()
     entry = store_of(variables, key).token
@@ -215,7 +213,7 @@ def test_a_suspension_of_a_later_version_counts_until_it_says(variables, key):
     assert entry.read(strict=True).not_before == 6000
 
 
-def test_lease_and_lockout_are_shared_by_machines_with_different_keys(variables, key):
+def test_lease_and_lockout_are_shared_across_different_keys(variables, key):
     one, other = store_of(variables, key), store_of(variables, Fernet(Fernet.generate_key()))
     one.lockout.write(LOCKOUT)
     one.lease.write(LEASE)
@@ -233,9 +231,7 @@ def test_teams_keep_entries_of_their_own(variables, key):
 
 
 @pytest.mark.parametrize("broken", ["get", "set", "delete"])
-def test_a_store_in_trouble_is_said_once_without_its_text_and_stops_nothing(
-    variables, key, broken, caplog
-):
+def test_a_failing_store_is_logged_once_without_its_text(variables, key, broken, caplog):
     store = store_of(variables, key)
     variables.broken = frozenset({broken})
     for _ in range(3):
@@ -252,9 +248,7 @@ def test_a_store_in_trouble_is_said_once_without_its_text_and_stops_nothing(
 
 
 @pytest.mark.parametrize("trouble", ["shadowed", "deaf"])
-def test_a_value_that_does_not_stay_is_said_once_and_told_to_the_writer(
-    variables, key, trouble, caplog
-):
+def test_a_value_that_does_not_stay_is_logged_once(variables, key, trouble, caplog):
     entry = store_of(variables, key).token
     if trouble == "shadowed":
         variables.shadow[entry.key] = "old"
@@ -279,7 +273,7 @@ def test_a_sibling_that_was_faster_is_no_trouble(variables, key, collides, caplo
     assert not caplog.records
 
 
-def test_without_a_fernet_key_the_entry_lies_open_and_that_is_said_once(variables, caplog):
+def test_an_unencrypted_entry_is_logged_once(variables, caplog):
     store = store_of(variables, OpenFernet())
     store.token.write(TOKEN)
     store.token.write(NEWER)

@@ -76,7 +76,7 @@ def test_a_wire_form_that_fits_becomes_its_typed_value(kind, wire, value):
 
 
 @pytest.mark.parametrize(("kind", "wire"), NO_FIT)
-def test_a_wire_form_that_does_not_fit_raises_without_showing_the_value(kind, wire):
+def test_a_form_that_does_not_fit_raises_without_the_value(kind, wire):
     with pytest.raises(ValueError) as caught:
         converter(kind, "Asia/Kolkata")(wire)
     assert str(caught.value) == ""

@@ -22,11 +22,11 @@ from simulator.encoding import ABSENT, build_encoder, duration_as
         (475_509, "132:05:09"),
     ],
 )
-def test_a_duration_is_hours_minutes_seconds_and_hours_have_no_end(seconds: int, text: str) -> None:
+def test_a_duration_has_unlimited_hours(seconds: int, text: str) -> None:
     assert duration_as(seconds) == text
 
 
-def test_a_short_duration_may_have_two_parts_and_a_long_one_never() -> None:
+def test_only_a_short_duration_may_have_two_parts() -> None:
     assert ("59:59", "1:00:00") == (duration_as(3599, "mm_ss"), duration_as(3600, "mm_ss"))
 
 

@@ -35,7 +35,7 @@ def play(caller):
 # the plan
 
 
-def test_a_fault_happens_as_often_as_planned_and_then_all_is_well(caller) -> None:
+def test_a_fault_happens_as_often_as_planned(caller) -> None:
     caller.sandbox.faults.add("report", "http_503", times=2, retry_after="2")
     token = caller.tokens()["access_token"]
     answers = [caller.report(token) for _ in range(3)]
@@ -52,7 +52,7 @@ def test_a_fault_can_stay(caller, always) -> None:
     assert caller.login().status_code == 200
 
 
-def test_a_fault_can_wait_for_so_many_requests_or_one_page_or_one_day(caller) -> None:
+def test_a_fault_can_wait_for_a_request_a_page_or_a_day(caller) -> None:
     token = caller.tokens()["access_token"]
     caller.sandbox.faults.add("report", "http_500", after=2)
     assert [200, 200, 500, 200] == [caller.report(token).status_code for _ in range(4)]
@@ -174,7 +174,7 @@ def test_every_refusal_of_keycloak_can_be_had_at_will(play, name: str) -> None:
     assert "{" not in answer.json().get("error_description", "")
 
 
-def test_a_refusal_at_will_counts_as_a_failed_login_but_trouble_does_not(play) -> None:
+def test_only_a_refusal_counts_as_a_failed_login(play) -> None:
     caller = play("login", "wrong_password")
     play("login", "http_503")
     caller.login()
@@ -370,7 +370,7 @@ def test_an_answer_can_be_late(play, clock) -> None:
         ("not_http", httpx.RemoteProtocolError, 0),
     ],
 )
-def test_in_process_a_fault_of_the_wire_is_what_the_client_would_have_seen(
+def test_a_connection_fault_looks_the_same_in_process(
     play, fault: str, error: type, granted: int
 ) -> None:
     caller = play("login", fault)
@@ -511,7 +511,7 @@ def test_json_can_hold_what_is_no_number(play, caller) -> None:
 # the catalogue
 
 
-def test_every_number_of_the_fault_list_has_a_name_or_is_a_switch() -> None:
+def test_every_fault_number_has_a_name_or_is_a_switch() -> None:
     switches = {
         "F3": "login_guard",
         "F17": "rotation_race",

@@ -93,9 +93,7 @@ def test_lifetimes_are_as_the_switches_say(sandbox_with) -> None:
     assert ("Refresh", 1800) == (refresh["typ"], refresh["exp"] - refresh["iat"])
 
 
-def test_a_servers_clock_that_runs_ahead_shows_in_tokens_and_in_the_date(
-    sandbox_with, clock
-) -> None:
+def test_a_fast_server_clock_shows_in_tokens_and_date(sandbox_with, clock) -> None:
     answer = sandbox_with(clock_skew_s=600).login()
     assert claims(answer.json()["access_token"])["iat"] == int(clock.now) + 600
     assert "13:30:00" in answer.headers["date"]
@@ -183,7 +181,7 @@ def test_a_login_is_refused_in_keycloaks_words(
     assert caller.sandbox.request_log.counts["logins_ok"] == 0
 
 
-def test_a_login_tells_no_cases_of_the_name_apart_but_of_the_password(caller) -> None:
+def test_logins_ignore_the_case_of_the_name_only(caller) -> None:
     login, password = caller.sandbox.config.login, caller.sandbox.config.password
     assert caller.login(username=login.upper()).status_code == 200
     assert caller.login(password=password.upper()).status_code == 401
@@ -201,9 +199,7 @@ def test_the_token_endpoint_wants_post(caller) -> None:
 # brute force
 
 
-def test_too_many_failures_lock_the_account_and_the_right_password_is_refused_in_the_same_words(
-    sandbox_with, clock
-) -> None:
+def test_too_many_failures_lock_the_account(sandbox_with, clock) -> None:
     caller = sandbox_with(brute_force=BruteForce(failure_factor=3))
     for _ in range(3):
         caller.login(password="no")
@@ -247,7 +243,7 @@ def test_two_failures_within_a_second_lock_for_a_minute(sandbox_with, clock) -> 
     assert caller.login().status_code == 200
 
 
-def test_failures_are_forgotten_after_a_while_and_after_a_success(sandbox_with, clock) -> None:
+def test_failures_expire_and_a_success_clears_them(sandbox_with, clock) -> None:
     caller = sandbox_with(brute_force=BruteForce(failure_factor=2, reset_s=100))
     for pause in (101, 2):
         caller.login(password="no")
@@ -315,7 +311,7 @@ def test_without_rotation_an_old_refresh_token_lives_on(caller) -> None:
     assert [200, 200, 200] == [caller.refresh(first).status_code for _ in range(3)]
 
 
-def test_with_rotation_a_second_use_ends_the_session_for_the_winner_too(sandbox_with) -> None:
+def test_with_rotation_a_second_use_ends_the_session(sandbox_with) -> None:
     caller = sandbox_with(rotation=True)
     first = caller.tokens()["refresh_token"]
     second = caller.refresh(first).json()["refresh_token"]
@@ -332,9 +328,7 @@ def test_with_rotation_a_second_use_ends_the_session_for_the_winner_too(sandbox_
     assert caller.sandbox.request_log.snapshot()["live_sessions"] == {}
 
 
-def test_with_rotation_a_token_older_than_the_last_used_is_stale_and_ends_the_session(
-    sandbox_with, clock
-) -> None:
+def test_with_rotation_a_stale_token_ends_the_session(sandbox_with, clock) -> None:
     caller = sandbox_with(rotation=True)
     first = caller.tokens()["refresh_token"]
     second = caller.refresh(first).json()["refresh_token"]
@@ -348,7 +342,7 @@ def test_with_rotation_a_token_older_than_the_last_used_is_stale_and_ends_the_se
     )
 
 
-def test_with_rotation_within_one_second_an_older_token_passes_for_a_new_one(sandbox_with) -> None:
+def test_with_rotation_an_older_token_passes_within_a_second(sandbox_with) -> None:
     caller = sandbox_with(rotation=True)
     first = caller.tokens()["refresh_token"]
     second = caller.refresh(first).json()["refresh_token"]
@@ -451,7 +445,7 @@ def test_a_refresh_token_of_another_customer_is_refused(sandbox_with) -> None:
     assert told(sandbox_with().refresh(other)) == (400, "invalid_grant", words)
 
 
-def test_a_refresh_at_another_address_names_it_and_went_unseen_once(sandbox_with) -> None:
+def test_a_refresh_at_another_address_names_it(sandbox_with) -> None:
     for version in ("26.5", "22.0"):
         caller = sandbox_with(kc_version=version)
         token = caller.tokens()["refresh_token"]
@@ -506,7 +500,7 @@ def test_an_unknown_scope_is_minded_at_a_refresh_since_26(
     assert status == caller.refresh(caller.tokens()["refresh_token"], scope="zebra").status_code
 
 
-def test_a_not_before_push_kills_all_tokens_and_the_next_login_says_so(caller) -> None:
+def test_a_not_before_push_ends_all_tokens(caller) -> None:
     old = caller.tokens()
     caller.sandbox.identity.push_not_before()
     assert told(caller.refresh(old["refresh_token"])) == (400, "invalid_grant", "Stale token")
@@ -539,7 +533,7 @@ def test_logout_ends_one_session_and_says_nothing(caller) -> None:
     assert caller.sandbox.request_log.counts["logouts"] == 2
 
 
-def test_logout_takes_an_expired_token_but_not_none_and_not_garbage(sandbox_with, clock) -> None:
+def test_logout_accepts_an_expired_token_but_no_garbage(sandbox_with, clock) -> None:
     caller = sandbox_with(refresh_lifetime_s=60)
     token = caller.tokens()["refresh_token"]
     clock.now += 61
@@ -548,7 +542,7 @@ def test_logout_takes_an_expired_token_but_not_none_and_not_garbage(sandbox_with
     assert told(caller.logout("x")) == (400, "invalid_grant", "Invalid refresh token")
 
 
-def test_logout_without_a_token_shows_a_page_and_was_an_error_once(sandbox_with) -> None:
+def test_logout_without_a_token_shows_a_page(sandbox_with) -> None:
     page = sandbox_with().post("logout")
     assert (200, "text/html; charset=utf-8") == (page.status_code, page.headers["content-type"])
     assert told(sandbox_with(kc_version="17.0").post("logout")) == (
@@ -569,7 +563,7 @@ def test_a_revocation_used_to_end_all_sessions_of_the_user(
     assert left == sum(caller.sandbox.request_log.live_sessions().values())
 
 
-def test_a_revoked_access_token_opens_nothing_and_its_session_lives_on(caller) -> None:
+def test_a_revoked_access_token_leaves_its_session_alive(caller) -> None:
     granted = caller.tokens()
     assert caller.post("revoke", token=granted["access_token"]).status_code == 200
     assert caller.report(granted["access_token"]).status_code == 401
@@ -598,7 +592,7 @@ def at_once(n: int, call) -> list[int]:
 
 
 @pytest.mark.parametrize(("guard", "codes"), [(True, [200, 401, 401]), (False, [200, 200, 200])])
-def test_a_login_while_another_is_in_flight_is_refused_and_not_counted(
+def test_a_parallel_login_is_refused_and_not_counted(
     sandbox_with, guard: bool, codes: list[int]
 ) -> None:
     caller = sandbox_with(login_guard=guard, login_takes_s=0.15, sleep=time.sleep)
@@ -608,9 +602,7 @@ def test_a_login_while_another_is_in_flight_is_refused_and_not_counted(
 
 
 @pytest.mark.parametrize(("race", "codes"), [(True, [200, 200, 200]), (False, [200, 400, 400])])
-def test_refreshes_at_once_all_win_in_old_versions_and_one_wins_in_new_ones(
-    sandbox_with, race: bool, codes: list[int]
-) -> None:
+def test_parallel_refreshes_win_by_version(sandbox_with, race: bool, codes: list[int]) -> None:
     caller = sandbox_with(rotation=True, rotation_race=race, refresh_takes_s=0.15, sleep=time.sleep)
     token = caller.tokens()["refresh_token"]
     assert codes == at_once(3, lambda: caller.refresh(token))
@@ -650,7 +642,7 @@ def test_the_ledger_counts_what_happened_to_sessions(caller, clock) -> None:
     } == counted
 
 
-def test_every_refusal_has_a_name_and_no_two_say_the_same_unless_keycloak_does() -> None:
+def test_every_refusal_has_its_own_name_and_text() -> None:
     assert {refusal.error for refusal in REFUSALS.values()} >= {
         "invalid_grant",
         "invalid_client",

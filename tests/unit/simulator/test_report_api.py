@@ -33,7 +33,7 @@ def test_all_rows_of_a_day_come_in_one_answer_with_limit_0(caller) -> None:
     } == answer.json()["pagination"]
 
 
-def test_a_row_holds_the_columns_that_were_asked_for_and_no_other(caller) -> None:
+def test_a_row_holds_exactly_the_requested_columns(caller) -> None:
     rows = caller.report(columns=["identity_id", "keka_department", "punch_in"]).json()["data"]
     assert {tuple(row) for row in rows} == {("identity_id", "keka_department", "punch_in")}
 
@@ -88,7 +88,7 @@ def test_a_filter_takes_several_ids_and_lets_only_theirs_through(caller, what: s
     assert [key for key in ids(everybody) if key in theirs] == ids(answer) != []
 
 
-def test_an_account_that_sees_one_team_gets_its_people_and_one_that_sees_nobody_gets_an_empty_success(
+def test_accounts_get_only_the_people_they_see(
     sandbox_with,
 ) -> None:
     caller = sandbox_with(
@@ -203,7 +203,7 @@ def test_a_token_is_good_until_its_last_second(caller, clock) -> None:
 
 
 @pytest.mark.parametrize(("checks", "status"), [(True, 401), (False, 200)])
-def test_after_logout_a_token_is_dead_where_the_api_asks_keycloak(
+def test_after_logout_a_token_is_dead_if_the_api_introspects(
     sandbox_with, checks: bool, status: int
 ) -> None:
     caller = sandbox_with(api_checks_session=checks)
@@ -248,7 +248,7 @@ def test_every_answer_has_a_request_id_of_its_own(caller) -> None:
     assert len({caller.report(token).headers["x-request-id"] for _ in range(3)}) == 3
 
 
-def test_only_post_asks_for_a_report_and_other_paths_are_not_found(caller) -> None:
+def test_only_post_reads_a_report(caller) -> None:
     assert caller.http.get("/query/external/reports/dynamic_report").status_code == 405
     assert caller.http.post("/query/reports/dynamic_report").status_code == 404
 

@@ -181,7 +181,7 @@ def test_the_sandbox_has_no_other_page(served) -> None:
 # the command
 
 
-def test_the_command_says_in_one_line_where_it_is_and_stops_when_told(tmp_path: Path) -> None:
+def test_the_command_prints_one_line_and_stops_on_a_signal(tmp_path: Path) -> None:
     (tmp_path / "faults.json").write_text('[{"match": "login", "fault": "http_503"}]')
     (tmp_path / "config.json").write_text(
         '{"rotation": true, "customer_id": "from-file", "brute_force": {"failure_factor": 3}}'

@@ -83,7 +83,7 @@ def test_a_hook_without_type_is_refused_by_its_class() -> None:
         sink_for(object())
 
 
-def test_any_other_database_is_served_and_the_log_says_what_that_means(
+def test_any_other_database_is_loaded_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level("INFO", registry.__name__):

@@ -27,7 +27,7 @@ MONDAY = dt.date(2026, 1, 5)
         (21, 10, True),
     ],
 )
-def test_a_day_is_suspect_that_loses_all_or_more_than_half_of_at_least_twenty(
+def test_a_day_is_suspect_if_it_shrinks_by_more_than_half(
     held: int, coming: int, suspect: bool
 ) -> None:
     assert is_suspect(held, coming) is suspect
@@ -55,7 +55,7 @@ def test_fail_fails_exactly_where_keep_would_keep(
         find_days_to_keep(held, coming, OnEmpty.FAIL)
 
 
-def test_the_message_names_day_both_counts_the_suspects_and_the_ways_out() -> None:
+def test_the_message_names_days_counts_and_ways_out() -> None:
     with pytest.raises(EmptyDayRefused) as caught:
         find_days_to_keep({MONDAY: 40}, {MONDAY: 3}, OnEmpty.FAIL)
     for part in (

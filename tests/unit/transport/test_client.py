@@ -83,7 +83,7 @@ def test_what_follows_gzip_is_ignored_but_held_to_the_deadline():
         )
 
 
-def test_time_spent_on_a_login_does_not_count_against_the_deadline():
+def test_time_spent_on_a_login_does_not_count():
     now = [0.0]
 
     class SlowLogin(httpx.Auth):
@@ -155,7 +155,7 @@ def test_another_encoding_than_gzip_is_refused_unread(encoding):
 
 
 @pytest.mark.parametrize("encoding", ["", "identity", "gzip", "x-gzip", " GZIP "])
-def test_a_body_comes_unpacked_without_the_headers_of_its_packing(encoding):
+def test_a_body_is_decompressed_without_its_encoding_header(encoding):
     plain = b'{"data": []}'
     is_packed = encoding not in ("", "identity")
     response = read(Body([gzip.compress(plain) if is_packed else plain]), encoding=encoding)
@@ -171,7 +171,7 @@ def test_a_body_that_is_not_gzip_is_named():
         read(Body([b"{}"]), encoding="gzip")
 
 
-def test_a_response_that_auth_answers_with_a_request_is_never_read():
+def test_a_response_that_auth_retries_is_never_read():
     """httpx reads a 401 to its end before the replay, without a bound."""
 
     def unread():
@@ -242,7 +242,7 @@ def test_no_cookie_is_kept_or_sent():
     assert seen == [None] * 3
 
 
-def test_a_client_without_https_loads_no_certificates_and_trusts_none():
+def test_a_client_without_https_loads_no_certificates():
     http, https = httpx.URL("http://127.0.0.1:1"), httpx.URL("https://auth.example.com")
     simulator = Simulator(SimulatorConfig())
     plain = _build_tls_context(settings_for(simulator, api_url=http, auth_url=http))
@@ -251,7 +251,7 @@ def test_a_client_without_https_loads_no_certificates_and_trusts_none():
     assert (mixed.verify_mode, mixed.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
-def test_a_ca_bundle_that_cannot_be_read_is_named_and_its_cause_kept(tmp_path):
+def test_an_unreadable_ca_bundle_is_named_with_its_cause(tmp_path):
     (tmp_path / "ca.pem").write_text("no certificate")
     for path in (tmp_path / "ca.pem", tmp_path / "absent.pem"):
         with pytest.raises(We360ConfigError, match=r"CA bundle \(extra ca_bundle\)") as caught:

@@ -158,7 +158,7 @@ def test_a_certificates_fault_is_told_with_its_own_remedy(case, tmp_path, monkey
     assert "extra ca_bundle" not in words
 
 
-def test_an_unknown_authority_advises_a_ca_bundle_unless_one_is_set(tmp_path):
+def test_an_unknown_authority_points_to_ca_bundle(tmp_path):
     (tmp_path / "other").mkdir()
     tls, _ = certificates(tmp_path)
     _, other = certificates(tmp_path / "other")
