@@ -109,7 +109,7 @@ def test_pseudonymize_accepts_json(sandbox, duckdb_file):
 def test_merge_across_key_versions_is_refused(sandbox, duckdb_file, monkeypatch):
     load(pseudonymize={"identity_id": "conn:people"})
     monkeypatch.setenv("AIRFLOW_CONN_PEOPLE", NEW_KEY)
-    with pytest.raises(We360ConfigError, match="pseudonymize: this load brings pseudonyms v8_"):
+    with pytest.raises(We360ConfigError, match="pseudonymize: this load has pseudonyms v8_"):
         load(pseudonymize={"identity_id": "conn:people"}, write_mode="merge")
     load(pseudonymize={"identity_id": "conn:people"})
     assert table(duckdb_file, "SELECT DISTINCT left(identity_id, 3) FROM days") == [("v8_",)]

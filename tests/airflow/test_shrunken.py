@@ -110,7 +110,7 @@ def test_narrowed_account_changes_nothing_and_is_named(company, table, ask):
     company.identity.change_account(sees=(company.company.groups[0].name,))
     with pytest.raises(
         EmptyDayRefused,
-        match=r"2026-06-01: the target holds \d+ row.s., We360 sent \d+.*role.*filters.*on_empty",
+        match=r"2026-06-01: the target holds \d+ rows, We360 returned \d+.*role.*filters.*on_empty",
     ):
         load("later")
     assert table() == before == truth(company)
@@ -188,6 +188,8 @@ def test_load_of_some_people_replaces_only_them(company, table):
 def test_load_of_one_team_merges_into_the_table(company, table, ask):
     load()
     team = company.company.groups[0]
+    # Rows that did not change keep their run: the team is out of date here.
+    ask(f"UPDATE days SET group_name = 'Old name' WHERE group_name = '{team.name}'")
     load("later", group_ids=[team.id], write_mode="merge")
     assert table() == truth(company)
     newer = ask("SELECT DISTINCT group_name FROM days WHERE _we360_run_id LIKE '%later%'")

@@ -53,7 +53,7 @@ def test_a_role_that_sees_nobody_passes_and_is_told(sandbox, monkeypatch):
         change(monkeypatch, host=server.url, extra={"auth_url": server.url})
         passed, words = We360Hook().test_connection()
     assert passed
-    assert "its role in We360 sees nobody" in words
+    assert "the account's role in We360 sees no one" in words
 
 
 @pytest.mark.parametrize("which", ["host", "auth_url"])
