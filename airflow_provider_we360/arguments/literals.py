@@ -60,6 +60,7 @@ def find_literals(operator: object, names: Iterable[str]) -> dict[str, Any]:
     """
     if getattr(getattr(operator, "_dag", None), "jinja_environment_kwargs", None):
         return {}
+    # Airflow renders attributes in place, so here, in __init__, they still hold the templates.
     values = {name: getattr(operator, name) for name in names}
     return {name: value for name, value in values.items() if not is_template(value)}
 
@@ -114,7 +115,8 @@ def check_window(values: Mapping[str, Any]) -> None:
     edges = {name: values[name] for name in ("window_start", "window_end") if name in values}
     given = [parse_edge(value, name) for name, value in edges.items()]
     if len(edges) == 2 and any(edge is not None for edge in given):
-        with suppress(NoDayInInterval):  # the run is skipped, and says so
+        # Two datetimes between which no day ends are no mistake: such a run is skipped.
+        with suppress(NoDayInInterval):
             resolve_window(RunFacts(), timezone=zone, **edges)
 
 
@@ -147,6 +149,7 @@ def describe_misspelled_columns(extract: Extract) -> list[str]:
 
 def warn_of_misspelled_columns(extract: Extract) -> None:
     """Warn at the line of the Dag file that creates the operator; Airflow shows import warnings."""
+    # Python 3.11 has no skip_file_prefixes: find the first frame outside Airflow and this package.
     level, frame = 1, sys._getframe()  # noqa: SLF001 - warnings count frames the same way
     while frame.f_back is not None and _is_internal(frame.f_globals.get("__name__", "")):
         level, frame = level + 1, frame.f_back

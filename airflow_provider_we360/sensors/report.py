@@ -25,6 +25,8 @@ from airflow_provider_we360.arguments.values import (
     read_required_text,
     read_text,
 )
+from airflow_provider_we360.run_context import read_run_facts
+from airflow_provider_we360.window import day_end, parse_timezone, resolve_window
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -150,6 +152,7 @@ class We360ReportSensor(BaseSensorOperator):
         if not self.deferrable:
             super().execute(context)
             return
+        # The time-out counts from the first look, as in the other modes, not from the deferral.
         started_at = timezone.utcnow().timestamp()
         try:
             day, is_ready = self._look(context)
@@ -172,6 +175,7 @@ class We360ReportSensor(BaseSensorOperator):
         if event["outcome"] == FOUND:
             self.log.info("The day has settled and its report holds rows")
         elif event["outcome"] == REFUSED:
+            # The class decides about retries; only its name can travel through the database.
             raise getattr(errors, event["error"], errors.We360Error)(event["message"])
         else:
             raise AirflowSensorTimeout(
@@ -182,7 +186,6 @@ class We360ReportSensor(BaseSensorOperator):
 
     def _look(self, context: Context) -> tuple[AwaitedDay, bool]:
         from airflow_provider_we360.hooks.we360 import We360Hook
-        from airflow_provider_we360.window import parse_timezone
 
         conn_id = read_required_text(self.we360_conn_id, "we360_conn_id", CONNECTION)
         with closing(We360Hook(conn_id)) as hook:
@@ -192,9 +195,7 @@ class We360ReportSensor(BaseSensorOperator):
 
     def _resolve_day(self, context: Context, conn_id: str, zone: str) -> AwaitedDay:
         from airflow_provider_we360.client.extract import require_ids
-        from airflow_provider_we360.run_context import read_run_facts
         from airflow_provider_we360.triggers.report_readiness import AwaitedDay
-        from airflow_provider_we360.window import day_end, resolve_window
 
         _, day = resolve_window(
             read_run_facts(context),

@@ -1,6 +1,7 @@
 """What all transfers share: the arguments that select rows, the way of the rows, and the result.
 
-Most imports are inside functions: Dag files import this module every time they are parsed.
+Dag files import this module every time they are parsed. What only a task needs, and what takes
+more than a millisecond to import, is therefore imported inside functions.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseOperator, timezone  # type: ignore[attr-defined]
 
 from airflow_provider_we360.arguments.values import is_absent, read_choice, read_required_text
+from airflow_provider_we360.run_context import build_run_id, read_run_facts
+from airflow_provider_we360.transfers import load_logging
+from airflow_provider_we360.window import (
+    check_has_begun,
+    is_running,
+    parse_timezone,
+    resolve_window_with_reason,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -39,7 +48,6 @@ if TYPE_CHECKING:
     from airflow_provider_we360.rows.batch import RowBatch
     from airflow_provider_we360.rows.pseudonyms import PseudonymKey
     from airflow_provider_we360.sinks.base import LoadPlan, LoadResult, Sink
-    from airflow_provider_we360.transfers.load_logging import LoadProgress
     from airflow_provider_we360.transfers.openlineage import TrackedLoad
     from airflow_provider_we360.types import Window
 
@@ -162,16 +170,16 @@ class We360Transfer(BaseOperator):
 
     def _load_rows(
         self, hook: We360Hook, context: Context
-    ) -> tuple[Extract, LoadProgress, LoadResult]:
+    ) -> tuple[Extract, load_logging.LoadProgress, LoadResult]:
         from airflow_provider_we360.client.extract import require_parallel_requests
         from airflow_provider_we360.lineage import record_output
         from airflow_provider_we360.rows.pseudonyms import pseudonymize_columns
-        from airflow_provider_we360.transfers import load_logging
         from airflow_provider_we360.transfers.openlineage import TrackedLoad
 
         parallel = require_parallel_requests(self.max_parallel_requests)
         extract = self._read_extract(hook, context)
         keys = self._read_keys(extract)
+        # The target is checked before the first request: a wrong table must not cost a login.
         plan, sink = self._build_plan(context, hook, extract, keys), self._build_sink()
         load_logging.log_plan(self.log, hook.we360_conn_id, extract, plan, self._destination)
         unit = "day" if extract.mode.sliced_by_day else "window"
@@ -183,6 +191,7 @@ class We360Transfer(BaseOperator):
         ):
             # The server may refuse columns of the default list: only the stream knows the rest.
             plan = replace(plan, columns=pseudonymize_columns(stream.columns, keys))
+            # Kept for on_kill and for Airflow's OpenLineage listener, which call this object later.
             self._load = load = TrackedLoad(plan, sink)
             load.result = result = sink.load(plan, _prepare_rows(stream, keys, progress))
         record_output(hook, lambda: load.uri)
@@ -238,6 +247,7 @@ class We360Transfer(BaseOperator):
         read_choice(OnEmpty, given.get("on_empty"), "on_empty", OnEmpty.FAIL)
         literals.check_window(given)
         references = parse_key_references(given.get("pseudonymize"))
+        # Columns can only be compared with each other if none of the arguments is a template.
         if (extract := literals.check_rows(given)) is not None:
             literals.warn_of_misspelled_columns(extract)
             require_pseudonymizable(references, extract.columns)
@@ -246,7 +256,6 @@ class We360Transfer(BaseOperator):
     def _read_extract(self, hook: We360Hook, context: Context) -> Extract:
         """Return the rows to read, and log the window."""
         from airflow_provider_we360.arguments import literals
-        from airflow_provider_we360.window import parse_timezone
 
         zone = hook.settings.timezone if is_absent(self.timezone) else self.timezone
         window = self._window(context, parse_timezone(zone))
@@ -266,14 +275,6 @@ class We360Transfer(BaseOperator):
         return keys
 
     def _window(self, context: Context, zone: str) -> Window:
-        from airflow_provider_we360.run_context import read_run_facts
-        from airflow_provider_we360.transfers import load_logging
-        from airflow_provider_we360.window import (
-            check_has_begun,
-            is_running,
-            resolve_window_with_reason,
-        )
-
         now = timezone.utcnow()
         window, reason = resolve_window_with_reason(
             read_run_facts(context),
@@ -282,6 +283,7 @@ class We360Transfer(BaseOperator):
             timezone=zone,
             lookback_days=self.lookback_days,
         )
+        # Logged before the checks: a window that is refused must be visible, and why it was chosen.
         load_logging.log_window(self.log, window, zone, reason)
         check_has_begun(window, now=now, timezone=zone)
         if is_running(window, now=now, timezone=zone):
@@ -295,7 +297,6 @@ class We360Transfer(BaseOperator):
     def _build_plan(
         self, context: Context, hook: We360Hook, extract: Extract, keys: Mapping[str, PseudonymKey]
     ) -> LoadPlan:
-        from airflow_provider_we360.run_context import build_run_id
         from airflow_provider_we360.sinks.base import LoadPlan
 
         person_key = next((keys[name] for name in extract.mode.key if name in keys), None)
@@ -315,6 +316,8 @@ class We360Transfer(BaseOperator):
             personal=frozenset(
                 column.name for column in extract.report.columns.values() if column.personal
             ),
+            # People change groups and shifts: a window of one group cannot be replaced in a table
+            # that holds all of them without leaving rows of those who moved.
             group_filtered=not self.separates_filters
             and bool(extract.group_ids or extract.shift_ids),
             filters=_format_filters(extract),
@@ -327,12 +330,13 @@ class We360Transfer(BaseOperator):
         self,
         context: Context,
         extract: Extract,
-        progress: LoadProgress,
+        progress: load_logging.LoadProgress,
         result: LoadResult,
     ) -> dict[str, Any]:
         """Return the counts for XCom, and put those that downstream Dags need on the outlets."""
         window = [day.isoformat() for day in extract.window]
         for outlet in self.outlets:
+            # An asset alias has no URI and takes no extra of its own.
             if getattr(outlet, "uri", None):
                 context["outlet_events"][outlet].extra.update(
                     {"report": extract.report.name, "window": [*window], "rows": result.rows}
@@ -352,7 +356,7 @@ class We360Transfer(BaseOperator):
 def _prepare_rows(
     batches: Iterable[RowBatch],
     keys: Mapping[str, PseudonymKey],
-    progress: LoadProgress,
+    progress: load_logging.LoadProgress,
 ) -> Iterator[RowBatch]:
     """Yield the batches as the target takes them: counted, and with pseudonyms."""
     from airflow_provider_we360.rows.pseudonyms import pseudonymize

@@ -58,6 +58,7 @@ class LoadProgress:
         self.rows += len(batch)
         self.rows_per_day[batch.window[0]] = len(batch)
         self._await("the target")
+        # Logged from here and not by a timer: a load that takes less than 15 s logs no progress.
         done = len(self.rows_per_day)
         if self._clock() - self._logged < PROGRESS_S:
             return
@@ -65,6 +66,7 @@ class LoadProgress:
         if done == self._days:
             self._log.info("Fetched %s; writing to the target", self)
             return
+        # Days differ in size; the mean of all days so far is the steadiest estimate.
         left = format_duration(self.seconds / done * (self._days - done))
         speed = self.rows / max(self.seconds, 1e-9)
         self._log.info("Fetched %s; %s rows/s, about %s left", self, f"{speed:,.0f}", left)
@@ -83,7 +85,8 @@ class LoadProgress:
             while not ended.wait(every_s):
                 self.log_silence(every_s)
 
-        # A daemon: a task that has failed must end even while this thread waits.
+        # A daemon: a task that has failed must end even while this thread waits. It only reads
+        # counters, so it needs no lock.
         threading.Thread(target=beat, name="we360-heartbeat", daemon=True).start()
         try:
             yield
@@ -127,7 +130,7 @@ def log_window(log: Any, window: Window, timezone: str, reason: str) -> None:
 
 
 def log_plan(log: Any, conn_id: str, extract: Extract, plan: LoadPlan, target: str) -> None:
-    """Log where the rows come from and go to. Filters are counted: IDs identify people."""
+    """Log the source and the target of the rows. Filters are counted: IDs identify people."""
     filters = {
         "group_ids": extract.group_ids,
         "user_ids": extract.user_ids,
@@ -143,6 +146,7 @@ def log_plan(log: Any, conn_id: str, extract: Extract, plan: LoadPlan, target: s
         given or "no filters",
     )
     log.info("Target: %s, on_empty %s", target, plan.on_empty)
+    # Names only. They let an auditor see in the log which personal data a load stored.
     names = [column.name for column in extract.columns]
     if hidden := [name for name in names if name in plan.pseudonyms]:
         log.info("Pseudonymized columns: %s", ", ".join(hidden))
@@ -197,6 +201,7 @@ def _describe_days(
         head = "Rows per day:"
     else:
         now = {day: before.get(day, 0) if day in kept else rows for day, rows in received.items()}
+        # A long window fills the log with days that did not change; a short one is shown whole.
         changed = {
             day: f"{before.get(day, 0):,} -> {rows:,}"
             for day, rows in sorted(now.items())

@@ -61,6 +61,7 @@ def _read_key(argument: str, reference: KeyReference) -> PseudonymKey:
     read = _read_connection if reference.kind == "conn" else _read_variable
     argument = f"{argument}: {reference.kind}:{reference.name}"
     secret, version = read(reference.name, argument)
+    # Masked before the first check: no message after this line can show it.
     _compat.mask_secret(secret)
     if len(secret) < MIN_KEY_LENGTH:
         raise We360ConfigError(
@@ -77,6 +78,7 @@ def _read_connection(conn_id: str, argument: str) -> tuple[str, str]:
     from airflow_provider_we360.hooks.connections import get_connection
 
     connection = get_connection(conn_id, argument, "one whose Password is the key")
+    # One secret for two purposes: a leak of the password would undo all pseudonyms.
     if connection.conn_type == "we360":
         raise We360ConfigError(
             f"{argument} is a We360 account; give the key a Connection of its own, so that neither"

@@ -169,6 +169,7 @@ class We360ToSqlOperator(We360Transfer):
                 f" {_explain_install(str(connection.conn_type))}"
             ) from None
         except TypeError as error:
+            # Without hook parameters it is a fault in the hook, which its own traceback explains.
             if not params:
                 raise
             raise We360ConfigError(

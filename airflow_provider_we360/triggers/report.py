@@ -90,6 +90,8 @@ class We360ReportTrigger(BaseTrigger):
         try:
             yield TriggerEvent(await self._wait(day, hook))  # type: ignore[no-untyped-call]
         finally:
+            # The thread of an unfinished look cannot be stopped. Its result is dropped, and closing
+            # the hook ends its requests.
             if self._look is not None:
                 self._look.cancel()
             await asyncio.wait({self._threads.submit(hook.close)}, timeout=CLOSE_TIMEOUT_S)
@@ -98,6 +100,7 @@ class We360ReportTrigger(BaseTrigger):
         started_at = self._clock() if self.started_at is None else self.started_at
         # The sensor has just looked: the first thing to do is to wait.
         while (now := self._clock()) < self.deadline:
+            # Before the day has settled its rows are incomplete: no request is worth sending.
             if now < day.settled_at:
                 pause = day.settled_at - now
             else:
@@ -119,6 +122,8 @@ class We360ReportTrigger(BaseTrigger):
         pause = max(self.poke_interval, MIN_PAUSE_S)
         if not self.exponential_backoff:
             return pause - elapsed % pause
+        # The looks that are due are derived from the time, not counted: a triggerer that restarts
+        # has no memory of the looks before.
         pause = due = max(min(pause, limit), MIN_PAUSE_S)
         while due <= elapsed:
             pause = max(min(2 * pause, limit), MIN_PAUSE_S)
