@@ -1,26 +1,25 @@
-"""We360Client: an extract in, typed batches out, one a slice, days in parallel and in order."""
+"""We360Client: an extract in, a stream of verified rows out, days in parallel and in order."""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
+import threading
 from collections import deque
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from itertools import chain
-from typing import TypeAlias
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import httpx
-import pyarrow as pa
 
-from airflow_provider_we360.client.answer import Refused
-from airflow_provider_we360.client.exchange import Exchange, slice_name
+from airflow_provider_we360.client.completeness import DayReader, DayRows
 from airflow_provider_we360.client.extract import Extract, require_parallel_requests
 from airflow_provider_we360.client.gate import Gate, Stopped
-from airflow_provider_we360.client.keys import Keys, named_columns
 from airflow_provider_we360.client.report import Query
-from airflow_provider_we360.client.slices import SliceReader
+from airflow_provider_we360.client.report_api import ReportApi
+from airflow_provider_we360.client.response import Declined, Refused
+from airflow_provider_we360.client.row_keys import RowKeys, find_names
 from airflow_provider_we360.client.stats import ReadStats
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.stream import RowStream
@@ -29,9 +28,15 @@ from airflow_provider_we360.types import Clock, Sleep
 log = logging.getLogger(__name__)
 
 MOST_WAITING_BYTES = 64 * 2**20
-"""So many bytes of rows may wait or be under way; a slice under way counts as much as the largest that came."""
+"""Rows of so many bytes may wait or be requested; a day not received yet counts as the largest one."""
+MOST_HELD_BYTES = 24 * 2**20
+"""Rows of so many bytes are held back until they are verified. Larger days go on before."""
 WAITING_PER_REQUEST = 6
-"""So many slices may wait or be under way for each request in parallel, as long as their bytes allow it."""
+"""So many days may wait or be requested for each parallel request, if their bytes allow it."""
+GROUP_DAYS = (8, 24, 28)
+"""Days that one request for keys verifies: few at first, so that the target gets rows early."""
+GROUP_ROWS = 100_000
+FEWEST_GROUP_DAYS = 4
 
 
 class We360Client:
@@ -54,98 +59,44 @@ class We360Client:
     def read(
         self, extract: Extract, *, max_parallel_requests: int, stats: ReadStats | None = None
     ) -> RowStream:
-        """Return the rows of an extract. Returns when the first day is in, whose answer shows the columns.
+        """Return the rows of an extract. Blocks until the first day is received, which has the columns.
+
+        Requests start at once, ``max_parallel_requests`` at a time, and none waits for a proof. Rows
+        are handed on when they are verified; the stream raises before its end if a proof fails.
 
         :param stats: counts requests and dropped duplicates.
         :raises We360Error: whatever the first day raises; later days raise while the stream is read.
         """
-        batches = self._batches(extract, max_parallel_requests, stats or ReadStats())
-        first = next(batches)
-        return RowStream(first.columns, chain([first], batches), batches.close)
-
-    def _batches(
-        self, extract: Extract, max_parallel_requests: int, stats: ReadStats
-    ) -> Generator[RowBatch]:
-        """The rows, one batch a slice, in order of days; all batches have the same columns.
-
-        The first slice is read alone: there the server says which columns it knows. Then at most
-        ``max_parallel_requests`` requests are under way, and as many slices wait to be taken as 64 MiB hold: few large ones,
-        or many small ones while the target is busy.
-
-        :raises We360Error: whatever a slice raises; slices under way are given up.
-        """
         require_parallel_requests(max_parallel_requests)
-        gate = Gate(max_parallel_requests, clock=self._clock, sleep=self._sleep)
-        extract, read, reader = self._first_slice(extract, gate, stats)
-        queries = extract.queries()
-        first = next(queries)
-        ahead = _Ahead(WAITING_PER_REQUEST * max_parallel_requests, read[0])
-        pool = ThreadPoolExecutor(max_parallel_requests, thread_name_prefix="we360")
-        waiting: deque[tuple[Query, Future[_Read]]] = deque()
-        failures: list[BaseException] = []
-
-        def ask_ahead() -> None:
-            while ahead.has_room_for([future for _, future in waiting]) and (
-                query := next(queries, None)
-            ):
-                future = pool.submit(self._read, reader, query)
-                future.add_done_callback(lambda done: _give_up_after(done, gate, failures))
-                waiting.append((query, future))
-
-        try:
-            ask_ahead()  # while whoever takes the rows gets ready
-            yield _batch(extract, first, read)
-            while waiting:
-                query, future = waiting.popleft()
-                try:
-                    read = future.result()
-                except Stopped:
-                    raise failures[0] from None
-                ahead.learn(read[0])
-                yield _batch(extract, query, read)
-                ask_ahead()
-        finally:
-            # Nobody waits for threads that are no longer needed: a task that timed out must end now.
-            gate.stop()
-            pool.shutdown(wait=False, cancel_futures=True)
+        stats = stats or ReadStats()
+        while True:
+            gate = Gate(max_parallel_requests, clock=self._clock, sleep=self._sleep)
+            api = self._api(extract, gate, stats)
+            pipeline = _Pipeline(extract, api, gate, stats, max_parallel_requests)
+            try:
+                pipeline.wait_for_first_day()
+            except Refused as error:
+                pipeline.close()
+                extract = _without_refused_columns(
+                    extract,
+                    error,
+                    self._api(extract, Gate(1, clock=self._clock, sleep=self._sleep), stats),
+                )
+            except BaseException:
+                pipeline.close()
+                raise
+            else:
+                return RowStream(extract.columns, pipeline.batches(), pipeline.close)
 
     def has_rows(self, extract: Extract) -> bool:
-        """Whether the first slice holds a row: one request, for one row of the key columns alone."""
-        _, exchange = self._reader(
-            extract, Gate(1, clock=self._clock, sleep=self._sleep), ReadStats()
-        )
-        answer = exchange.ask(replace(next(extract.queries()), columns=extract.mode.key, limit=1))
-        return bool(answer.rows.num_rows or answer.total)
+        """Return whether the first day has a row: one request, for one row of the key columns."""
+        gate = Gate(1, clock=self._clock, sleep=self._sleep)
+        query = replace(next(extract.queries()), columns=extract.mode.key, limit=1)
+        page = self._api(extract, gate, ReadStats()).fetch(query)
+        return bool(page.rows.num_rows or page.total)
 
-    def _first_slice(
-        self, extract: Extract, gate: Gate, stats: ReadStats
-    ) -> tuple[Extract, _Read, SliceReader]:
-        """Rows of the first slice, and the extract without the default columns that this server refuses."""
-        while True:
-            reader, exchange = self._reader(extract, gate, stats)
-            try:
-                return extract, self._read(reader, next(extract.queries())), reader
-            except Refused as error:
-                refused = _refused_alone(
-                    extract, named_columns(error, tuple(extract.optional)), exchange
-                )
-                if not refused:
-                    raise
-                log.warning(
-                    "We360 refuses column %s of the default list (%s); going on without",
-                    ", ".join(refused),
-                    error.reason,
-                )
-                extract = extract.without(refused)
-
-    def _read(self, reader: SliceReader, query: Query) -> _Read:
-        requested_at = dt.datetime.fromtimestamp(self._clock(), dt.UTC)
-        return reader.read(query), requested_at
-
-    def _reader(
-        self, extract: Extract, gate: Gate, stats: ReadStats
-    ) -> tuple[SliceReader, Exchange]:
-        exchange = Exchange(
+    def _api(self, extract: Extract, gate: Gate, stats: ReadStats) -> ReportApi:
+        return ReportApi(
             self._http,
             extract.report,
             {column.name: column for column in extract.columns},
@@ -155,68 +106,192 @@ class We360Client:
             stats=stats,
             clock=self._clock,
         )
-        reader = SliceReader(
-            exchange.ask,
-            Keys(
-                extract.mode.key, extract.report.day_column if extract.mode.sliced_by_day else None
-            ),
-            on_duplicates=lambda count: stats.add(duplicates=count),
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """A request of the pipeline: a day, or the keys of the group of days before it."""
+
+    query: Query
+    is_day: bool
+    result: Future[Any] = field(default_factory=Future)
+
+
+class _Pipeline:
+    """Requests the days of an extract in order, ahead of the target, within a bound of bytes.
+
+    Jobs are submitted by whichever thread finishes one, and read in order by :meth:`batches`.
+    """
+
+    def __init__(
+        self, extract: Extract, api: ReportApi, gate: Gate, stats: ReadStats, parallel: int
+    ) -> None:
+        self._extract = extract
+        self._gate = gate
+        day_column = extract.report.day_column if extract.mode.sliced_by_day else None
+        self._reader = DayReader(api.fetch, RowKeys(extract.mode.key, day_column), api.now, stats)
+        self._queries = extract.queries()
+        self._parallel = parallel
+        self._lock = threading.RLock()
+        self._waiting: deque[_Job] = deque()
+        self._group: list[Query] = []
+        self._groups = 0
+        self._running = 0
+        self._waiting_bytes = self._largest_bytes = self._most_rows = 0
+        self._failures: list[BaseException] = []
+        self._is_closed = False
+        self._submit_jobs()
+
+    def wait_for_first_day(self) -> None:
+        """Wait until the first day is received.
+
+        :raises We360Error: what it, or the first request that failed, raised.
+        """
+        self._result(self._waiting[0])
+
+    def batches(self) -> Generator[RowBatch]:
+        """Yield the rows, a batch a day, in order of days."""
+        group: list[DayRows] = []
+        held_bytes = 0
+        while job := self._next_job():
+            result = self._result(job)
+            if job.is_day:
+                group.append(result)
+                held_bytes += _bytes_of(result)
+            else:
+                self._reader.verify(group, job.query, result)
+            # Days as large as this go on before they are verified, or the memory would not be
+            # bounded. If a proof fails then, the stream raises and nothing is committed.
+            if not job.is_day or held_bytes > MOST_HELD_BYTES:
+                for day in group:
+                    if day.rows is not None:
+                        yield self._batch(day)
+                        day.rows = None
+                with self._lock:
+                    self._waiting_bytes -= held_bytes
+                held_bytes = 0
+            group = group if job.is_day else []
+            self._submit_jobs()
+
+    def close(self) -> None:
+        """Cancel all requests. Does not wait for threads: a task that timed out must end now."""
+        self._is_closed = True
+        self._gate.stop()
+
+    def _next_job(self) -> _Job | None:
+        with self._lock:
+            if not self._waiting:
+                self._submit_jobs()
+            return self._waiting.popleft() if self._waiting else None
+
+    def _result(self, job: _Job) -> Any:
+        try:
+            return job.result.result()
+        except Stopped:
+            raise self._failures[0] from None
+
+    def _submit_jobs(self) -> None:
+        with self._lock:
+            while not (self._failures or self._is_closed) and self._has_room():
+                if (job := self._next_query()) is None:
+                    return
+                self._running += 1
+                self._waiting.append(job)
+                # A daemon: a process whose load failed ends without waiting for silent servers.
+                threading.Thread(
+                    target=self._run, args=(job,), name="we360-request", daemon=True
+                ).start()
+
+    def _has_room(self) -> bool:
+        if not self._waiting:
+            return True
+        if self._running >= self._parallel:
+            return False
+        expected = self._waiting_bytes + (self._running + 1) * self._largest_bytes
+        most = WAITING_PER_REQUEST * self._parallel
+        return len(self._waiting) < most and expected <= MOST_WAITING_BYTES
+
+    def _run(self, job: _Job) -> None:
+        """Send the request of a job, then submit the next. The first that fails stops all others."""
+        try:
+            result = (self._reader.read if job.is_day else self._reader.fetch_keys)(job.query)
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is read
+            with self._lock:
+                self._running -= 1
+                if not isinstance(error, Stopped):
+                    self._failures.append(error)
+                    self._gate.stop()
+            job.result.set_exception(error)
+            return
+        with self._lock:
+            self._running -= 1
+            if isinstance(result, DayRows):
+                size = _bytes_of(result)
+                self._waiting_bytes += size
+                self._largest_bytes = max(self._largest_bytes, size)
+                self._most_rows = max(self._most_rows, len(result.keys))
+        job.result.set_result(result)
+        self._submit_jobs()
+
+    def _next_query(self) -> _Job | None:
+        """Return the next request; None at the end."""
+        number = min(self._groups, len(GROUP_DAYS) - 1)
+        is_full = len(self._group) >= GROUP_DAYS[number] or (
+            len(self._group) >= FEWEST_GROUP_DAYS
+            and len(self._group) * self._most_rows >= GROUP_ROWS
         )
-        return reader, exchange
+        query = None if is_full else next(self._queries, None)
+        if query is not None:
+            self._group.append(query)
+            return _Job(query, is_day=True)
+        if not self._group:
+            return None
+        first, last = self._group[0], self._group[-1]
+        day = first.first_day
+        if self._extract.mode.sliced_by_day:
+            # An answer larger than any day's excludes a cap; so the keys span a few days more.
+            day = min(day, last.last_day - dt.timedelta(days=FEWEST_GROUP_DAYS - 1))
+        self._group, self._groups = [], self._groups + 1
+        return _Job(replace(first, first_day=day, last_day=last.last_day), is_day=False)
+
+    def _batch(self, day: DayRows) -> RowBatch:
+        window = day.query.first_day, day.query.last_day
+        log.debug("%s: %d rows", day.query.days, len(day.keys))
+        return RowBatch(self._extract.columns, window, day.rows, day.requested_at)
 
 
-_Read: TypeAlias = tuple[pa.RecordBatch, dt.datetime]
+def _bytes_of(day: DayRows) -> int:
+    return int(day.rows.get_total_buffer_size()) if day.rows is not None else 0
 
 
-class _Ahead:
-    """How far the requests may run ahead of whoever takes the rows."""
+def _without_refused_columns(extract: Extract, error: Refused, api: ReportApi) -> Extract:
+    """Return the extract without the default columns that the server refuses.
 
-    def __init__(self, most: int, rows: pa.RecordBatch) -> None:
-        self._most = most
-        self._largest_bytes = 0
-        self.learn(rows)
+    A refusal may name good columns, too: each suspect is requested alone with the key.
 
-    def learn(self, rows: pa.RecordBatch) -> None:
-        """What a slice may weigh, from one that came."""
-        self._largest_bytes = max(self._largest_bytes, rows.get_total_buffer_size())
-
-    def has_room_for(self, others: list[Future[_Read]]) -> bool:
-        """Whether another slice may be asked for beside these; always where there is none."""
-        for other in others:
-            if other.done() and not other.cancelled() and other.exception() is None:
-                self.learn(other.result()[0])
-        return not others or (
-            len(others) < self._most
-            and (len(others) + 1) * self._largest_bytes <= MOST_WAITING_BYTES
-        )
-
-
-def _refused_alone(extract: Extract, suspects: tuple[str, ...], exchange: Exchange) -> list[str]:
-    """Those of the columns that the server refuses beside nothing but the key. A refusal may well name good columns, too."""
+    :raises Refused: the error, if none of the default columns is the reason.
+    """
     query = replace(next(extract.queries()), columns=extract.mode.key, limit=1)
-    held = {column.name for column in extract.columns}
 
     def is_refused(*names: str) -> bool:
         try:
-            exchange.ask(replace(query, columns=(*extract.mode.key, *names)))
-        except Refused:
+            api.fetch(replace(query, columns=(*extract.mode.key, *names)))
+        except (Refused, Declined):
             return True
         return False
 
-    if not suspects or is_refused():
-        return []
-    return [name for name in suspects if name in held and is_refused(name)]
-
-
-def _give_up_after(done: Future[_Read], gate: Gate, failures: list[BaseException]) -> None:
-    """The first slice that fails stops all others: none of their rows will be loaded."""
-    if done.cancelled() or (error := done.exception()) is None or isinstance(error, Stopped):
-        return
-    failures.append(error)
-    gate.stop()
-
-
-def _batch(extract: Extract, query: Query, read: _Read) -> RowBatch:
-    rows, requested_at = read
-    log.debug("slice %s: %d rows", slice_name(query), rows.num_rows)
-    return RowBatch(extract.columns, (query.first_day, query.last_day), rows, requested_at)
+    suspects = find_names(error, tuple(extract.optional))
+    held = {column.name for column in extract.columns}
+    refused = (
+        []
+        if not suspects or is_refused()
+        else [name for name in suspects if name in held and is_refused(name)]
+    )
+    if not refused:
+        raise error
+    log.warning(
+        "We360 refuses column %s of the default list (%s); loading without it",
+        ", ".join(refused),
+        error.reason,
+    )
+    return extract.without(refused)

@@ -32,6 +32,12 @@ class Query:
     page: int = 1
     limit: int = 0
 
+    @property
+    def days(self) -> str:
+        """The days, for messages: ``2026-04-01`` or ``2026-04-01..2026-04-07``."""
+        first, last = self.first_day.isoformat(), self.last_day.isoformat()
+        return first if first == last else f"{first}..{last}"
+
 
 @dataclass(frozen=True, slots=True)
 class Mode:

@@ -27,7 +27,7 @@ from airflow_provider_we360.transport.messages import explain_connection_error
 from airflow_provider_we360.types import Clock, Sleep
 
 if TYPE_CHECKING:
-    from airflow_provider_we360.client.answer import Answer
+    from airflow_provider_we360.client.response import ReportPage
 
 TIMEOUT_S = 10.0
 """A person waits for the result, and so may one of Airflow's few API workers."""
@@ -128,12 +128,12 @@ class ConnectionTest:
         """
         return self._manager.logout()
 
-    def fetch_one_row(self) -> Answer:
+    def fetch_one_row(self) -> ReportPage:
         """Return at most one row of yesterday's Dynamic Report, with no column but its key.
 
         :raises We360Error: the request failed, or its answer cannot be read.
         """
-        from airflow_provider_we360.client.answer import parse_answer
+        from airflow_provider_we360.client.response import parse_response
         from airflow_provider_we360.rows.decode import RowDecoder
 
         report = reports.get("dynamic_report")
@@ -147,7 +147,7 @@ class ConnectionTest:
             limit=1,
         )
         columns = [report.column(name) for name in key]
-        return parse_answer(
+        return parse_response(
             self.post(report.path, report.body(query)), RowDecoder(columns, self.settings.timezone)
         )
 

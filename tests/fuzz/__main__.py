@@ -13,7 +13,7 @@ from pathlib import Path
 import atheris  # type: ignore[import-not-found, import-untyped]
 
 with atheris.instrument_imports(include=["airflow_provider_we360"]):
-    from airflow_provider_we360.client.answer import parse_answer
+    from airflow_provider_we360.client.response import parse_response
     from airflow_provider_we360.errors import We360Error
     from airflow_provider_we360.rows.decode import RowDecoder
 
@@ -38,7 +38,7 @@ def one_input(data: bytes) -> None:
     """The first byte chooses the status, the rest is the body."""
     status = STATUSES[data[0] % len(STATUSES)] if data else 200
     try:
-        answer = parse_answer(httpx.Response(status, content=data[1:]), DECODER)
+        answer = parse_response(httpx.Response(status, content=data[1:]), DECODER)
     except We360Error as error:
         str(error)
     else:

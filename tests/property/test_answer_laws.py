@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_we360.client import reports
-from airflow_provider_we360.client.answer import Answer, parse_answer
+from airflow_provider_we360.client.response import ReportPage, parse_response
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.transport.retry import parse_retry_after
@@ -132,9 +132,9 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 def parse(
     body: bytes, status: int = 200, headers: dict[str, str] | None = None
-) -> Answer | We360Error:
+) -> ReportPage | We360Error:
     try:
-        return parse_answer(httpx.Response(status, headers=headers or {}, content=body), DECODER)
+        return parse_response(httpx.Response(status, headers=headers or {}, content=body), DECODER)
     except We360Error as error:
         str(error)
         return error

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_we360.client.answer import Refused, TooLarge
-from airflow_provider_we360.client.exchange import TRIES, TimedOut
+from airflow_provider_we360.client.report_api import TRIES, TimedOut
+from airflow_provider_we360.client.response import Refused, TooLarge
 from airflow_provider_we360.errors import (
     AccessDenied,
     EmptyDayRefused,

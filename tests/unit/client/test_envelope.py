@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_we360.client.answer import _ROWS, _fields, _fields_around_rows
+from airflow_provider_we360.client.envelope import _ROWS, _fields_around_rows, split_envelope
 from support.examples import examples
 
 NASTY = ["}]", "[{", "]", '"', '\\"', "}],", ', "data": [{', _ROWS.decode(), "}]}", "\\", "ü", ""]
@@ -41,7 +41,7 @@ def taken_apart(fields):
 def test_what_is_taken_apart_without_its_rows_is_what_stands_there(answer, indent, is_ascii):
     content = json.dumps(answer, indent=indent, ensure_ascii=is_ascii).encode()
     assert taken_apart(_fields_around_rows(content)) in (None, answer)
-    assert taken_apart(_fields(content)) == answer
+    assert taken_apart(split_envelope(content)) == answer
 
 
 @given(answers, st.data())
@@ -78,10 +78,10 @@ def test_the_rows_of_a_usual_answer_are_not_looked_through():
 def test_a_list_within_a_row_is_looked_through():
     content = json.dumps({"data": [{"a": [1]}]}).encode()
     assert _fields_around_rows(content) is None
-    assert taken_apart(_fields(content)) == json.loads(content)
+    assert taken_apart(split_envelope(content)) == json.loads(content)
 
 
 def test_what_stands_for_the_rows_is_not_taken_for_them_where_the_server_writes_it():
     content = b'{"rows": [{"a": 1}], "data": ' + _ROWS + b"}"
     assert _fields_around_rows(content) is None
-    assert taken_apart(_fields(content)) == json.loads(content)
+    assert taken_apart(split_envelope(content)) == json.loads(content)

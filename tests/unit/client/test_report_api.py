@@ -1,22 +1,23 @@
-"""One question, one answer: what counts, what passes, what must stop."""
+"""One request, one answer: what counts, what is retried, what must stop."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_we360.client import reports
-from airflow_provider_we360.client.answer import Refused, TooLarge
-from airflow_provider_we360.client.exchange import TRIES, Exchange, TimedOut
 from airflow_provider_we360.client.gate import Gate
 from airflow_provider_we360.client.report import Query
+from airflow_provider_we360.client.report_api import TRIES, ReportApi, TimedOut
+from airflow_provider_we360.client.response import Declined, Refused, TooLarge
 from airflow_provider_we360.client.stats import ReadStats
 from airflow_provider_we360.errors import (
     AccessDenied,
-    RequestRejected,
     RetryableApiError,
     ValueDoesNotFit,
 )
@@ -33,8 +34,8 @@ QUERY = Query(
 ROW = {"attendance_date": "2026-04-01", "identity_id": "a", "online_duration": "1:00:00"}
 
 
-def exchange(answer, time, stats=None, width=4):
-    return Exchange(
+def report_api(answer, time, stats=None, width=4):
+    return ReportApi(
         api(answer),
         REPORT,
         dict(REPORT.columns),
@@ -56,7 +57,7 @@ def ask(*answers, query=QUERY, time=None):
             raise one
         return one(request) if callable(one) else one
 
-    return exchange(answer, time or FakeTime()).ask(query)
+    return report_api(answer, time or FakeTime()).fetch(query)
 
 
 def ok(**fields):
@@ -111,7 +112,7 @@ def test_page_metadata_is_read_whatever_it_is_called(fields, total, has_next):
     assert (answer.total, answer.has_next) == (total, has_next)
 
 
-def test_null_for_data_is_no_rows_only_where_a_total_says_so():
+def test_null_for_data_needs_a_total_of_0():
     assert ask(httpx.Response(200, json={"data": None, "total": 0})).rows.num_rows == 0
     with pytest.raises(RetryableApiError, match="null"):
         ask(httpx.Response(200, json={"data": None}))
@@ -124,14 +125,23 @@ def test_null_for_data_is_no_rows_only_where_a_total_says_so():
         {"statusCode": 422, "data": None, "message": "no"},
         {"status": "ERROR ", "data": None},
         {"status": "nok", "data": []},
-        {"status": "gibberish", "data": []},
         {"error_code": "E1", "data": []},
         {"data": [], "error": "invalid filter"},
         {"data": [ROW], "error": "half of it"},
+        {"data": [], "Status": False, "Message": "DB error"},
+        {"data": [], "isSuccess": False},
+        {"data": [], "success": 0},
+        {"data": [], "hasError": True},
+        {"data": [], "result": "error"},
+        {"data": [], "type": "error"},
+        {"data": [], "meta": {"status": False}},
+        {"data": [], "message": "Internal Server Error"},
+        {"data": [], "fault": {"faultstring": "quota"}},
+        {"data": [ROW], "status": "partial"},
     ],
 )
-def test_an_error_in_any_dress_is_never_taken_for_an_empty_day(body):
-    with pytest.raises(Refused):
+def test_an_error_in_any_dress_is_no_empty_day(body):
+    with pytest.raises(Declined):
         ask(httpx.Response(200, json=body))
 
 
@@ -160,7 +170,7 @@ def test_a_good_answer_in_any_dress_is_read(fields):
         {"data": [], "error": "query timed out"},
     ],
 )
-def test_trouble_that_passes_is_waited_out_also_where_it_comes_with_200(body):
+def test_trouble_that_comes_with_200_is_retried(body):
     assert ask(httpx.Response(200, json=body), ok()).rows.num_rows == 1
 
 
@@ -179,8 +189,9 @@ def test_a_gateway_that_gives_up_on_a_whole_day_is_a_time_out():
         {"errors": [{"message": "Invalid column: shoe_size"}]},
     ],
 )
-def test_an_error_that_comes_with_200_is_a_refusal_with_the_servers_words(body):
-    with pytest.raises(Refused, match="Invalid column: shoe_size") as caught:
+def test_an_error_with_200_has_the_servers_words(body):
+    kind = Refused if "error_code" in body else Declined
+    with pytest.raises(kind, match="Invalid column: shoe_size") as caught:
         ask(httpx.Response(200, json=body, headers={"X-Request-Id": "req-1"}))
     assert (
         caught.value.report,
@@ -196,16 +207,16 @@ def test_an_error_that_comes_with_200_is_a_refusal_with_the_servers_words(body):
 
 
 @pytest.mark.parametrize("status", [400, 409, 422])
-def test_a_refusal_is_never_asked_again(status):
+def test_a_refusal_by_status_is_not_requested_again(status):
     time = FakeTime()
-    with pytest.raises(Refused, match="Invalid group"):
+    with pytest.raises(Declined, match="Invalid group"):
         ask(httpx.Response(status, json={"message": "Invalid group"}), time=time)
     assert time.naps == []
 
 
-def test_the_servers_words_are_shown_without_e_mails_and_tokens():
+def test_the_servers_words_hide_e_mails_and_tokens():
     words = "no access for meera@acme.example with eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln\nsecond line"
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Declined) as caught:
         ask(httpx.Response(400, json={"message": words}))
     assert "no access for <e-mail> with <hidden> second line" in str(caught.value)
 
@@ -232,7 +243,7 @@ def test_trouble_that_passes_costs_no_error(status):
         httpx.RemoteProtocolError("peer closed connection without sending complete message body"),
     ],
 )
-def test_half_an_answer_is_asked_for_again_and_at_last_told(broken):
+def test_half_an_answer_is_retried_and_at_last_reported(broken):
     assert ask(broken, ok()).rows.num_rows == 1
     tries = []
 
@@ -248,7 +259,7 @@ def test_half_an_answer_is_asked_for_again_and_at_last_told(broken):
 
 
 def test_a_web_page_for_an_answer_says_what_to_check():
-    with pytest.raises(RetryableApiError, match="web page, not JSON: Host of the Connection"):
+    with pytest.raises(RetryableApiError, match="web page, not JSON: API URL"):
         ask(httpx.Response(200, html="<html>login</html>"))
 
 
@@ -270,14 +281,12 @@ def test_a_long_wait_is_left_to_airflow():
     assert time.naps == []
 
 
-def test_a_whole_day_that_times_out_is_not_asked_for_again_but_a_page_is():
+def test_a_page_that_times_out_is_retried_a_day_is_not():
     time = FakeTime()
     with pytest.raises(TimedOut):
         ask(httpx.ReadTimeout("slow"), time=time)
     assert time.naps == []
-    page = Query(
-        **{name: getattr(QUERY, name) for name in QUERY.__dataclass_fields__} | {"limit": 500}
-    )
+    page = replace(QUERY, limit=500)
     assert ask(httpx.ReadTimeout("slow"), ok(), query=page, time=time).rows.num_rows == 1
 
 
@@ -294,19 +303,68 @@ def test_a_slow_drip_ends_by_a_deadline():
         ask(lambda request: httpx.Response(200, stream=Drip()), time=time)
 
 
+@pytest.mark.parametrize("status", [302, 401, 403, 404, 409, 423])
+def test_a_refusal_without_a_reason_is_left_to_airflow(status):
+    """A gateway, a firewall or a rollout answers like this for a while."""
+    with pytest.raises(Declined) as caught:
+        ask(httpx.Response(status, text="no"))
+    assert not isinstance(caught.value, AirflowFailException)
+
+
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("answer", "kind"),
     [
-        (401, AccessDenied),
-        (403, AccessDenied),
-        (413, TooLarge),
-        (302, RequestRejected),
-        (404, RequestRejected),
+        (httpx.Response(403, json={"message": "role lacks reports"}), AccessDenied),
+        (httpx.Response(422, json={"message": "no", "error_code": "VALIDATION_ERROR"}), Refused),
+        (httpx.Response(400, json={"message": "bad column online_duration"}), Refused),
+        (httpx.Response(200, json={"status": False, "message": "online_duration?"}), Refused),
     ],
 )
-def test_each_refusal_has_its_name(status, kind):
-    with pytest.raises(kind):
-        ask(httpx.Response(status, text="no"))
+def test_what_the_caller_must_change_is_final(answer, kind):
+    with pytest.raises(kind) as caught:
+        ask(answer)
+    assert isinstance(caught.value, AirflowFailException)
+
+
+def test_an_id_that_the_server_names_is_final():
+    query = replace(QUERY, user_ids=("4d1c",))
+    with pytest.raises(Refused, match="4d1c"):
+        ask(httpx.Response(400, json={"message": "unknown user 4d1c"}), query=query)
+
+
+def test_an_answer_that_is_too_large_is_named():
+    with pytest.raises(TooLarge):
+        ask(httpx.Response(413, text="no"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "more"),
+    [
+        ({"pagination": {"page": 1, "total_pages": 3}}, ("total_pages",)),
+        ({"next_cursor": "abc"}, ("next_cursor",)),
+        ({"nextPage": None, "links": {"next": "/2"}}, ("next",)),
+        ({"truncated": True}, ("truncated",)),
+        ({"meta": {"partial": "true"}}, ("partial",)),
+        ({"total_pages": 1, "next": "", "truncated": False}, ()),
+    ],
+)
+def test_every_sign_of_more_is_read(fields, more):
+    page = ask(ok(**fields))
+    assert page.more == more
+    assert page.has_more == bool(more)
+
+
+def test_a_partial_answer_by_its_status_is_a_sign_of_more():
+    assert ask(httpx.Response(206, json={"data": [ROW]})).has_more
+
+
+def test_unknown_fields_are_logged_once_by_name(caplog):
+    api = report_api(lambda request: ok(server_load="very secret", status="fetched"), FakeTime())
+    with caplog.at_level("INFO"):
+        api.fetch(QUERY)
+        api.fetch(QUERY)
+    assert caplog.text.count("server_load, status") == 1
+    assert "secret" not in caplog.text
 
 
 def test_a_value_that_does_not_fit_is_named_not_shown():
