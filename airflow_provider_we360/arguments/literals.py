@@ -122,7 +122,7 @@ def check_window(values: Mapping[str, Any]) -> None:
 
 def check_lookback(extract: Extract, lookback_days: object) -> None:
     """Raise if ``lookback_days`` is combined with a mode that has no rows per day."""
-    if not extract.mode.sliced_by_day and parse_lookback(lookback_days):
+    if not extract.mode.is_daily and parse_lookback(lookback_days):
         raise We360ConfigError(
             f"lookback_days: cannot be used with mode {extract.mode_name!r}, which sums the whole"
             " window into one row per person: a longer window is another sum; give window_start"

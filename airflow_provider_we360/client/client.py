@@ -15,9 +15,9 @@ import httpx
 
 from airflow_provider_we360.client.completeness import DayReader, DayRows
 from airflow_provider_we360.client.extract import Extract, require_parallel_requests
-from airflow_provider_we360.client.gate import Gate, Stopped
 from airflow_provider_we360.client.report import Query
 from airflow_provider_we360.client.report_api import ReportApi
+from airflow_provider_we360.client.request_limiter import RequestLimiter, Stopped
 from airflow_provider_we360.client.response import Declined, Refused
 from airflow_provider_we360.client.row_keys import RowKeys, find_names
 from airflow_provider_we360.client.stats import ReadStats
@@ -70,9 +70,9 @@ class We360Client:
         require_parallel_requests(max_parallel_requests)
         stats = stats or ReadStats()
         while True:
-            gate = Gate(max_parallel_requests, clock=self._clock, sleep=self._sleep)
-            api = self._api(extract, gate, stats)
-            pipeline = _Pipeline(extract, api, gate, stats, max_parallel_requests)
+            limiter = RequestLimiter(max_parallel_requests, clock=self._clock, sleep=self._sleep)
+            api = self._api(extract, limiter, stats)
+            pipeline = _Pipeline(extract, api, limiter, stats, max_parallel_requests)
             try:
                 pipeline.wait_for_first_day()
             except Refused as error:
@@ -80,7 +80,9 @@ class We360Client:
                 extract = _without_refused_columns(
                     extract,
                     error,
-                    self._api(extract, Gate(1, clock=self._clock, sleep=self._sleep), stats),
+                    self._api(
+                        extract, RequestLimiter(1, clock=self._clock, sleep=self._sleep), stats
+                    ),
                 )
             except BaseException:
                 pipeline.close()
@@ -90,19 +92,19 @@ class We360Client:
 
     def has_rows(self, extract: Extract) -> bool:
         """Return whether the first day has a row: one request, for one row of the key columns."""
-        gate = Gate(1, clock=self._clock, sleep=self._sleep)
+        limiter = RequestLimiter(1, clock=self._clock, sleep=self._sleep)
         query = replace(next(extract.queries()), columns=extract.mode.key, limit=1)
-        page = self._api(extract, gate, ReadStats()).fetch(query)
+        page = self._api(extract, limiter, ReadStats()).fetch(query)
         return bool(page.rows.num_rows or page.total)
 
-    def _api(self, extract: Extract, gate: Gate, stats: ReadStats) -> ReportApi:
+    def _api(self, extract: Extract, limiter: RequestLimiter, stats: ReadStats) -> ReportApi:
         return ReportApi(
             self._http,
             extract.report,
             {column.name: column for column in extract.columns},
             timezone=self._timezone,
             timeout_s=self._timeout_s,
-            gate=gate,
+            limiter=limiter,
             stats=stats,
             clock=self._clock,
         )
@@ -124,11 +126,16 @@ class _Pipeline:
     """
 
     def __init__(
-        self, extract: Extract, api: ReportApi, gate: Gate, stats: ReadStats, parallel: int
+        self,
+        extract: Extract,
+        api: ReportApi,
+        limiter: RequestLimiter,
+        stats: ReadStats,
+        parallel: int,
     ) -> None:
         self._extract = extract
-        self._gate = gate
-        day_column = extract.report.day_column if extract.mode.sliced_by_day else None
+        self._limiter = limiter
+        day_column = extract.report.day_column if extract.mode.is_daily else None
         self._reader = DayReader(api.fetch, RowKeys(extract.mode.key, day_column), api.now, stats)
         self._queries = extract.queries()
         self._parallel = parallel
@@ -176,7 +183,7 @@ class _Pipeline:
     def close(self) -> None:
         """Cancel all requests. Does not wait for threads: a task that timed out must end now."""
         self._is_closed = True
-        self._gate.stop()
+        self._limiter.stop()
 
     def _next_job(self) -> _Job | None:
         with self._lock:
@@ -220,7 +227,7 @@ class _Pipeline:
                 self._running -= 1
                 if not isinstance(error, Stopped):
                     self._failures.append(error)
-                    self._gate.stop()
+                    self._limiter.stop()
             job.result.set_exception(error)
             return
         with self._lock:
@@ -248,7 +255,7 @@ class _Pipeline:
             return None
         first, last = self._group[0], self._group[-1]
         day = first.first_day
-        if self._extract.mode.sliced_by_day:
+        if self._extract.mode.is_daily:
             # An answer larger than any day's excludes a cap; so the keys span a few days more.
             day = min(day, last.last_day - dt.timedelta(days=FEWEST_GROUP_DAYS - 1))
         self._group, self._groups = [], self._groups + 1

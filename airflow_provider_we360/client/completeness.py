@@ -28,7 +28,12 @@ import pyarrow.compute as pc
 from airflow_provider_we360.client.pagination import Fetch, PageReader
 from airflow_provider_we360.client.report import Query
 from airflow_provider_we360.client.report_api import TimedOut
-from airflow_provider_we360.client.response import Declined, Refused, ReportPage
+from airflow_provider_we360.client.response import (
+    Declined,
+    DeclinedAtGateway,
+    Refused,
+    ReportPage,
+)
 from airflow_provider_we360.client.row_keys import RowKeys, find_names, missing_keys
 from airflow_provider_we360.client.stats import ReadStats
 from airflow_provider_we360.errors import PaginationInconsistent, RetryableApiError
@@ -102,7 +107,7 @@ class DayReader:
         self._page_rows: int | None = None
         self._refusals = 0
         self._has_metadata = False
-        self._fields_beside_rows: set[str] = set()
+        self._fields_with_rows: set[str] = set()
 
     def read(self, query: Query) -> DayRows:
         """Return the rows of the query's days, not verified yet.
@@ -323,19 +328,19 @@ class DayReader:
 
     def _is_understood(self, page: ReportPage) -> bool:
         """Return whether an answer without rows has no field that only answers without rows have."""
-        return page.says_end or page.unknown <= self._fields_beside_rows
+        return page.says_end or page.unknown <= self._fields_with_rows
 
     def _fetch(self, query: Query, *, verifies: bool = False) -> ReportPage:
         page = self._fetch_page(query, verifies=verifies)
         with self._lock:
             self._has_metadata |= page.total is not None or page.has_next is not None
             if page.rows.num_rows:
-                self._fields_beside_rows |= page.unknown
+                self._fields_with_rows |= page.unknown
         return page
 
     def _read_pages_after(self, error: Refused | Declined, query: Query) -> DayRows:
         """Read a day in pages after it was refused in one answer."""
-        if find_names(error, query.columns):
+        if isinstance(error, DeclinedAtGateway) or find_names(error, query.columns):
             raise error
         with self._lock:
             self._refusals += 1

@@ -1,4 +1,4 @@
-"""Extract: which rows a task wants, checked as a whole before the first byte is sent."""
+"""Extract: the rows that a task requests, checked as a whole before the first byte is sent."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ MOST_PARALLEL_REQUESTS = 32
 class Extract:
     """Rows of one report over a window.
 
-    :param columns: what is asked for, key columns first.
-    :param optional: those of them that were not the user's wish: dropped with a warning where the server refuses them by name.
+    :param columns: the requested columns, key columns first.
+    :param optional: those of them from the report's default list: dropped with a warning if the
+        server refuses them by name.
     """
 
     report: Report
@@ -36,7 +37,7 @@ class Extract:
     params: Mapping[str, Any]
 
     def queries(self) -> Iterator[Query]:
-        """One query a slice: a day each, or the whole window where the mode is not sliced by day."""
+        """Yield a query for each day, or one for the window if the mode has no rows by day."""
         first, last = self.window
         whole = Query(
             first_day=first,
@@ -48,7 +49,7 @@ class Extract:
             shift_ids=self.shift_ids,
             params=self.params,
         )
-        if not self.mode.sliced_by_day:
+        if not self.mode.is_daily:
             yield whole
             return
         for number in range((last - first).days + 1):
@@ -56,12 +57,12 @@ class Extract:
             yield replace(whole, first_day=day, last_day=day)
 
     @property
-    def slices(self) -> int:
-        """How many queries there are."""
-        return (self.window[1] - self.window[0]).days + 1 if self.mode.sliced_by_day else 1
+    def days(self) -> int:
+        """The number of queries: days, or 1 if the mode has no rows by day."""
+        return (self.window[1] - self.window[0]).days + 1 if self.mode.is_daily else 1
 
     def without(self, names: Iterable[str]) -> Extract:
-        """The same extract without these columns."""
+        """Return the same extract without these columns."""
         gone = frozenset(names)
         return replace(
             self, columns=tuple(column for column in self.columns if column.name not in gone)
@@ -80,15 +81,17 @@ def parse_extract(
     report_params: Mapping[str, Any] | None = None,
     column_types: Mapping[str, str] | None = None,
 ) -> Extract:
-    """The extract that these arguments ask for.
+    """Return the extract that these arguments describe.
 
-    :raises We360ConfigError: for the first argument that is wrong; the message names it.
+    :raises We360ConfigError: an argument is wrong; the message names the first one.
     """
     chosen = reports.get(report)
     chosen_mode = chosen.mode(mode)
     first, last = _require_days(window)
     if first > last:
-        raise We360ConfigError(f"window: begins on {first} and ends before, on {last}")
+        raise We360ConfigError(
+            f"window: begins on {first} and ends before, on {last}; give the first day first"
+        )
     names = chosen_mode.default_columns if columns is None else require_column_names(columns)
     own_spelling = {name.lower(): name for name in chosen_mode.key}
     names = tuple(
@@ -115,11 +118,11 @@ def parse_extract(
 
 
 def _params(report: Report, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """``report_params``, all of which the report has."""
+    """Return ``report_params`` if the report has all of them."""
     if given and not isinstance(given, Mapping):
         raise We360ConfigError(
-            "report_params: expected a mapping of names to values; a template makes one only where the Dag has "
-            "render_template_as_native_obj=True"
+            "report_params: expected a mapping of names to values; a template renders one only if the "
+            "Dag has render_template_as_native_obj=True"
         )
     params = dict(given or {})
     if unknown := sorted(set(params) - report.params):
@@ -141,9 +144,9 @@ def _require_days(window: object) -> Window:
 
 
 def require_parallel_requests(number: object) -> int:
-    """How many requests may be under way at once.
+    """Return the number of requests that may run at once.
 
-    :raises We360ConfigError: where it is no whole number from 1 to 32.
+    :raises We360ConfigError: it is no whole number from 1 to 32.
     """
     if type(number) is int and 1 <= number <= MOST_PARALLEL_REQUESTS:
         return number
@@ -160,7 +163,7 @@ def _typed(
     kinds = parse_kinds(column_types)
     if strangers := sorted(set(kinds) - set(names)):
         raise We360ConfigError(
-            f"column_types: {', '.join(strangers)} is not among the columns that are asked for"
+            f"column_types: {', '.join(strangers)} is not among the requested columns"
         )
     if pinned := sorted(set(kinds) & set(key)):
         raise We360ConfigError(
@@ -174,10 +177,10 @@ def _typed(
 
 
 def require_ids(ids: Iterable[str] | None, argument: str) -> tuple[str, ...]:
-    """The ids of a filter; one text may hold several, separated by commas, as templates produce them.
+    """Return the IDs of a filter; one text may hold several, separated by commas, as templates do.
 
-    :raises We360ConfigError: where one is empty, or no text, or what a template makes of nothing: no filter at all would load
-        everybody.
+    :raises We360ConfigError: one is empty, no text, or ``None`` from a template: without a filter the
+        load would contain everyone.
     """
     if ids is None or (isinstance(ids, str) and not ids.strip()):
         return ()
@@ -186,11 +189,11 @@ def require_ids(ids: Iterable[str] | None, argument: str) -> tuple[str, ...]:
     for one in map(str, given):
         if not one.strip() or "," in one:
             raise We360ConfigError(
-                f"{argument}: expected a list of ids (UUIDs), each a text of its own"
+                f"{argument}: expected a list of IDs (UUIDs), each a text of its own"
             )
         if one.strip() == "None":
             raise We360ConfigError(
-                f"{argument}: a template made 'None' of it; let it make ids, or nothing at all to load everybody"
+                f"{argument}: a template rendered 'None'; render IDs, or nothing at all to load everyone"
             )
         parsed.append(one.strip())
     return tuple(dict.fromkeys(parsed))

@@ -17,7 +17,13 @@ from typing import Protocol
 import pyarrow as pa
 
 from airflow_provider_we360.client.report import Query
-from airflow_provider_we360.client.response import Declined, Refused, ReportPage, TooLarge
+from airflow_provider_we360.client.response import (
+    Declined,
+    DeclinedAtGateway,
+    Refused,
+    ReportPage,
+    TooLarge,
+)
 from airflow_provider_we360.client.row_keys import ConflictingRows, RowKeys, missing_keys
 from airflow_provider_we360.errors import PaginationInconsistent, We360ApiError
 
@@ -82,7 +88,7 @@ class PageReader:
         self._now = now
 
     def read(self, query: Query, page_rows: int) -> Walk:
-        """Return the walk that brought all rows of the query's days, each once.
+        """Return a walk that brought all rows of the query's days, each once.
 
         :raises PaginationInconsistent: the pages never agreed.
         :raises Refused: not even the first page is given; so does :class:`Declined`.
@@ -178,5 +184,6 @@ class PageReader:
 
 def _check_refusal(error: We360ApiError) -> None:
     """Raise the error unless a page past the end may be refused that way."""
-    if isinstance(error, TooLarge) or error.status in (401, 403):
+    is_missing = error.status == 404
+    if isinstance(error, TooLarge | DeclinedAtGateway) and not is_missing:
         raise error

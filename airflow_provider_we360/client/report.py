@@ -1,4 +1,4 @@
-"""What a report is: one declarative value a file in ``client/reports/``."""
+"""Report: one declarative value per file in ``client/reports/``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.schema import Column
 
 FILTERS = frozenset({"group_ids", "user_ids", "shift_ids"})
-"""Arguments that narrow the rows."""
+"""Arguments that restrict the rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One request for rows: the days of a slice, both inclusive, the mode, columns, filters and page.
+    """One request for rows: first and last day, both inclusive, mode, columns, filters and page.
 
-    :param limit: rows a page, 0 for all rows in one answer.
+    :param limit: rows per page, 0 for all rows in one answer.
     """
 
     first_day: dt.date
@@ -41,31 +41,31 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One way to ask a report.
+    """One mode of a report.
 
-    :param key: columns that together name one row of a slice; always asked for.
-    :param default_columns: asked for where the user names none; no personal ones.
-    :param sliced_by_day: True: one request a day, and every row carries its day in the report's ``day_column``;
-        False: the whole window is one slice.
+    :param key: columns that together name one row of a day or window; always requested.
+    :param default_columns: requested if the user names none; no personal ones.
+    :param is_daily: True: one request per day, and every row has its day in the report's
+        ``day_column``; False: one request for the window.
     """
 
     key: tuple[str, ...]
     default_columns: tuple[str, ...]
-    sliced_by_day: bool
+    is_daily: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """One report of the API.
 
-    :param name: the name users give as ``report=``; also its file's name.
-    :param path: path under the Connection's Host; asked with POST.
-    :param columns: the known columns; the list is open, an unknown name is passed on and lands as text.
-    :param modes: how it can be asked, by name.
+    :param name: the value of the argument ``report``; also the name of its file.
+    :param path: path under the API URL; requested with POST.
+    :param columns: the known columns; the list is open, an unknown one is requested and loaded as text.
+    :param modes: its modes by name.
     :param day_column: the column that holds a row's day.
-    :param body: makes the JSON body of a request.
+    :param body: returns the JSON body of a request.
     :param params: names that ``report_params`` may hold.
-    :param filters: which of the filters it takes; of people, only where its rows tell them by the same ids.
+    :param filters: the filters it takes; ``user_ids`` only if its rows name people by the same IDs.
     """
 
     name: str
@@ -78,9 +78,9 @@ class Report:
     filters: frozenset[str] = FILTERS
 
     def mode(self, name: str) -> Mode:
-        """The mode of that name.
+        """Return the mode of that name.
 
-        :raises We360ConfigError: where the report has none such.
+        :raises We360ConfigError: the report has no such mode.
         """
         if name not in self.modes:
             raise We360ConfigError(
@@ -89,5 +89,5 @@ class Report:
         return self.modes[name]
 
     def column(self, name: str) -> Column:
-        """The column of that name; an unknown one is text."""
+        """Return the column of that name; an unknown one is text."""
         return self.columns.get(name) or Column(name, confirmed=False)

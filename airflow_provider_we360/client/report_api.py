@@ -8,8 +8,8 @@ import threading
 
 import httpx
 
-from airflow_provider_we360.client.gate import Gate
 from airflow_provider_we360.client.report import Query, Report
+from airflow_provider_we360.client.request_limiter import RequestLimiter
 from airflow_provider_we360.client.response import (
     Declined,
     Refused,
@@ -63,7 +63,7 @@ class ReportApi:
         *,
         timezone: str,
         timeout_s: float,
-        gate: Gate,
+        limiter: RequestLimiter,
         stats: ReadStats,
         clock: Clock,
     ) -> None:
@@ -72,7 +72,7 @@ class ReportApi:
         self._columns = columns
         self._timezone = timezone
         self._deadline_s = timeout_s * DEADLINE_FACTOR
-        self._gate = gate
+        self._limiter = limiter
         self._stats = stats
         self._clock = clock
         self._decoders: dict[tuple[str, ...], RowDecoder] = {}
@@ -103,7 +103,7 @@ class ReportApi:
         retrying = build_retrying(
             TRIES,
             is_transient=lambda error: _may_pass(error, query, declined),
-            sleep=self._gate.pause,
+            sleep=self._limiter.pause,
             longest_jitter_s=30.0,
             patience_s=PATIENCE_S,
             clock=self._clock,
@@ -116,7 +116,7 @@ class ReportApi:
             raise
 
     def _fetch_once(self, query: Query, *, verifies: bool) -> ReportPage:
-        with self._gate:
+        with self._limiter:
             self._stats.add(requests=1, verification_requests=int(verifies))
             response = self._post(query)
         try:
@@ -130,7 +130,7 @@ class ReportApi:
                     error.reason, status=error.status, request_id=error.request_id
                 ) from None
             if error.status in (429, 503):
-                self._gate.narrow(error.retry_after_s)
+                self._limiter.narrow(error.retry_after_s)
             if error.status == httpx.codes.GATEWAY_TIMEOUT and error.retry_after_s is None:
                 raise TimedOut(
                     error.reason, status=error.status, request_id=error.request_id
@@ -183,12 +183,12 @@ class ReportApi:
                 max_bytes=MAX_RESPONSE_BYTES,
                 clock=self._clock,
                 auth=self._http.auth,
-                on_chunk=self._gate.require_going_on,
+                on_chunk=self._limiter.check_not_stopped,
             )
         except ResponseTooLarge as error:
             raise TooLarge(explain_connection_error(error, self._http.base_url)) from None
         except httpx.RequestError as error:
-            self._gate.require_going_on()
+            self._limiter.check_not_stopped()
             kind = TimedOut if isinstance(error, httpx.ReadTimeout) else RetryableApiError
             raise kind(
                 explain_connection_error(error, self._http.base_url),

@@ -25,6 +25,7 @@ from airflow_provider_we360.errors import (
     foreign_text,
 )
 from airflow_provider_we360.rows.decode import NotJson, RowDecoder
+from airflow_provider_we360.transport.messages import explain_web_page
 from airflow_provider_we360.transport.retry import parse_retry_after
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ _BAD = frozenset(
 )
 _NOTHING = frozenset(["none", "null", "no", "false", "0", ""])
 _NO_ERROR = _GOOD - {"1", "true"} | _NOTHING
+_DENIED = frozenset(["forbidden", "access denied", "denied"])
 _VALIDATION_CODE = re.compile(r"validation|invalid", re.IGNORECASE)
 
 
@@ -101,6 +103,10 @@ class Declined(RetryableApiError):
     """The server refused the request for a reason that this client does not know: it may pass."""
 
     remedy = "give the task retries; if the message stays, ask We360 support about it"
+
+
+class DeclinedAtGateway(Declined):
+    """Something in front of the API declined, or the API did for a while: fewer rows are no cure."""
 
 
 class TooLarge(Declined):
@@ -260,7 +266,7 @@ def _http_error(
     response: httpx.Response, fields: Fields | None, facts: dict[str, Any]
 ) -> We360ApiError:
     status = response.status_code
-    said = _message(fields) if fields else None
+    said = _message(fields) if fields else explain_web_page(response)
     words = f": {said}" if said else ""
     if status in _TRANSIENT or status >= 500:
         return RetryableApiError(
@@ -269,7 +275,7 @@ def _http_error(
             **facts,
         )
     if status == httpx.codes.UNAUTHORIZED:
-        return Declined(
+        return DeclinedAtGateway(
             f"The API rejected a token that was just renewed{words}; if this stays, check "
             "API URL (host), Customer ID (extra customer_id) and Login server (extra auth_url)",
             **facts,
@@ -277,8 +283,8 @@ def _http_error(
     if status == httpx.codes.FORBIDDEN:
         # A firewall or gateway in front of the API denies without a reason of its own, and often
         # only for a while. A reason means that the API judged the account.
-        has_reason = said is not None and said.casefold() not in ("forbidden", "access denied")
-        return (AccessDenied if has_reason else Declined)(
+        has_reason = bool(fields and said) and str(said).casefold() not in _DENIED
+        return (AccessDenied if has_reason else DeclinedAtGateway)(
             f"The account may not read this report{words}; ask a We360 administrator for a role "
             "that includes reports, and check Customer ID (extra customer_id)",
             **facts,
@@ -286,13 +292,13 @@ def _http_error(
     if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
         return TooLarge(f"The answer would be too large for the server{words}", **facts)
     if response.is_redirect:
-        return Declined(
+        return DeclinedAtGateway(
             "The API answered with a redirect, which is never followed; if this stays, check "
             "API URL (host) of the Connection",
             **facts,
         )
     if status == httpx.codes.NOT_FOUND and fields is None:
-        return Declined(
+        return DeclinedAtGateway(
             "There is no such report at this host; if this stays, check API URL (host) of the "
             "Connection",
             **facts,
@@ -301,14 +307,10 @@ def _http_error(
 
 
 def _not_json(response: httpx.Response) -> str:
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not response.content:
         return "The answer is empty"
-    if "html" in kind or response.content.lstrip()[:1] == b"<":
-        return (
-            "The answer is a web page, not JSON: API URL (host) of the Connection is no API, "
-            "or a proxy, firewall or maintenance page answers in its place"
-        )
+    if (page := explain_web_page(response)) is not None:
+        return f"Received {page}"
     return "The answer is no JSON: cut off, or changed on the way"
 
 

@@ -172,7 +172,7 @@ class We360Hook(BaseHook):
         from airflow_provider_we360.client import reports
         from airflow_provider_we360.client.extract import parse_extract
 
-        by_day = [name for name, mode in reports.get(report).modes.items() if mode.sliced_by_day]
+        by_day = [name for name, mode in reports.get(report).modes.items() if mode.is_daily]
         if not by_day:
             raise We360ConfigError(f"report: {report!r} has no rows by day")
         extract = parse_extract(

@@ -182,8 +182,8 @@ class We360Transfer(BaseOperator):
         # The target is checked before the first request: a wrong table must not cost a login.
         plan, sink = self._build_plan(context, hook, extract, keys), self._build_sink()
         load_logging.log_plan(self.log, hook.we360_conn_id, extract, plan, self._destination)
-        unit = "day" if extract.mode.sliced_by_day else "window"
-        progress = load_logging.LoadProgress(self.log, extract.slices, unit, clock=time.monotonic)
+        unit = "day" if extract.mode.is_daily else "window"
+        progress = load_logging.LoadProgress(self.log, extract.days, unit, clock=time.monotonic)
         with (
             progress.log_failure(),
             progress.heartbeat(),
@@ -308,7 +308,7 @@ class We360Transfer(BaseOperator):
             mode=extract.mode_name,
             tenant=hook.settings.customer_id,
             window=extract.window,
-            day_column=extract.report.day_column if extract.mode.sliced_by_day else None,
+            day_column=extract.report.day_column if extract.mode.is_daily else None,
             key=extract.mode.key,
             columns=extract.columns,
             user_ids=user_ids,
@@ -345,8 +345,8 @@ class We360Transfer(BaseOperator):
             "report": extract.report.name,
             "window": window,
             "rows": result.rows,
-            "days": extract.slices,
-            "slices": extract.slices,  # the name of days before 0.2; remove in 0.3
+            "days": extract.days,
+            "slices": extract.days,  # the name of days before 0.2; remove in 0.3
             "requests": progress.stats.requests,
             **self._target,
             "seconds": round(progress.seconds, 3),

@@ -164,14 +164,14 @@ def log_result(log: Any, extract: Extract, progress: LoadProgress, result: LoadR
     log.info(
         "Loaded %s for %s into %s (replaced %s%s) in %.1f s with %s",
         format_count(result.rows, "row"),
-        format_count(extract.slices, progress.unit),
+        format_count(extract.days, progress.unit),
         result.where,
         f"{result.rows_removed:,}",
         changed,
         progress.seconds,
         requests,
     )
-    if extract.mode.sliced_by_day:
+    if extract.mode.is_daily:
         kept = (*result.days_kept, *result.days_kept_newer)
         for line in _describe_days(progress.rows_per_day, result.held, kept):
             log.info(line)

@@ -302,7 +302,7 @@ def test_misfit_value_is_named_by_column_and_row(we360, sandbox, duckdb_file):
 def test_web_page_instead_of_json_says_what_to_check(we360, sandbox, monkeypatch, duckdb_file):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     sandbox.faults.add("report", "html_200", times=None)
-    with pytest.raises(We360Error, match="web page, not JSON"):
+    with pytest.raises(We360Error, match="web page in place of the API"):
         load()
     assert tables(duckdb_file) == []
 

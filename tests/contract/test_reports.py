@@ -47,7 +47,7 @@ def test_default_columns_are_known_and_personal_only_in_the_key(report: Report) 
 
 def test_a_day_slice_carries_its_day_in_the_key(report: Report) -> None:
     for mode in report.modes.values():
-        if mode.sliced_by_day:
+        if mode.is_daily:
             assert report.day_column in mode.key
             assert report.columns[report.day_column].kind is Kind.DATE
             assert len(mode.key) == 2

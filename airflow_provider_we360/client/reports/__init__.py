@@ -1,4 +1,4 @@
-"""The reports, one file each. A file ``NAME.py`` here that holds a ``REPORT`` is all it takes to add one."""
+"""The reports, one file each: a file ``NAME.py`` with a ``REPORT`` adds a report."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from airflow_provider_we360.errors import We360ConfigError
 
 
 def names() -> tuple[str, ...]:
-    """Names of all reports, sorted; found by looking into this folder, none is imported."""
+    """Return the names of all reports, sorted. Lists this folder; imports none of them."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def get(name: str) -> Report:
-    """The report of that name.
+    """Return the report of that name.
 
-    :raises We360ConfigError: where there is no such file.
+    :raises We360ConfigError: there is no such report.
     """
     if name not in names():
         raise We360ConfigError(f"report: {name!r} is unknown; use one of {', '.join(names())}")

@@ -1,6 +1,7 @@
-"""The Dynamic Report: attendance, activity and productivity, per person and day or per person over a range.
+"""The Dynamic Report: attendance, activity and productivity, per person and day or over a range.
 
-Where a fact is from is told in ``docs/reference/we360-api.md``: We360's documents ("Dynamic Report API") or the live API.
+``docs/reference/we360-api.md`` has the source of each fact: We360's documentation ("Dynamic Report
+API") or the live API.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ _PERCENTS = ("active_percent", "idle_percent", "productive_percent")
 
 
 def _body(query: Query) -> dict[str, Any]:
-    """Days are sent long and naive, in the company's own time ("Dynamic Report API": ``start_date``, ``end_date``)."""
+    """Return the body. Days are sent long and without zone, in the company's own time."""
     return {
         "start_date": f"{query.first_day.isoformat()}T00:00:00",
         "end_date": f"{query.last_day.isoformat()}T23:59:59",
@@ -118,7 +119,7 @@ REPORT = Report(
                 *_DURATIONS,
                 *_PERCENTS,
             ),
-            sliced_by_day=True,
+            is_daily=True,
         ),
         "summary": Mode(
             key=("identity_id",),
@@ -136,7 +137,7 @@ REPORT = Report(
                 "avg_neutral_duration",
                 *_PERCENTS,
             ),
-            sliced_by_day=False,
+            is_daily=False,
         ),
     },
     day_column="attendance_date",

@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_we360.client.report_api import TRIES, TimedOut
-from airflow_provider_we360.client.response import Refused, TooLarge
+from airflow_provider_we360.client.response import Declined, Refused, TooLarge
 from airflow_provider_we360.errors import (
     AccessDenied,
     EmptyDayRefused,
@@ -42,20 +42,22 @@ class Ends:
     :param but: a known difference between the table and the truth.
     """
 
-    error: type[Exception] | None = None
+    error: type[Exception] | tuple[type[Exception], ...] | None = None
     says: str = ""
     but: str = ""
 
 
 WHOLE = Ends()
-IN_TROUBLE = Ends(RetryableApiError, "the API is in trouble")
-REFUSED = Ends(Refused, "We360 refused the request")
+IN_TROUBLE = Ends(RetryableApiError, "The API is in trouble")
+REFUSED = Ends((Refused, Declined), "We360 refused the request")
 BROKE = Ends(RetryableApiError, "the connection broke")
-NO_JSON = Ends(RetryableApiError, "the answer is no JSON")
-NOT_EQUAL = Ends(PaginationInconsistent, "3 walks over its pages never added up")
+NO_JSON = Ends(RetryableApiError, "The answer is no JSON")
+NOT_EQUAL = Ends(PaginationInconsistent, "never agreed|has shown")
 LONG_WAIT = Ends(RetryableApiError, "retry after 86400 s")
 NO_FIT = Ends(ValueDoesNotFit, "column 'active_duration', row 1 ")
-DENIED = Ends(AccessDenied, "the account may not read this report")
+DENIED = Ends(AccessDenied, "The account may not read this report")
+NO_REASON = Ends(Declined, "may not read this report")
+NO_REPORT = Ends(Declined, "no such report at this host")
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ CASES = [
         for name in ("http_502", "http_503", "html_500", "html_502", "html_503")
     ),
     *(
-        Case(name, WHOLE, Ends(TimedOut, "the API is in trouble"))
+        Case(name, WHOLE, Ends(TimedOut, "The API is in trouble"))
         for name in ("http_504", "html_504")
     ),
     Case(
@@ -92,9 +94,9 @@ CASES = [
         Ends(RetryableApiError),
         {"retry_after": "3600"},
     ),
-    Case("redirect", Ends(RequestRejected, "redirect"), Ends(RequestRejected, "redirect")),
-    Case("html_200", WHOLE, Ends(RetryableApiError, "a web page, not JSON")),
-    Case("empty_200", WHOLE, Ends(RetryableApiError, "the answer is empty")),
+    Case("redirect", *[Ends(Declined, "redirect")] * 2),
+    Case("html_200", WHOLE, Ends(RetryableApiError, "a web page in place of")),
+    Case("empty_200", WHOLE, Ends(RetryableApiError, "The answer is empty")),
     Case("truncated_json", WHOLE, NO_JSON),
     Case("truncated_json", WHOLE, NO_JSON, {"keep": 0.999}),
     Case("gzip_junk", WHOLE, Ends(RetryableApiError, "compressed in a way")),
@@ -104,7 +106,7 @@ CASES = [
     Case(
         "other_json",
         WHOLE,
-        Ends(RetryableApiError, "holds no 'data'"),
+        Ends(RetryableApiError, "no field 'data'"),
         {"content": {"hello": "world"}},
     ),
     Case(
@@ -116,8 +118,7 @@ CASES = [
     Case("wrong_content_type", WHOLE, WHOLE),
     Case("not_utf8", WHOLE, WHOLE),
     Case("delay", WHOLE, WHOLE),
-    Case("delay", WHOLE, Ends(TimedOut, "no answer in time"), {"seconds": 400}),
-    Case("other_packing", WHOLE, Ends(RetryableApiError, "none that was asked for")),
+    Case("other_packing", WHOLE, Ends(RetryableApiError, "compressed in a way")),
     Case("drip", WHOLE, WHOLE, {"pause_s": 0.001, "chunk": 4096}),
     *(
         Case(name, WHOLE, BROKE)
@@ -138,15 +139,10 @@ CASES = [
     Case("revoke_unknown_token", WHOLE, REFUSED),
     # F27: what the API refuses
     *(Case(name, WHOLE, REFUSED) for name in ("http_400", "http_404", "http_422", "refusal")),
-    Case("http_401", WHOLE, Ends(AccessDenied, "a token that was just renewed")),
+    Case("http_401", WHOLE, Ends(Declined, "a token that was just renewed")),
     Case("http_403", DENIED, DENIED),
-    Case("http_403", DENIED, DENIED, {"form": "html"}),
-    Case(
-        "http_404",
-        Ends(RequestRejected, "no such report at this Host"),
-        Ends(RequestRejected),
-        {"form": "html"},
-    ),
+    Case("http_403", NO_REASON, NO_REASON, {"form": "html"}),
+    Case("http_404", NO_REPORT, NO_REPORT, {"form": "html"}),
     *(Case(name, WHOLE, IN_TROUBLE) for name in ("http_408", "http_500", "http_501")),
     Case("http_500", WHOLE, IN_TROUBLE, {"form": "plain"}),
     Case("http_413", WHOLE, Ends(TooLarge, "too large")),
@@ -155,7 +151,7 @@ CASES = [
     Case("variant", WHOLE, WHOLE, {"zero_limit": "refused", "past_end": "refused"}),
     Case("no_rows", WHOLE, Ends(EmptyDayRefused, "We360 sent 0")),
     Case("rows_missing", WHOLE, NOT_EQUAL),
-    Case("rows_missing", WHOLE, Ends(but="last row"), {}, {"pagination": "absent"}),
+    Case("rows_missing", WHOLE, NOT_EQUAL, {}, {"pagination": "absent"}),
     Case("total_wrong", WHOLE, NOT_EQUAL),
     Case("total_wrong", WHOLE, NOT_EQUAL, {"by": -1}),
     Case("total_as_text", WHOLE, WHOLE),
@@ -167,7 +163,9 @@ CASES = [
     Case("zero_limit_refused", WHOLE, WHOLE),
     Case("past_end_clamped", WHOLE, WHOLE, {}, {"pagination": "absent"}),
     Case("unstable_order", WHOLE, NOT_EQUAL, {}, SMALL),
-    Case("duplicate_rows", WHOLE, WHOLE),
+    # Its total counts the duplicates: that could as well be a row that is missing.
+    Case("duplicate_rows", WHOLE, NOT_EQUAL),
+    Case("duplicate_rows", WHOLE, WHOLE, {}, {"pagination": "absent"}),
     Case("differing_duplicates", *[Ends(We360DataError, "rows 10 and 11 .* have one key")] * 2),
     Case("null_keys", *[Ends(We360DataError, "row 10 of the answer has no identity_id")] * 2),
     Case("rows_inserted", WHOLE, NOT_EQUAL, {}, SMALL),
@@ -227,7 +225,8 @@ def test_a_fault_ends_as_the_table_says_and_the_rows_are_the_truth_or_as_they_we
     if expected.but:
         assert_differs_in(expected.but, held, truth, caplog)
     if times and expected is WHOLE and "rows" not in case.args:
-        assert sent <= 3 * TRIES + 10, "a fault that passes costs a few requests, not a storm"
+        pages = 20 if "cap" in case.server else 0  # each day of such a server is read in pages
+        assert sent <= 3 * TRIES + 10 + pages, "a fault that passes costs a few requests"
 
 
 def hold_something_else(stage, engine):
@@ -278,9 +277,6 @@ def assert_differs_in(what, held, truth, caplog):
             tuple(row[name] for name in ("attendance_date", "identity_id")) for row in held
         } == keys(truth)
         assert what in caplog.text
-    elif what == "last row":  # no total, and the server never shows it: nobody can see that
-        assert [row for row in held if row not in truth] == []
-        assert len(held) == len(truth) - 3
     else:
         assert keys(held) == keys(truth)
         assert len(held) == len(truth)
@@ -309,14 +305,6 @@ def test_late_rows_and_restated_ones_land_with_the_next_load_over_their_days(eng
     )
 
 
-def test_an_answer_cut_at_a_row_is_only_seen_by_what_the_server_says_of_their_number():
-    """Said in docs/explanation/exactly-once.md, and the reason why three answers an extract are asked for a second page."""
-    assert (
-        next(case for case in CASES if case.fault == "rows_missing" and case.server).always.but
-        == "last row"
-    )
-
-
 def test_what_changed_in_the_columns_is_said_once_an_extract(engine, caplog):
     caplog.set_level(logging.INFO, logger="airflow_provider_we360")
     config = SimulatorConfig(
@@ -326,8 +314,8 @@ def test_what_changed_in_the_columns_is_said_once_an_extract(engine, caplog):
     stage.connect()
     stage.run(to_engine(engine, "days", **WINDOW))
     assert (
-        caplog.text.count("lacks column active_duration")
-        == caplog.text.count("holds column x_new")
+        caplog.text.count("lacks requested column active_duration")
+        == caplog.text.count("ignoring column x_new")
         == 1
     )
 

@@ -11,9 +11,9 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_we360.client import reports
-from airflow_provider_we360.client.gate import Gate
 from airflow_provider_we360.client.report import Query
 from airflow_provider_we360.client.report_api import TRIES, ReportApi, TimedOut
+from airflow_provider_we360.client.request_limiter import RequestLimiter
 from airflow_provider_we360.client.response import Declined, Refused, TooLarge
 from airflow_provider_we360.client.stats import ReadStats
 from airflow_provider_we360.errors import (
@@ -41,7 +41,7 @@ def report_api(answer, time, stats=None, width=4):
         dict(REPORT.columns),
         timezone="Asia/Kolkata",
         timeout_s=60,
-        gate=Gate(width, clock=time.clock, sleep=time.sleep),
+        limiter=RequestLimiter(width, clock=time.clock, sleep=time.sleep),
         stats=stats or ReadStats(),
         clock=time.clock,
     )
@@ -174,7 +174,7 @@ def test_trouble_that_comes_with_200_is_retried(body):
     assert ask(httpx.Response(200, json=body), ok()).rows.num_rows == 1
 
 
-def test_a_gateway_that_gives_up_on_a_whole_day_is_a_time_out():
+def test_a_limiterway_that_gives_up_on_a_whole_day_is_a_time_out():
     with pytest.raises(TimedOut):
         ask(httpx.Response(504, text="<html>"), ok())
 
@@ -259,7 +259,7 @@ def test_half_an_answer_is_retried_and_at_last_reported(broken):
 
 
 def test_a_web_page_for_an_answer_says_what_to_check():
-    with pytest.raises(RetryableApiError, match="web page, not JSON: API URL"):
+    with pytest.raises(RetryableApiError, match="web page in place of the API"):
         ask(httpx.Response(200, html="<html>login</html>"))
 
 
@@ -374,18 +374,18 @@ def test_a_value_that_does_not_fit_is_named_not_shown():
 
 def test_an_overloaded_server_halves_the_requests_under_way():
     time = FakeTime()
-    gate = Gate(8, clock=time.clock, sleep=time.sleep)
+    limiter = RequestLimiter(8, clock=time.clock, sleep=time.sleep)
     for width in (4, 2, 1, 1):
-        with gate:
-            gate.narrow(None)
-        assert gate.width == width
-    with gate:
+        with limiter:
+            limiter.narrow(None)
+        assert limiter.width == width
+    with limiter:
         pass
 
 
 def test_retry_after_stops_every_thread_of_the_task():
     time = FakeTime()
-    gate = Gate(4, clock=time.clock, sleep=time.sleep)
-    gate.narrow(30.0)
-    with gate:
+    limiter = RequestLimiter(4, clock=time.clock, sleep=time.sleep)
+    limiter.narrow(30.0)
+    with limiter:
         assert sum(time.naps) == 30

@@ -153,7 +153,7 @@ def finish(log, before, kept=(), rows=(41, 2500), replaced=1, changed=None, **st
     progress = log.progress(len(rows))
     progress.stats.add(**stats)
     deliver(log, progress, [batch(n, count) for n, count in enumerate(rows, 1)], fetch_s=0.25)
-    extract = SimpleNamespace(slices=len(rows), mode=SimpleNamespace(sliced_by_day=True))
+    extract = SimpleNamespace(days=len(rows), mode=SimpleNamespace(is_daily=True))
     result = LoadResult(
         rows=sum(rows),
         rows_removed=replaced,

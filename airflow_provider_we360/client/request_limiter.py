@@ -1,4 +1,4 @@
-"""Gate: how many requests are under way at once, when the server wants none, and when nobody wants any more."""
+"""RequestLimiter: how many requests run at once, when the server wants none, and when to give up."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _STEP_S = 0.5
 
 
 class Stopped(We360Error):
-    """The extract has been given up: another slice failed, or nobody takes the rows any more."""
+    """The extract was given up: another request failed, or its rows are no longer wanted."""
 
 
-class Gate:
-    """Lets at most so many threads through. A server that is overloaded halves the number and can stop them all for a while.
+class RequestLimiter:
+    """Lets a number of threads send requests at once; use it as a context around each request.
 
-    Use as a context around each request.
+    An overloaded server halves the number and can pause all threads of the extract for a while.
     """
 
     def __init__(self, width: int, *, clock: Clock, sleep: Sleep) -> None:
@@ -34,11 +34,11 @@ class Gate:
 
     @property
     def width(self) -> int:
-        """Requests that may be under way at once."""
+        """Requests that may run at once."""
         return self._width
 
     def narrow(self, retry_after_s: float | None) -> None:
-        """Halve the number of requests under way, and let none start before ``retry_after_s`` have passed."""
+        """Halve the number of requests, and start none before ``retry_after_s`` have passed."""
         with self._lock:
             keep = max(1, self._width // 2)
             self._to_retire += self._width - keep
@@ -46,43 +46,38 @@ class Gate:
             self._closed_until = max(self._closed_until, self._clock() + (retry_after_s or 0.0))
 
     def stop(self) -> None:
-        """Give up: every thread that waits, or asks next, gets :class:`Stopped`."""
+        """Give up: every thread that waits, or sends next, gets :class:`Stopped`."""
         self._stopped.set()
 
-    def require_going_on(self) -> None:
-        """Nothing, unless the extract was given up.
-
-        :raises Stopped: then.
-        """
+    def check_not_stopped(self) -> None:
+        """Raise :class:`Stopped` if the extract was given up."""
         if self._stopped.is_set():
-            raise Stopped("the extract was given up")
+            raise Stopped("The extract was given up")
 
     def pause(self, seconds: float) -> None:
-        """Wait, in steps, so that nobody sleeps on after the extract was given up.
+        """Wait, in steps, so that no thread sleeps on after the extract was given up.
 
         :raises Stopped: if it is.
         """
         while seconds > 0:
-            self.require_going_on()
+            self.check_not_stopped()
             self._sleep(min(seconds, _STEP_S))
             seconds -= _STEP_S
 
     def __enter__(self) -> None:
         self._slots.acquire()
         try:
-            self._wait_until_open()
+            self.check_not_stopped()
+            while (wait_s := self._closed_until - self._clock()) > 0:
+                if wait_s > LONGEST_WAIT_S:
+                    # A worker slot is expensive: Airflow waits for free.
+                    raise RetryableApiError(
+                        f"The server wants no request for {wait_s:.0f} s", retry_after_s=wait_s
+                    )
+                self.pause(wait_s)
         except BaseException:
             self._slots.release()
             raise
-
-    def _wait_until_open(self) -> None:
-        self.require_going_on()
-        while (wait_s := self._closed_until - self._clock()) > 0:
-            if wait_s > LONGEST_WAIT_S:
-                raise RetryableApiError(
-                    f"the server wants no request for {wait_s:.0f} s", retry_after_s=wait_s
-                )
-            self.pause(wait_s)
 
     def __exit__(
         self,
