@@ -349,8 +349,18 @@ class We360Transfer(BaseOperator):
             "slices": extract.days,  # the name of days before 0.2; remove in 0.3
             "requests": progress.stats.requests,
             **self._target,
+            **_describe_proof(progress.stats),
             "seconds": round(progress.seconds, 3),
         }
+
+
+def _describe_proof(stats: ReadStats) -> dict[str, list[str]]:
+    """Return the days that deserve a second look, if there are any; most results have none."""
+    found = {
+        "assumed_empty_days": stats.assumed_empty_days,
+        "unsettled_days": stats.unsettled_days,
+    }
+    return {name: [str(day) for day in sorted(days)] for name, days in found.items() if days}
 
 
 def _prepare_rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -185,6 +185,17 @@ def log_result(log: Any, extract: Extract, progress: LoadProgress, result: LoadR
             "Kept the existing rows of %s (on_empty=keep); the report now holds none or too few",
             ", ".join(map(str, result.days_kept)),
         )
+    if stats.unsettled_days:
+        log.info(
+            "Rows of %s changed while they were read; loaded the newest. Load the day again later",
+            format_days(stats.unsettled_days),
+        )
+    if stats.assumed_empty_days:
+        log.warning(
+            "Received no rows for %s from a server that never reports how many there are; assumed "
+            "that there are none after two equal answers",
+            format_days(stats.assumed_empty_days),
+        )
     if progress.rows == 0:
         log.warning(
             "Received no rows for the whole window; if that is unexpected, check the filters and"
@@ -214,6 +225,13 @@ def _describe_days(
     if same := len(received) - len(changed):
         lines.append(f"  {format_count(same, 'day')} with the same number as before")
     return [head, *lines]
+
+
+def format_days(days: Collection[Day]) -> str:
+    """Return days for people, the first few by name."""
+    named = ", ".join(map(str, sorted(days)[:NAMED_DAYS]))
+    more = len(days) - NAMED_DAYS
+    return f"{named} and {format_count(more, 'more day')}" if more > 0 else named
 
 
 def format_count(number: int, noun: str) -> str:
