@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         ReportName,
     )
     from airflow_provider_we360.client.extract import Extract
+    from airflow_provider_we360.client.stats import ReadStats
     from airflow_provider_we360.hooks.we360 import We360Hook
     from airflow_provider_we360.rows.batch import RowBatch
     from airflow_provider_we360.rows.pseudonyms import PseudonymKey
