@@ -44,37 +44,33 @@ class _Variables:
             value = get(name, default=None)
         except TypeError:
             value = get(name, default_var=None)
-        if value is None:
-            _raise_if_unanswered(name)
-            return None
-        return str(value)
+        return None if value is None else str(value)
+
+    def confirm_absent(self, name: str) -> None:
+        """Raise if a Variable only seems to be absent because the API server did not answer.
+
+        Tasks of Airflow 3 treat every error of the API server as "not found".
+        """
+        try:
+            from airflow.sdk.exceptions import ErrorType
+            from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
+            from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+        except ImportError:  # Airflow 2, or not in a task
+            return
+        try:
+            answer: Any = SUPERVISOR_COMMS.send(GetVariable(key=name))
+        except Exception as error:
+            answer = getattr(error, "error", None)
+            if not isinstance(answer, ErrorResponse):
+                raise
+        if isinstance(answer, ErrorResponse) and answer.error != ErrorType.VARIABLE_NOT_FOUND:
+            raise ConnectionError(f"the API server did not answer ({answer.error})")
 
     def set(self, name: str, value: str, description: str) -> None:
         Variable.set(name, value, description=description)
 
     def delete(self, name: str) -> None:
         Variable.delete(name)
-
-
-def _raise_if_unanswered(name: str) -> None:
-    """Raise if a Variable only seems to be absent because the API server did not answer.
-
-    Tasks of Airflow 3 treat every error of the API server as "not found".
-    """
-    try:
-        from airflow.sdk.exceptions import ErrorType
-        from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
-        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
-    except ImportError:  # Airflow 2, or not in a task
-        return
-    try:
-        answer: Any = SUPERVISOR_COMMS.send(GetVariable(key=name))
-    except Exception as error:
-        answer = getattr(error, "error", None)
-        if not isinstance(answer, ErrorResponse):
-            raise
-    if isinstance(answer, ErrorResponse) and answer.error != ErrorType.VARIABLE_NOT_FOUND:
-        raise ConnectionError(f"the API server did not answer ({answer.error})")
 
 
 def current_team() -> str | None:

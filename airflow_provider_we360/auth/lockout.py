@@ -180,6 +180,8 @@ class Lockout:
         self._marks: dict[str, str] = {}
         self._local: LockoutState | None = None
         """What the store could not keep."""
+        self._state: LockoutState | None = None
+        """As the last check read it."""
         self._before: LockoutState | None = None
         self._may_send_twice = False
         self.awaits_second_grant = False
@@ -194,7 +196,8 @@ class Lockout:
         :raises ClientRefused: likewise, the configuration.
         :raises AuthUnavailable: likewise for other reasons, or the state cannot be read.
         """
-        state, now = self._read(), self._clock()
+        self._state = state = self._read()
+        now = self._clock()
         if now < state.not_before:
             raise self._error(AuthUnavailable, state.reason, state.not_before, is_for_all=True)
         refusal = self._find_refusal(state)
@@ -226,11 +229,11 @@ class Lockout:
             return not isinstance(error.__cause__, Exception)
 
     def count_grant(self, *, alone: bool) -> None:
-        """Count a grant as failed, before it is sent.
+        """Count a grant as failed, before it is sent and right after :meth:`check`.
 
         :param alone: True if no other task can know of this one.
         """
-        self._before = state = self._read()
+        self._before = state = self._state or self._read()
         now, mark = self._clock(), self._mark(state.salt)
         previous = state.refusals.get(mark)
         if previous and previous.kind in ("unclear", "pending") and now - previous.until > DAY_S:
@@ -295,7 +298,7 @@ class Lockout:
 
         Keycloak resets its own count then, too.
         """
-        self._local = self._before = None
+        self._local = self._before = self._state = None
         self._entry.delete()
 
     def _read(self) -> LockoutState:

@@ -43,6 +43,7 @@ SIBLING_LOOKS = 3
 SIBLING_LOOKS_S = 5.0
 SAVE_TRIES = 3
 SAVE_WAIT_S = 0.5
+JUST_READ_S = 5.0
 
 
 class TokenManager:
@@ -88,6 +89,7 @@ class TokenManager:
         self._is_saved = False
         self._is_renewing = False
         self._rest_until = 0.0
+        self._began = clock()
         self._drawn: tuple[str, float] = ("", 0.0)
         self._use(settings, store)
 
@@ -387,14 +389,21 @@ class TokenManager:
 
     # login
 
-    def _adopt_new_password(self) -> None:
+    def _adopt_new_password(self) -> bool:
         """Read the Connection again before a password is sent: a task may run for hours.
+
+        Return whether it has a new password.
 
         :raises AuthUnavailable: the Connection is now one of another account.
         """
-        if (changed := self._reload()) is not None:
-            log.info("The Connection has a new password; using it")
-            self._use(*changed)
+        is_just_read = self._clock() - self._began < JUST_READ_S and not self._newest
+        if is_just_read and self._store.token.voided is None:
+            return False
+        if (changed := self._reload()) is None:
+            return False
+        log.info("The Connection has a new password; using it")
+        self._use(*changed)
+        return True
 
     def _log_in(self, lease: HeldLease, rejected: TokenSet | None) -> TokenSet:
         known, voided = self._newest, self._store.token.voided
@@ -407,7 +416,8 @@ class TokenManager:
             # Another task's token may have appeared: its session stays, ours ends.
             if not self._has_newer(known, rejected):
                 self._save(token, lease, "obtained by login")
-                self._look(None)
+                if not self._is_saved:
+                    self._look(None)
                 if voided is not None:
                     self._end_quietly(voided)
         except LeaseLost:
@@ -423,6 +433,8 @@ class TokenManager:
     ) -> TokenSet | None:
         """Return the token set of a login, or None if another task's token appeared meanwhile."""
         while True:
+            if self._adopt_new_password() and self._has_newer(known, rejected):
+                return None
             if wait_s := self._lockout.check():
                 log.warning(
                     "We360 refused the login, perhaps because another login of this account was "
@@ -430,10 +442,9 @@ class TokenManager:
                     wait_s,
                 )
                 lease.sleep(wait_s)
-            self._adopt_new_password()
-            if self._has_newer(known, rejected):
-                return None
-            self._lockout.check()
+                if self._has_newer(known, rejected):
+                    return None
+                continue
             lease.confirm()
             self._lockout.count_grant(alone=lease.alone)
             try:

@@ -36,6 +36,10 @@ class Texts(Protocol):
     def set(self, name: str, value: str, description: str) -> None: ...
     def delete(self, name: str) -> None: ...
 
+    def confirm_absent(self, name: str) -> None:
+        """Raise if the text may exist although :meth:`get` returned None."""
+        ...
+
 
 class Codec(NamedTuple, Generic[T]):
     """How a value becomes text and comes back. ``decode`` raises ValueError for other texts."""
@@ -93,7 +97,10 @@ class StoredEntry(Generic[T]):
             text = self._texts.get(self.key)
             if text is None and self._earlier_key:
                 text = self._texts.get(self._earlier_key)
-                self.name = f"{self._kind} {self._earlier_key if text else self.key}"
+                self._earlier_key = self._earlier_key if text else None
+                self.name = f"{self._kind} {self._earlier_key or self.key}"
+            if text is None and strict:
+                self._texts.confirm_absent(self.key)
         except Exception as error:  # noqa: BLE001 - every store raises errors of its own
             self._log(f"cannot be read; {_ALONE}", error)
             if strict:

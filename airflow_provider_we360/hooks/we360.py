@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_we360.rows.stream import RowStream
 
 DEFAULT_PARALLEL_REQUESTS = 4
-JUST_READ_S = 5.0
 
 
 class We360Hook(BaseHook):
@@ -71,7 +70,6 @@ class We360Hook(BaseHook):
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._opened: tuple[httpx.Client, TokenManager] | None = None
-        self._opened_at = 0.0
 
     @cached_property
     def settings(self) -> We360Settings:
@@ -255,7 +253,6 @@ class We360Hook(BaseHook):
                 self._opened = None
             if self._opened is None:
                 settings = self.settings
-                self._opened_at = self._clock()
                 self._opened = open_client(
                     settings,
                     self._store(settings),
@@ -278,9 +275,6 @@ class We360Hook(BaseHook):
         """
         from airflow_provider_we360.errors import AuthUnavailable
 
-        opened_at, self._opened_at = self._opened_at, 0.0
-        if self._clock() - opened_at < JUST_READ_S:
-            return None  # the first login, right after the Connection was read
         old, new = self.settings, self._read_connection()
         if (old.issuer, old.customer_id, old.login) != (new.issuer, new.customer_id, new.login):
             raise AuthUnavailable(

@@ -30,7 +30,8 @@ def count_calls(work: Callable[[], object], root: str) -> list[CodeType]:
     def profile(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
         name = code.co_filename
-        if event == "call" and name.startswith(root) and code.co_name != "<module>":
+        is_ours = name.startswith(root) and not name.startswith(f"{root}sandbox")
+        if event == "call" and is_ours and code.co_name != "<module>":
             calls.append(code)
 
     threading.setprofile(profile)

@@ -150,6 +150,9 @@ class SlowVariables:
             self._shared.delete(name)
             self._shared.history.setdefault(name, []).append((self._time.now, None))
 
+    def confirm_absent(self, name: str) -> None:
+        self._shared.confirm_absent(name)
+
     def _call(self) -> _Latency:
         self.calls += 1
         slow = self._dice.random() < self._trouble.slow_share

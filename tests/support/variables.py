@@ -40,6 +40,9 @@ class FakeVariables:
         self._break("delete")
         self.values.pop(name, None)
 
+    def confirm_absent(self, name: str) -> None:
+        self._break("get")
+
     def _break(self, call: str) -> None:
         if call in self.broken:
             raise PermissionError(f"{call} of a Variable refused: eyJhbGciOi.secret-in-the-text")
