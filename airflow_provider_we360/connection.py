@@ -25,6 +25,7 @@ DEFAULT_REALM = "ind-prod"
 DEFAULT_TIMEZONE = "Asia/Kolkata"
 DEFAULT_TIMEOUT_S = 60.0
 
+# The name in Airflow's form, and in parentheses the field of the Connection.
 _HOST, _LOGIN, _PASSWORD = "API URL (host)", "E-mail (login)", "Password"
 _PORTAL = "the We360 portal shows it under the profile icon, top right"
 
@@ -53,6 +54,7 @@ class _Extra(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_http: bool = False
 
 
+# Also what the form and the documentation list: one source for all three.
 EXTRAS = _Extra.__struct_fields__
 _EXPECTED = {
     "customer_id": f"must be text without blanks; copy it again: {_PORTAL}",
@@ -229,6 +231,7 @@ def _parse_extra(text: str | None) -> _Extra:
     values = {
         name: value.strip() if isinstance(value, str) else value for name, value in given.items()
     }
+    # An empty field of the form is stored as "" or null, and means the default.
     values = {name: value for name, value in values.items() if value not in (None, "")}
     if "customer_id" not in values:
         raise _FieldError(f"{_name_of('customer_id')} is missing; {_PORTAL}")

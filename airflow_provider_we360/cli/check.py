@@ -19,7 +19,10 @@ from airflow_provider_we360.transport.client import port_of
 from airflow_provider_we360.transport.proxy import find_proxy
 from airflow_provider_we360.types import Clock
 
+# In the order of a real request, so that the first failure is the cause of all later ones. The
+# names are part of the JSON output.
 STEPS = ("connection", "names", "API host", "login server", "login", "report", "logout")
+# Long enough for a company's certificate office to act.
 EXPIRES_SOON = dt.timedelta(days=14)
 
 
@@ -89,6 +92,7 @@ def run_steps(
         "logout": lambda: _log_out(test),
     }
     try:
+        # The logout is due after any login, also if the report failed: no session may be left.
         has_failed = has_session = False
         for name, action in actions.items():
             is_due = has_session if name == "logout" else not has_failed
@@ -134,6 +138,7 @@ def _describe_settings(settings: We360Settings) -> str:
 def _resolve_names(settings: We360Settings, resolve: Callable[..., Any]) -> str:
     found = []
     for url in dict.fromkeys((settings.api_url, settings.auth_url)):
+        # A worker behind a proxy often cannot resolve public names, and need not.
         if proxy := find_proxy(settings, url):
             found.append(f"{url.host} is left to {proxy}")
             continue
@@ -151,6 +156,7 @@ def _resolve_names(settings: We360Settings, resolve: Callable[..., Any]) -> str:
 
 
 def _judge_host(host: ReachedHost, now: float) -> tuple[Outcome, str]:
+    # Any status counts: without credentials, a host that works refuses the request.
     if host.tls is None:
         return Outcome.OK, f"answers (HTTP {host.status}, without TLS: on this machine only)"
     issuer = host.issuer or "an unnamed issuer"

@@ -23,6 +23,7 @@ PASSED, FAILED = 0, 1
 
 
 def _print(line: str) -> None:
+    # Flushed, because a step can take its full time-out and a person watches.
     print(line, flush=True)
 
 
@@ -78,6 +79,7 @@ def _check(arguments: argparse.Namespace, out: Callable[[str], object]) -> int:
         steps.append(step)
         if not arguments.json:
             out(step.line())
+    # JSON is printed once, at the end: a script reads one object.
     if arguments.json:
         out(_to_json(arguments.conn_id, steps, seen, fingerprints))
         return PASSED if has_passed(steps) else FAILED
@@ -123,6 +125,7 @@ def _summarize(steps: Sequence[Step], seen: Sequence[We360Settings]) -> str:
         return "Everything that a load needs works from this machine."
     if not seen or failed.name not in ("names", "API host", "login server"):
         return f"Failed at: {failed.name}."
+    # Only for the steps before the login: what follows is no matter of the network.
     settings = seen[0]
     hosts = " and ".join(hosts_to_allow(settings))
     proxy = find_proxy(settings, settings.api_url) or find_proxy(settings, settings.auth_url)

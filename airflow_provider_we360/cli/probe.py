@@ -24,10 +24,13 @@ from airflow_provider_we360.hooks.connection_test import ConnectionTest
 from airflow_provider_we360.rows.values import NOTHING
 
 VERSION = 1
+# Around 500, the documented maximum, and far above it: servers cap silently.
 LIMITS = (1, 2, 100, 500, 501, 1000, 10_000)
+# Names that no tenant has. The API's reaction to them is a fact of its own.
 NO_SUCH_COLUMN = "we360_probe_no_such_column"
 NO_SUCH_USER = "00000000-0000-0000-0000-000000000000"
 
+# The first that fits is reported. Nothing of the value itself is, and anything else is "text".
 _FORMATS = (
     ("H:MM:SS", r"\d+:\d\d:\d\d"),
     ("MM:SS", r"\d{1,2}:\d\d"),
@@ -95,6 +98,7 @@ class _Probe:
 
         Of columns that were not requested, only that there are some: their names could be any.
         """
+        # A column can come in several formats, such as a punch time that is null on days off.
         rows = _rows_of(everything)
         formats = {
             name: sorted({_format_of(row[name]) if name in row else "absent" for row in rows})
@@ -245,6 +249,7 @@ def _names_with_value(response: httpx.Response, count: int) -> list[str]:
 
 
 def _decode(response: httpx.Response) -> Any:
+    # The standard library, not the client's decoder: the probe must see what the client would not.
     try:
         return json.loads(response.content)
     except (ValueError, RecursionError):

@@ -64,6 +64,7 @@ class ConnectionTest:
         clock: Clock,
         sleep: Sleep,
     ) -> None:
+        # Never longer than the person waits, whatever the tasks may take.
         self.settings = replace(settings, timeout_s=min(settings.timeout_s, TIMEOUT_S))
         self._clock = clock
         self._http, self._manager = open_client(
@@ -108,6 +109,7 @@ class ConnectionTest:
         except httpx.RequestError as error:
             needed = hosts_to_allow(self.settings)
             raise RetryableApiError(explain_connection_error(error, url, needed)) from error
+        # Absent if a transport replaces the network in tests.
         stream = response.extensions.get("network_stream")
         tls = stream.get_extra_info("ssl_object") if stream else None
         reached = _describe_host(response.status_code, tls)
@@ -183,6 +185,8 @@ def run_connection_test(test: ConnectionTest) -> str:
 
     :raises We360Error: the Connection does not work; the message says what to check.
     """
+    # In the order in which a failure is cheapest: a firewall shows in seconds, and no password is
+    # sent to a host that does not answer.
     settings = test.settings
     test.reach(settings.api_url)
     test.reach(httpx.URL(settings.issuer))

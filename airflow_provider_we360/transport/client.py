@@ -23,9 +23,11 @@ MAX_RESPONSE_BYTES = 256 * 2**20
 """A day of 50,000 people with all columns is about 100 MB. Larger days are read in pages."""
 USER_AGENT = f"airflow-provider-we360/{__version__}"
 
+# More than max_parallel_requests of any task; the rest of the pool serves the login.
 _LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _CLOCK, _SENT_AT = "we360_clock", "we360_sent_at"
+# They describe the bytes on the wire, not the unpacked body that the response holds afterwards.
 _BODY_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
 

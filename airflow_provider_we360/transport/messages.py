@@ -48,6 +48,7 @@ def explain_web_page(response: httpx.Response, owner: str = "the API") -> str | 
     """
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_page = "html" in kind or response.content.lstrip()[:1] == b"<"
+    # A title stands at the beginning; a page of megabytes is not searched to its end.
     text = response.content[:20_000].decode(errors="replace")
     if response.status_code == 431 or (is_page and _HEADERS_TOO_LARGE.search(text)):
         token = len(response.request.headers.get("authorization", ""))

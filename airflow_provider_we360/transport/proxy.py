@@ -48,12 +48,14 @@ def find_proxy(settings: We360Settings, url: httpx.URL) -> Proxy | None:
     """
     if settings.proxy:
         return Proxy(_parse(settings.proxy, "Proxy (extra proxy)"), "Proxy (extra proxy)")
+    # proxy_bypass reads NO_PROXY: names and their suffixes. Ranges of addresses match no host name.
     if not settings.trust_env or proxy_bypass(url.host):
         return None
     proxies = getproxies()
     value = proxies.get(url.scheme) or proxies.get("all")
     if not value:
         return None
+    # Lower case wins, as in curl and urllib.
     names = (f"{url.scheme}_proxy", f"{url.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
     name = next((name for name in names if os.environ.get(name) == value), None)
     source = f"environment variable {name}" if name else "the system's settings"

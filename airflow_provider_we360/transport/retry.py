@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 60.0
 """A longer wait is left to Airflow's retries: a task that sleeps occupies a slot."""
+# RateLimit-Reset is specified as seconds from now, but some gateways send seconds since the epoch.
 _EPOCH_FROM = 1e9
 
 
@@ -85,6 +86,7 @@ def parse_retry_after(headers: Mapping[str, str], clock: Clock = time.time) -> f
 
 
 def _number(text: str) -> float | None:
+    # float, not int: some servers send "1.5", and "inf" or "nan" must not become a wait.
     try:
         seconds = float(text.strip())
     except ValueError:
