@@ -38,19 +38,19 @@ test-clouds: ## object stores and cloud warehouses, each on its test server (min
 	$(ready) clouds
 	@WE360_REQUIRE_CLOUDS=1 .venv-clouds/bin/python -m pytest -q -n 2 --dist worksteal tests/contract tests/airflow/test_examples_s3.py -m clouds
 
-test-kills: ## the task's process is killed at random moments of a load, and run again (minutes)
+test-kills: ## kill the task's process at random moments of a load and run it again (minutes)
 	$(ready) test
 	@$(bin)/python -m pytest -q -s tests/kills
 
-soak: ## random mixes of faults, drift and aborted tasks from a seed; ARGS='--minutes 10 --seed 1'
+soak: ## random mixes of faults, drift and killed tasks from a seed; ARGS='--minutes 10 --seed 1'
 	$(ready) test
 	@cd tests && ../$(bin)/python -m soak $(ARGS)
 
-fuzz: ## the answer's decoder, led by coverage; ARGS='-max_total_time=600'
+fuzz: ## fuzz the decoder of responses, guided by coverage; ARGS='-max_total_time=600'
 	$(ready) test fuzz
 	@cd tests && ../$(bin)/python -m fuzz $(or $(ARGS),-max_total_time=120)
 
-test-scheduler: ## one Dag file under a real scheduler, all kinds of runs; the quickstart as it is written (minutes)
+test-scheduler: ## all kinds of runs under a real scheduler, and the quickstart as written (minutes)
 	$(ready) test
 	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_scheduler.py tests/e2e/test_any_run.py tests/e2e/test_quickstart.py
 
@@ -58,7 +58,7 @@ test-history: ## five years of days with the example Dag under a real scheduler 
 	$(ready) test
 	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_history.py
 
-test-keycloak: ## the sandbox and a real Keycloak are asked the same questions; needs Java 17 (minutes)
+test-keycloak: ## the simulator and a real Keycloak receive the same requests; needs Java 17 (minutes)
 	$(ready) test
 	@$(bin)/python -m pytest -q --durations=10 tests/keycloak
 
@@ -74,7 +74,7 @@ test-browser: ## Connection form, Test Connection and a first load in real Airfl
 	$(ready) test browser
 	@WE360_REQUIRE_BROWSER=1 $(bin)/python -m pytest -q --durations=10 tests/browser
 
-screenshots: ## the same, and the pictures of README and documentation anew, into docs/images
+screenshots: ## the same, and take the pictures of README and documentation again, into docs/images
 	$(ready) test browser
 	@WE360_REQUIRE_BROWSER=1 WE360_SCREENSHOTS=docs/images $(bin)/python -m pytest -q tests/browser
 
@@ -82,7 +82,7 @@ test-matrix: ## the Airflow tests on each supported Airflow and Python, with the
 	$(ready) test build
 	@cd tests && ../$(bin)/python -m matrix $(ARGS)
 
-check: ## ruff, mypy, import-linter, spelling, private places in texts
+check: ## ruff, mypy, import-linter, spelling, secrets and private paths in texts
 	$(ready) test check docs
 	@failed=; for gate in "ruff check ." "ruff format --check ." mypy lint-imports codespell \
 	    "python -m pytest -q tests/architecture/test_texts.py"; do \
@@ -99,11 +99,11 @@ docs: ## the documentation, into docs/_build/html
 	AIRFLOW_HOME=$(CURDIR)/.cache/airflow $(bin)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-diagrams: ## draw the diagrams of the documentation anew; needs Graphviz
+diagrams: ## draw the diagrams of the documentation; needs Graphviz
 	$(ready) docs
 	@$(bin)/python docs/diagrams.py
 
-bench: ## speed and memory of a load, beside a hand-written pipeline and other tools (ARGS="postgres --repeats 1"; a quarter of an hour)
+bench: ## speed and memory of a load, compared with a hand-written pipeline and other tools (ARGS="postgres --repeats 1"; a quarter of an hour)
 	$(ready) bench
 	@cd tests && ../.venv-bench/bin/python -m benchmarks.imports
 	@cd tests && ../.venv-bench/bin/python -m benchmarks $(ARGS)
@@ -126,11 +126,11 @@ build: ## wheel and sdist, into dist
 	$(bin)/python -m build --no-isolation --outdir dist .
 	$(bin)/twine check --strict dist/*
 
-fmt: ## put the code into its one form
+fmt: ## format the code
 	$(ready) check
 	$(bin)/ruff format .
 	$(bin)/ruff check --fix .
 
-clean: ## remove all that the other targets made, .venv too
+clean: ## remove everything that the other targets made, including .venv
 	rm -rf .venv .venv-bench .venv-clouds .uv .demo .cache dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	find airflow_provider_we360 tests example_dags docs -name __pycache__ -type d -prune -exec rm -rf {} +
