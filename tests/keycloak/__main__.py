@@ -1,4 +1,4 @@
-"""Writes the table of answers into the documentation anew."""
+"""Write the table of answers into the documentation."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What Keycloak answers in which situation: one table for the tests and for the page in the documentation.
+"""What Keycloak answers in which situation: one table for the tests and the documentation.
 
-Each case is brought about by hand, asked of the sandbox and of the real server, and read by the provider.
+Each case is a few hand-written requests to the simulator and to a real server. The provider reads
+both answers.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ MOVED = "Invalid token issuer. Expected 'http://moved.example.com/realms/ind-pro
 class Case:
     """A situation and its answer.
 
-    :param left: sessions of the user afterwards; None where there is no user to ask about.
-    :param means: what the provider raises; None where it raises nothing.
+    :param left: sessions of the user afterwards; None if there is no user.
+    :param means: what the provider raises; None if it accepts the answer.
     """
 
     call: Call
@@ -56,7 +57,7 @@ class Case:
     means: type[We360Error] | None
 
     @property
-    def told(self) -> tuple[int, str | None, str | None]:
+    def answer(self) -> tuple[int, str | None, str | None]:
         return self.status, self.error, self.description
 
 
@@ -73,7 +74,7 @@ def case(
     left: int | None = 0,
     means: type[We360Error] | None = None,
 ) -> Callable[[Ask], Ask]:
-    """Puts the function that brings the situation about into the table."""
+    """Add the decorated function, which creates the situation, to the table."""
 
     def put(ask: Ask) -> Ask:
         CASES.append(Case(call, situation, ask, status, error, description, left, means))
@@ -85,7 +86,7 @@ def case(
 def refused_login(
     situation: str, description: str = BAD, *, left: int | None = 0, **settings: Any
 ) -> Callable[[Ask], Ask]:
-    """A login that is refused with 400 ``invalid_grant``."""
+    """Add a login that is refused with 400 ``invalid_grant``."""
     means = settings.get("means", CredentialsRefused)
     return case("login", situation, 400, "invalid_grant", description, left=left, means=means)
 
@@ -93,7 +94,7 @@ def refused_login(
 def dead(
     situation: str, description: str, *, left: int | None = 0, means: Any = RefreshRejected
 ) -> Callable[[Ask], Ask]:
-    """A refresh that is refused with 400 ``invalid_grant``."""
+    """Add a refresh that is refused with 400 ``invalid_grant``."""
     return case("refresh", situation, 400, "invalid_grant", description, left=left, means=means)
 
 
@@ -758,7 +759,7 @@ def _(server: Server) -> httpx.Response:
 
 
 def _two_refreshes_later(server: Server) -> tuple[str, str]:
-    """The login's refresh token, and that of the second refresh; a second lies between the two."""
+    """Return the refresh tokens of the login and of the second refresh, a second apart."""
     first = server.tokens()["refresh_token"]
     second = server.refreshed(first)["refresh_token"]
     server.pass_time(1.1)

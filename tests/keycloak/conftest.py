@@ -1,4 +1,4 @@
-"""Both servers, one after the other, behind the same words."""
+"""Both servers, one after the other, with one interface."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from keycloak.jvm import NoKeycloak, Running, keycloak
 from keycloak.real import connected
-from keycloak.sandboxed import served
 from keycloak.server import Server
+from keycloak.simulated import served
 
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[Running]:
-    """The one real Keycloak of this session; where there can be none, its tests are skipped, or fail if it is wanted."""
+    """Start the one real Keycloak of this session, or skip its tests; fail if it is required."""
     try:
         with keycloak() as made:
             yield made
@@ -24,7 +24,7 @@ def running() -> Iterator[Running]:
 
 
 def absent(reason: str) -> None:
-    """Skips, or fails where a test of the real server may not be left out."""
+    """Skip, or fail if the tests of the real server are required."""
     if any(
         os.environ.get(name, "").lower() not in {"", "0", "false"}
         for name in ("CI", "WE360_REQUIRE_KEYCLOAK")
@@ -40,14 +40,14 @@ def real(running: Running) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Server]:
+def simulator() -> Iterator[Server]:
     with served() as server:
         yield server
 
 
-@pytest.fixture(params=["sandbox", pytest.param("real", marks=pytest.mark.keycloak)])
+@pytest.fixture(params=["simulator", pytest.param("real", marks=pytest.mark.keycloak)])
 def server(request: pytest.FixtureRequest) -> Server:
-    """Each of the two, as at the beginning."""
+    """Return each of the two in its initial state."""
     found: Server = request.getfixturevalue(request.param)
     found.clear()
     return found

@@ -1,4 +1,4 @@
-"""A real Keycloak on this machine: its distribution fetched once, its JVM started and ended with the tests."""
+"""A real Keycloak on this machine: fetched once, started and ended with the tests."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ SHA512 = (
 CACHE = Path(__file__).parents[2] / ".cache" / "keycloak"
 JAVA = 17
 START_S = 180
-"""The first start also fits the distribution to this machine, which takes longer than all later ones."""
+"""The first start also builds the distribution for this machine; all later ones are faster."""
 
-# A JVM may not outlive the tests, however they end: the shell that started it ends the whole group when its standard
-# input does, which the system closes with the last process that holds it.
+# A JVM must not outlive the tests, however they end: the shell that started it ends the whole group
+# when its standard input closes, and the system closes that with the last process that holds it.
 _ENDS_WITH_ITS_PARENT = '{ sh "$@" </dev/null; kill -s KILL 0; } & read -r _; kill -s KILL 0'
 
 
 class NoKeycloak(Exception):
-    """This machine cannot run one; one sentence says why."""
+    """This machine cannot run a Keycloak; the message says why."""
 
 
 class KeycloakFailed(Exception):
-    """It was started and did not come up. The message holds the end of its log."""
+    """Keycloak was started and does not answer. The message has the end of its log."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A Keycloak that answers. ``admin`` and ``password`` are of a user of the realm ``master``, made for this run."""
+    """A Keycloak that answers, with a user of the realm ``master`` created for this run."""
 
     url: str
     log: Path
@@ -56,9 +56,9 @@ class Running:
 
 
 def java(env: Mapping[str, str] = os.environ) -> str:
-    """The command that runs Java.
+    """Return the command that runs Java.
 
-    :raises NoKeycloak: none is found, or it is too old.
+    :raises NoKeycloak: if there is none, or it is too old.
     """
     home = env.get("JAVA_HOME")
     found = str(Path(home, "bin", "java")) if home else shutil.which("java", path=env.get("PATH"))
@@ -81,10 +81,10 @@ def java(env: Mapping[str, str] = os.environ) -> str:
 
 
 def distribution(cache: Path = CACHE, url: str = URL, sha512: str = SHA512) -> Path:
-    """The folder of the unpacked distribution; fetched, checked and unpacked if it is not there yet.
+    """Return the folder of the distribution; fetch, verify and unpack it if it is missing.
 
-    :raises NoKeycloak: it cannot be fetched.
-    :raises KeycloakFailed: what was fetched is not what was pinned.
+    :raises NoKeycloak: if it cannot be fetched.
+    :raises KeycloakFailed: if its checksum is not the pinned one.
     """
     folder = cache / f"keycloak-{VERSION}"
     if folder.is_dir():
@@ -122,10 +122,10 @@ def _fetch(url: str, into: Path, sha512: str) -> None:
 
 @contextlib.contextmanager
 def keycloak(cache: Path = CACHE, find_java: Callable[[], str] = java) -> Iterator[Running]:
-    """A Keycloak on a free port of the loopback interface, all in memory, for as long as the block lasts.
+    """Run a Keycloak in memory on a free local port while the block runs.
 
-    :raises NoKeycloak: this machine has no Java, or cannot fetch the distribution.
-    :raises KeycloakFailed: it did not come up.
+    :raises NoKeycloak: if this machine has no Java or cannot fetch the distribution.
+    :raises KeycloakFailed: if it does not answer.
     """
     command = find_java()
     cache.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def keycloak(cache: Path = CACHE, find_java: Callable[[], str] = java) -> Iterat
         with (cache / "lock").open("w") as lock:
             fcntl.flock(
                 lock, fcntl.LOCK_EX
-            )  # two sessions of tests neither fetch nor fit the distribution at once
+            )  # two test sessions must not fetch or build the distribution at the same time
             running = Running(
                 f"http://127.0.0.1:{_free_port()}", log, "admin-of-tests", secrets.token_urlsafe(16)
             )
@@ -159,14 +159,14 @@ def _process(home: Path, running: Running, java_command: str) -> Iterator[subpro
     env |= {
         "JAVA": java_command,
         "JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx512m",
-        "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1",  # a short life is better spent than on optimising
+        "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1",  # optimising does not pay off in a short run
         "KC_BOOTSTRAP_ADMIN_USERNAME": running.admin,
         "KC_BOOTSTRAP_ADMIN_PASSWORD": running.password,
     }
     port = running.url.rpartition(":")[2]
     options = ["start-dev", "--db=dev-mem", "--http-host=127.0.0.1", f"--http-port={port}"]
     command = ["sh", "-c", _ENDS_WITH_ITS_PARENT, "keycloak", str(home / "bin" / "kc.sh"), *options]
-    running.log.unlink(missing_ok=True)  # that of another session, which goes on writing to its own
+    running.log.unlink(missing_ok=True)  # the other session keeps writing to its own file
     with running.log.open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -180,7 +180,9 @@ def _process(home: Path, running: Running, java_command: str) -> Iterator[subpro
         yield process
     finally:
         with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)  # all is in memory: there is nothing to save
+            os.killpg(
+                process.pid, signal.SIGKILL
+            )  # everything is in memory, so there is nothing to save
         process.communicate()
 
 

@@ -1,6 +1,6 @@
 """The table of situations and answers in the documentation, written from the cases.
 
-``cd tests && ../.venv/bin/python -m keycloak`` writes it anew; a test holds the page against the cases.
+``cd tests && ../.venv/bin/python -m keycloak`` writes it; a test compares the page with the cases.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HEADINGS: dict[Call, str] = {
 
 
 def answers() -> str:
-    """The part between the two marks, in Markdown."""
+    """Return the part between the two marks, in Markdown."""
     parts = [f"As Keycloak {VERSION} gave them; {len(CASES)} situations."]
     for call, heading in HEADINGS.items():
         rows = [_row(case) for case in CASES if case.call == call]
@@ -57,6 +57,6 @@ def _code(text: str | None) -> str:
 
 
 def with_answers(page: str) -> str:
-    """The page with its table written anew."""
+    """Return the page with a new table."""
     before, _, rest = page.partition(BEGIN)
     return f"{before}{BEGIN}\n\n{answers()}\n\n{END}{rest.partition(END)[2]}"

@@ -1,4 +1,4 @@
-"""The real Keycloak behind the words of ``server``: the administrator speaks through its admin REST API."""
+"""The real Keycloak with the interface of ``server``; the administrator uses the REST API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keycloak.server import CUSTOMER, OTHER_CUSTOMER, REALM, ROBOT, Server
 
 
 class Keycloak(Server):
-    """One running Keycloak. ``clear`` makes the realm at its first call."""
+    """One running Keycloak. The first call of ``clear`` creates the realm."""
 
     name = "keycloak"
 
@@ -142,7 +142,7 @@ class Keycloak(Server):
         return list(self._ask(f"users/{self._user()}/offline-sessions/{self._ids[CUSTOMER]}"))
 
     def fail_login(self) -> httpx.Response:
-        """Keycloak counts a failure a moment after it has answered; until then it takes the login for one in flight."""
+        """Wait: Keycloak counts a failure after its answer; until then the login is in flight."""
         before, until = self._failures(), time.monotonic() + 5
         answer = super().fail_login()
         while self._failures() == before and time.monotonic() < until:
@@ -163,7 +163,7 @@ class Keycloak(Server):
     def pass_time(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    # how it is said
+    # requests
 
     def _set_realm(self, **changes: Any) -> None:
         self._settings = (
@@ -212,6 +212,6 @@ class Keycloak(Server):
 
 @contextlib.contextmanager
 def connected(running: Running) -> Iterator[Keycloak]:
-    """The server with an HTTP client of its own."""
+    """Yield the server with its own HTTP client."""
     with httpx.Client(trust_env=False, timeout=30) as http:
         yield Keycloak(running, http)

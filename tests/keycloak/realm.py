@@ -1,4 +1,4 @@
-"""The realm that a real Keycloak gets: as little as We360's answers show, everything else as Keycloak has it."""
+"""The realm of the real Keycloak: what We360's answers show, and Keycloak's defaults."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ OTP: dict[str, Any] = {
 
 
 def client(client_id: str) -> dict[str, Any]:
-    """A customer: a public client that may log in with a password."""
+    """Return a customer: a public client that may log in with a password."""
     return {
         "clientId": client_id,
         "enabled": True,
@@ -58,12 +58,12 @@ def client(client_id: str) -> dict[str, Any]:
 
 
 def robot(client_id: str) -> dict[str, Any]:
-    """A client that has a service account, and thereby a user."""
+    """Return a client that has a service account and therefore a user."""
     return {**client(client_id), "publicClient": False, "serviceAccountsEnabled": True}
 
 
 def user(login: str, secret: str) -> dict[str, Any]:
-    """A user whom nothing keeps from logging in."""
+    """Return a user who can log in."""
     return {
         "username": login,
         "email": login,
@@ -76,5 +76,5 @@ def user(login: str, secret: str) -> dict[str, Any]:
 
 
 def password(secret: str) -> dict[str, Any]:
-    """A password that lasts."""
+    """Return a password that does not expire."""
     return {"type": "password", "value": secret, "temporary": False}

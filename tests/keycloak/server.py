@@ -1,4 +1,4 @@
-"""What a test says to a login server and to its administrator, whichever of the two servers it is."""
+"""What a test sends to a login server and its administrator: one interface for both servers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ WRONG = "not-the-Passw0rd"
 class Server(ABC):
     """A login server with the realm ``ind-prod``, one user and two customers (clients).
 
-    Calls are written by hand and know nothing of the provider. A field that is None is left out, a list is sent twice.
+    Calls are hand-written and share nothing with the provider. A field that is None is left out; a
+    list is sent once for each value.
     """
 
     name: ClassVar[str]
@@ -61,19 +62,21 @@ class Server(ABC):
         return self.post("revoke", token=token, **form)
 
     def tokens(self, **form: Any) -> dict[str, Any]:
-        """What a login that must succeed brings."""
+        """Log in and return the answer, which must be a success."""
         return _granted(self.login(**form))
 
     def refreshed(self, refresh_token: str) -> dict[str, Any]:
-        """What a refresh that must succeed brings."""
+        """Refresh and return the answer, which must be a success."""
         return _granted(self.refresh(refresh_token))
 
     # the administrator
 
     @abstractmethod
     def clear(self) -> None:
-        """As at the beginning: offline sessions of 30 days, tokens of 10 hours, no rotation, no brute-force detection,
-        one enabled user without sessions.
+        """Restore the initial state.
+
+        Offline sessions of 30 days, tokens of 10 hours, no rotation, no brute-force detection, one
+        enabled user without sessions.
         """
 
     @abstractmethod
@@ -87,27 +90,27 @@ class Server(ABC):
         quick_ms: int = 0,
         permanent: bool = False,
     ) -> None:
-        """On, with Keycloak's defaults for all else; they mind failures within ``quick_ms=1000`` of each other."""
+        """Switch detection on. Keycloak's own ``quick_ms`` of 1000 would count quick failures."""
 
     @abstractmethod
     def set_lifespans(
         self, *, access_s: int | None = None, max_s: int | None = None, idle_s: int | None = None
     ) -> None:
-        """Of access tokens; greatest age and idle time of sessions."""
+        """Set the life of access tokens, and the maximum age and idle time of sessions."""
 
     @abstractmethod
     def set_offline(self, on: bool) -> None:
-        """Whether ``offline_access`` is a default scope of the customer."""
+        """Make ``offline_access`` a default scope of the customer, or an optional one."""
 
     @abstractmethod
     def set_client(self, **changes: bool) -> None:
-        """``direct_grants``, ``confidential``, ``consent_required``, ``enabled``."""
+        """Set ``direct_grants``, ``confidential``, ``consent_required`` or ``enabled``."""
 
     @abstractmethod
     def set_realm_enabled(self, on: bool) -> None: ...
     @abstractmethod
     def set_offline_allowed(self, on: bool) -> None:
-        """Whether the user has the role ``offline_access``."""
+        """Give the user the role ``offline_access``, or take it."""
 
     @abstractmethod
     def disable_user(self) -> None: ...
@@ -115,49 +118,49 @@ class Server(ABC):
     def delete_user(self) -> None: ...
     @abstractmethod
     def require_action(self) -> None:
-        """The user must do something in a browser first: choose a new password."""
+        """Require a step in a browser first: the user must choose a new password."""
 
     @abstractmethod
     def set_up_otp(self) -> None:
-        """The user has a second factor."""
+        """Give the user a second factor."""
 
     @abstractmethod
     def change_password(self, password: str) -> None: ...
     @abstractmethod
     def push_not_before(self) -> None:
-        """Every token issued until now is dead."""
+        """Refuse every token issued until now."""
 
     @abstractmethod
     def end_sessions(self) -> None:
-        """All sessions of the user."""
+        """End all sessions of the user."""
 
     @abstractmethod
     def sessions(self) -> int:
-        """How many sessions the user has with the customer."""
+        """Return how many sessions the user has with the customer."""
 
     def lock_user(self, *, permanent: bool = False) -> None:
-        """By a wrong password, and for a minute if not for ever."""
+        """Lock the user by a wrong password, for a minute or for ever."""
         self.set_brute_force(failure_factor=1, permanent=permanent)
         self.fail_login()
 
     def fail_login(self) -> httpx.Response:
-        """A login with a wrong password, which has been counted when this returns."""
+        """Log in with a wrong password, and return when it has been counted."""
         return self.login(password=WRONG)
 
     @abstractmethod
     def slow_logins(self) -> None:
-        """From now on a login takes long enough for another to overlap with it."""
+        """Make logins slow enough to overlap."""
 
     @abstractmethod
     def now(self) -> float:
-        """The server's clock."""
+        """Return the time of the server's clock."""
 
     @abstractmethod
     def pass_time(self, seconds: float) -> None:
-        """Returns when so many seconds have passed on the server's clock."""
+        """Return when that many seconds have passed on the server's clock."""
 
     def begin_a_second(self) -> None:
-        """Returns at the start of a second: what is done at once then carries one and the same time."""
+        """Return at the start of a second: what follows at once carries one time."""
         self.pass_time(1.02 - self.now() % 1)
 
 

@@ -1,4 +1,4 @@
-"""Every situation of the table, on both servers: the same answer, and what the provider makes of it."""
+"""Every situation of the table on both servers: the same answer, and the provider's error."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from keycloak.cases import CASES, Case
 from keycloak.server import Server
 
 
-def told(answer: httpx.Response) -> tuple[int, str | None, str | None]:
-    """Status, error and description; of a success the status alone."""
+def facts_of(answer: httpx.Response) -> tuple[int, str | None, str | None]:
+    """Return status, error and description; only the status of a success."""
     is_json = answer.headers.get("content-type", "").startswith("application/json")
     content: dict[str, Any] = answer.json() if is_json else {}
     return answer.status_code, content.get("error"), content.get("error_description")
 
 
 def understood(case: Case, answer: httpx.Response) -> type[We360AuthError] | None:
-    """What the provider raises at that answer."""
+    """Return what the provider raises at that answer."""
     try:
         if case.call == "login":
             parse_login(answer, sent_at=0.0)
@@ -36,12 +36,12 @@ def understood(case: Case, answer: httpx.Response) -> type[We360AuthError] | Non
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.call}: {case.situation}")
 def test_both_servers_answer_alike_and_the_provider_understands(server: Server, case: Case) -> None:
     answer = case.ask(server)
-    assert case.told == told(answer)
+    assert case.answer == facts_of(answer)
     if case.left is not None:
         assert case.left == server.sessions()
     assert case.means == understood(case, answer)
 
 
-def test_no_situation_is_told_twice() -> None:
+def test_no_situation_occurs_twice() -> None:
     names = [(case.call, case.situation) for case in CASES]
     assert sorted(set(names)) == sorted(names)

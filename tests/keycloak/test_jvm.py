@@ -1,4 +1,4 @@
-"""How the real server is fetched, started and ended, tried without one."""
+"""How the real server is fetched, started and ended, tested without one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The address of a distribution that is none, and its file."""
+    """Return the address of a file that is not a distribution, and the file."""
     made = tmp_path / "served" / "keycloak.zip"
     made.parent.mkdir()
     with zipfile.ZipFile(made, "w") as packed:
@@ -49,7 +49,7 @@ def archive(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 @pytest.fixture
 def fake(tmp_path: Path) -> Iterator[Path]:
-    """A folder with a distribution whose script the test writes."""
+    """Return a folder with a distribution whose script the test writes."""
     script = tmp_path / f"keycloak-{jvm.VERSION}" / "bin" / "kc.sh"
     script.parent.mkdir(parents=True)
     yield script
@@ -119,6 +119,7 @@ def test_without_a_server_its_tests_are_skipped_or_fail(
         "-m",
         "pytest",
         "-q",
+        "-rsE",
         "-p",
         "no:cacheprovider",
         str(tests),
@@ -131,13 +132,13 @@ def test_without_a_server_its_tests_are_skipped_or_fail(
         if name not in {"CI", "WE360_REQUIRE_KEYCLOAK", "COLUMNS"}
     }
     env |= {"JAVA_HOME": "/nowhere", "COLUMNS": "200"} | wanted
-    told = subprocess.run(
+    output = subprocess.run(
         command, env=env, capture_output=True, text=True, check=False, cwd=tests.parents[2]
     ).stdout
-    assert outcome in told
+    assert outcome in output
     assert (
         "no real Keycloak: no Java found; install Java 17 or newer, such as default-jre-headless"
-        in told
+        in output
     )
 
 

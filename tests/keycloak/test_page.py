@@ -10,5 +10,5 @@ def test_the_page_says_what_the_cases_say() -> None:
     assert with_answers(page) == page, "write it anew: cd tests && ../.venv/bin/python -m keycloak"
 
 
-def test_the_page_names_the_version_that_was_asked() -> None:
+def test_the_page_names_the_version_that_runs() -> None:
     assert f"Keycloak {VERSION}" in PAGE.read_text()

@@ -1,4 +1,4 @@
-"""The provider's own requests on both servers: what it sends is taken, and what comes back is understood."""
+"""The provider's own requests on both servers: each is accepted, and each answer understood."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_session_lives_from_login_to_logout(server: Server, rotates: bool | No
         server.set_rotation()
     settings = settings_for(server)
     first = parse_login(server.http.send(login_request(settings)), sent_at=SENT_AT)
-    assert first.lifetime_s in (36000, 35999)  # Keycloak counts from a moment before it answers
+    assert first.lifetime_s in (36000, 35999)  # Keycloak counts from a moment before its answer
     assert rotates == first.rotates
     answer = server.http.send(refresh_request(settings, str(first.refresh_token)))
     second = parse_refresh(answer, sent_at=SENT_AT, previous=first)
@@ -82,7 +82,7 @@ def test_a_refresh_token_used_before_still_ends_its_session(server: Server, rota
         ({"realm": "us-prod"}, ClientRefused),
     ],
 )
-def test_a_wrong_field_of_the_connection_is_told_by_its_error(
+def test_a_wrong_connection_field_has_its_own_error(
     server: Server, changes: dict[str, str], raised: type[Exception]
 ) -> None:
     with pytest.raises(raised):
@@ -91,7 +91,7 @@ def test_a_wrong_field_of_the_connection_is_told_by_its_error(
         )
 
 
-def test_a_disabled_account_is_told_from_a_wrong_password(server: Server) -> None:
+def test_a_disabled_account_differs_from_a_wrong_password(server: Server) -> None:
     server.disable_user()
     with pytest.raises(AccountRefused):
         parse_login(server.http.send(login_request(settings_for(server))), sent_at=SENT_AT)

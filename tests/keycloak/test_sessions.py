@@ -14,7 +14,7 @@ from keycloak.server import WRONG, Server
 
 
 def at_once(n: int, call: Callable[[], httpx.Response]) -> list[tuple[int, str | None]]:
-    """What n calls that begin together are answered: status and description, sorted by status."""
+    """Return status and description of n calls that begin together, sorted by status."""
     barrier = Barrier(n)
 
     def one(_: int) -> httpx.Response:
@@ -107,7 +107,7 @@ def test_a_success_forgets_failures(server: Server) -> None:
         assert 200 == server.login().status_code
 
 
-def test_without_brute_force_detection_nobody_is_locked(server: Server) -> None:
+def test_without_brute_force_detection_no_one_is_locked(server: Server) -> None:
     for _ in range(35):
         server.login(password=WRONG)
     assert 200 == server.login().status_code

@@ -1,4 +1,4 @@
-"""What is in an answer that grants: fields, headers, claims and lifetimes."""
+"""What a successful token answer has: fields, headers, claims and lifetimes."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_an_online_session_has_limits_and_says_so(server: Server) -> None:
     assert REFRESH | {"exp"} == refresh.keys()
 
 
-def test_offline_access_can_be_asked_for(server: Server) -> None:
+def test_offline_access_can_be_requested(server: Server) -> None:
     server.set_offline(False)
     granted = server.tokens(scope="offline_access")
     assert "Offline" == claims(granted["refresh_token"])["typ"]

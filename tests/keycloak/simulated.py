@@ -1,4 +1,4 @@
-"""The sandbox behind the words of ``server``: the administrator turns its switches."""
+"""The simulator with the interface of ``server``; the administrator changes its fields."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from simulator.identity import Identity
 from simulator.server import SimulatorServer, serve
 
 
-class Sandboxed(Server):
-    """One served sandbox, made anew by each ``clear``. Its time passes when told, besides by itself."""
+class SimulatedServer(Server):
+    """One simulator on a socket, new after each ``clear``. Tests can move its clock."""
 
-    name = "sandbox"
+    name = "simulator"
 
     def __init__(self, server: SimulatorServer, http: httpx.Client) -> None:
         self.base_url, self.realm, self.http = server.url, REALM, http
@@ -119,10 +119,10 @@ class Sandboxed(Server):
 
 
 @contextlib.contextmanager
-def served() -> Iterator[Sandboxed]:
-    """The sandbox behind a socket, with an HTTP client of its own."""
+def served() -> Iterator[SimulatedServer]:
+    """Serve the simulator, and yield it with its own HTTP client."""
     with (
         serve(Simulator()) as server,
         httpx.Client(base_url=server.url, trust_env=False, timeout=30) as http,
     ):
-        yield Sandboxed(server, http)
+        yield SimulatedServer(server, http)
