@@ -222,7 +222,7 @@ def test_wrong_argument_is_named_and_leaves_nothing(we360, duckdb_file, argument
             {"user_ids": ["{{ None }}"]},
             "change the column, ID or range that the API's message names",
         ),
-        ({"user_ids": "None"}, "nothing at all to load everybody"),
+        ({"user_ids": "None"}, "nothing at all to load everyone"),
     ],
 )
 @pytest.mark.usefixtures("duckdb_file")
