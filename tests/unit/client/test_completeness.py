@@ -235,7 +235,7 @@ def test_an_empty_window_without_metadata_is_assumed():
     assert stats.assumed_empty_days == {DAY}
 
 
-def test_an_empty_day_is_not_assumed_if_the_server_knows_metadata():
+def test_no_empty_day_is_assumed_if_the_server_has_metadata():
     class Silent(PagedApi):
         """Says nothing of its rows where there are none."""
 

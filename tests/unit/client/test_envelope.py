@@ -38,7 +38,7 @@ def taken_apart(fields):
 @example({"rows": [{"a": 1}], "data": float(_ROWS)}, None, False)
 @example({"more": {"data": [{"a": 1}]}, "data": None}, None, False)
 @settings(max_examples=examples(400), deadline=None)
-def test_what_is_taken_apart_without_its_rows_is_what_stands_there(answer, indent, is_ascii):
+def test_an_envelope_without_its_rows_is_what_was_sent(answer, indent, is_ascii):
     content = json.dumps(answer, indent=indent, ensure_ascii=is_ascii).encode()
     assert taken_apart(_fields_around_rows(content)) in (None, answer)
     assert taken_apart(split_envelope(content)) == answer
@@ -81,7 +81,7 @@ def test_a_list_within_a_row_is_looked_through():
     assert taken_apart(split_envelope(content)) == json.loads(content)
 
 
-def test_what_stands_for_the_rows_is_not_taken_for_them_where_the_server_writes_it():
+def test_a_placeholder_sent_by_the_server_is_not_taken_for_rows():
     content = b'{"rows": [{"a": 1}], "data": ' + _ROWS + b"}"
     assert _fields_around_rows(content) is None
     assert taken_apart(split_envelope(content)) == json.loads(content)

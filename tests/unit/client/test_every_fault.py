@@ -182,7 +182,7 @@ CASES = [
 ]
 
 
-def test_every_fault_of_the_sandboxs_catalogue_stands_in_the_table():
+def test_every_fault_of_the_simulator_is_in_the_table():
     known = {name for name, fault in FAULTS.items() if fault.number in NUMBERS}
     assert {case.fault for case in CASES} == known
     # F26 is no fault but the request_log, F29 no fault of one answer: test_late_rows_... below.
@@ -196,9 +196,7 @@ def engine(tmp_path):
 
 @pytest.mark.parametrize("times", [1, None], ids=["once", "always"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_fault_ends_as_the_table_says_and_the_rows_are_the_truth_or_as_they_were(
-    case, times, engine, caplog
-):
+def test_a_fault_ends_as_the_table_says(case, times, engine, caplog):
     caplog.set_level(logging.INFO, logger="airflow_provider_we360")
     stage = Stage(SimulatorConfig(employees=30, seed=363, today=TODAY, **case.server))
     stage.connect()
@@ -287,7 +285,7 @@ def keys(rows):
 
 
 @pytest.mark.parametrize("night_rows_on", ["start", "end"])
-def test_late_rows_and_restated_ones_land_with_the_next_load_over_their_days(engine, night_rows_on):
+def test_late_and_restated_rows_land_with_the_next_load(engine, night_rows_on):
     """F29: rows of a day that appear days later, values restated, night shifts under either of their days."""
     day = dt.date(2026, 5, 26)
     stage = Stage(SimulatorConfig(employees=60, today=day, night_rows_on=night_rows_on))
