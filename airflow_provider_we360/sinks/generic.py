@@ -255,8 +255,8 @@ def _create_staging(session: GenericSession, table: LoadTable) -> str:
         for column in table.plan.all_columns
     )
     quoted = session.dialect.quote(name)
-    # By the standard a temporary table is emptied at commit unless told otherwise; some databases
-    # do not know the clause.
+    # By the standard a temporary table is emptied at commit without this clause, which some
+    # databases do not know.
     for end in (" ON COMMIT PRESERVE ROWS", ""):
         try:
             session.execute(f"CREATE TEMPORARY TABLE {quoted} ({columns}){end}")
@@ -266,13 +266,13 @@ def _create_staging(session: GenericSession, table: LoadTable) -> str:
         else:
             return quoted
     _sweep(session, hour)
-    session.real_staging = _beside_target(session, name)
+    session.real_staging = _next_to_target(session, name)
     session.execute(f"CREATE TABLE {session.real_staging} ({columns})")
     session.commit()
     return session.real_staging
 
 
-def _beside_target(session: GenericSession, name: str) -> str:
+def _next_to_target(session: GenericSession, name: str) -> str:
     return ".".join(map(session.dialect.quote, [*session.target.table.parts[:-1], name]))
 
 
@@ -303,7 +303,7 @@ def _sweep(session: GenericSession, hour: int) -> None:
         for name in names:
             found = _STAGING.fullmatch(name.lower())
             if found and hour - int(found[1], 16) > STALE_HOURS:
-                session.execute(f"DROP TABLE {_beside_target(session, name)}")
+                session.execute(f"DROP TABLE {_next_to_target(session, name)}")
                 session.commit()
                 log.info("Dropped %s, which a killed load had left", name)
     session.rollback()

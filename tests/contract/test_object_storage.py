@@ -294,7 +294,7 @@ def test_a_broken_file_is_replaced_by_rows_but_not_by_none(files: Store, caplog:
         files.load(load(), [])
     assert files.load(load(), rows(1, 2)).rows == 2
     assert files.rows() == values(rows(1, 2))
-    assert "not whole" in caplog.text
+    assert "is unreadable" in caplog.text
 
 
 class Killed(BaseException):

@@ -158,7 +158,7 @@ def test_a_commit_without_an_answer_is_reported_as_unknown(
         b"COMMIT\0" if isinstance(server, Postgres) else b"\x03COMMIT", delivered=delivered
     )
     with pytest.raises(
-        SinkError, match=r"all of its rows .* or none.*Run the task again"
+        SinkError, match=r"all of its rows, or none.*Run the task again"
     ) as caught:
         over_line.load(table, a_load(mode), NEW)
     assert not isinstance(caught.value, AirflowFailException)
@@ -238,7 +238,9 @@ def full(engine: Engine, table: str = "days") -> str:
             a_load(),
             [{**one, "note": f"{one['note']}{number}"} for number, one in enumerate(LARGE)],
         )
-    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
+    # A full disk of the worker quotes no row; a database's error might.
+    assert caught.value.__cause__ is None or type(caught.value.__cause__) is OSError
+    assert caught.value.__suppress_context__
     assert engine.rows(table) == values(OLD)
     require_repaired_by_the_next_run(engine, table)
     return str(caught.value)
@@ -290,7 +292,7 @@ def test_a_tablespace_without_room_is_named(
     pg.load(table, a_load(), [])
     pg.execute(f"ALTER TABLE {table} SET TABLESPACE {table}_t")
     try:
-        assert "the server's disk is full" in full(pg, table)
+        assert "The server's disk is full" in full(pg, table)
     finally:
         pg.execute(f"DROP TABLE {table}")
         with closing(pg.hook().get_conn()) as connection:

@@ -190,7 +190,7 @@ def connect(target: Target) -> Iterator[BigQuerySession]:
         client = hook.get_client(project_id=hook.project_id, location=hook.location or None)
     try:
         dataset = bigquery.DatasetReference(*_find_dataset(target, target.table, client.project))
-        # Jobs run where the data is. Asking also tells a missing dataset from a missing table.
+        # Jobs run where the data is. This also finds a missing dataset before a missing table.
         with driver_calls(ERRORS.classes):
             location = client.get_dataset(dataset).location
         session = BigQuerySession(target, client, dataset, location)

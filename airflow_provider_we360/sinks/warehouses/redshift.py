@@ -39,7 +39,7 @@ log = getLogger(__name__)
 
 LONGEST_TEXT_BYTES = 65535
 PART_BYTES = 64 * 2**20
-"""Bytes of Arrow in one file: bounded memory, and the slices of a cluster read in parallel."""
+"""Bytes of Arrow in one file: bounded memory, and a cluster reads several in parallel."""
 STALE_DAYS = 2
 """Files older than that belong to a load that was killed."""
 FOLDER = "we360-redshift"

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
-from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.errors import We360ConfigError, We360Error
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import error_messages, statements
 from airflow_provider_we360.sinks.dialect import Dialect
-from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorKind, ErrorMap
+from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorKind, ErrorMap, Failure
 from airflow_provider_we360.sinks.session import DbSession, Step, at, driver_calls
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
 from airflow_provider_we360.sinks.target import TableName, TableRef, Target
@@ -201,6 +201,11 @@ def _is_already_there(error: Exception) -> bool:
     return "already exists" in str(error) or "duplicate column name" in str(error)
 
 
+def _explain_first(failure: Failure) -> We360Error | None:
+    """Explain a file that cannot be opened like all other errors: there is no server."""
+    return ERRORS.refused(failure) if failure.step is Step.CONNECT else None
+
+
 ERRORS = ErrorMap(
     database="SQLite",
     classes=lambda: (sqlite3.Error,),
@@ -222,6 +227,7 @@ ERRORS = ErrorMap(
     },
     names_only=("SQLITE_",),
     connect_hint="check that the folder exists and is writable for the worker",
+    explain_first=_explain_first,
 )
 WAREHOUSE = Warehouse(
     connect=connect,
