@@ -157,9 +157,7 @@ def test_a_commit_without_an_answer_is_reported_as_unknown(
     line.lose_at(
         b"COMMIT\0" if isinstance(server, Postgres) else b"\x03COMMIT", delivered=delivered
     )
-    with pytest.raises(
-        SinkError, match=r"all of its rows, or none.*Run the task again"
-    ) as caught:
+    with pytest.raises(SinkError, match=r"all of its rows, or none.*Run the task again") as caught:
         over_line.load(table, a_load(mode), NEW)
     assert not isinstance(caught.value, AirflowFailException)
     assert line.lost.is_set()
