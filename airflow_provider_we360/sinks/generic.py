@@ -11,7 +11,6 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from logging import getLogger
 from typing import Any
 
@@ -20,7 +19,7 @@ from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.sinks import error_messages, statements
 from airflow_provider_we360.sinks.base import TENANT, LoadPlan, WriteMode
-from airflow_provider_we360.sinks.dialect import Dialect, base_type, to_naive_utc
+from airflow_provider_we360.sinks.dialect import Dialect
 from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorMap, Failure
 from airflow_provider_we360.sinks.paramstyle import parameter_speller
 from airflow_provider_we360.sinks.session import (
@@ -30,7 +29,11 @@ from airflow_provider_we360.sinks.session import (
     at,
     driver_calls,
 )
-from airflow_provider_we360.sinks.sqlalchemy_schema import open_engine, to_column_schema
+from airflow_provider_we360.sinks.sqlalchemy_schema import (
+    build_dialect,
+    open_engine,
+    to_column_schema,
+)
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
 from airflow_provider_we360.sinks.target import TableName, TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
@@ -43,99 +46,8 @@ STALE_HOURS = 48
 """A staging table older than that belongs to a load that was killed."""
 
 _STAGING = re.compile(r"_we360_stg_([0-9a-f]{6})[0-9a-f]{6}")
-_INTEGERS = frozenset(
-    ["bigint", "integer", "int", "int8", "int64", "numeric", "decimal", "number", "hugeint"]
-)
-_MOMENTS = frozenset(
-    {"timestamp", "datetime", "datetime2", "timestamp without time zone", "timestamp_ntz"}
-)
-_TEXTS = frozenset(
-    [
-        "text",
-        "varchar",
-        "string",
-        "clob",
-        "nvarchar",
-        "nclob",
-        "varchar2",
-        "nvarchar2",
-        "tinytext",
-        "mediumtext",
-        "longtext",
-        "ntext",
-    ]
-) | {"character varying", "long varchar"}
-_DOUBLES = frozenset(
-    ["double_precision", "double", "float", "float8", "float64", "binary_double"]
-) | {"double precision"}
 _KEY_TYPE = "VARCHAR(255)"
 _LOST = frozenset({"OperationalError", "InterfaceError"})
-
-STANDARD = Dialect(
-    types={
-        Kind.TEXT: "VARCHAR(4000)",
-        Kind.DURATION: "BIGINT",
-        Kind.BIGINT: "BIGINT",
-        Kind.DOUBLE: "DOUBLE PRECISION",
-        Kind.TIMESTAMP: "TIMESTAMP",
-        Kind.DATE: "DATE",
-        Kind.INSTANT: "TIMESTAMP",  # holds UTC
-    },
-    holding_types={
-        Kind.TEXT: _TEXTS,
-        Kind.DURATION: _INTEGERS,
-        Kind.BIGINT: _INTEGERS,
-        Kind.DOUBLE: _DOUBLES,
-        Kind.TIMESTAMP: _MOMENTS,
-        Kind.DATE: frozenset({"date"}),
-        Kind.INSTANT: _MOMENTS,
-    },
-    adapt=to_naive_utc,
-    casts_parameters=False,
-    has_comments=False,  # no two databases have the same statement
-    key_join="exists",
-    stages_constants=True,
-)
-
-
-def _dialect_of(hook: Any, engine: Any) -> Dialect:
-    """Return the standard's dialect with the names and types that SQLAlchemy knows."""
-    if engine is None:
-        return replace(
-            STANDARD,
-            quote=lambda name: str(hook.dialect.escape_word(name)),
-            fold=str.lower,
-            holds=_holds_unknown,
-        )
-    import sqlalchemy as sa
-
-    kinds: dict[Kind, Any] = {
-        Kind.TEXT: sa.UnicodeText(),
-        Kind.DURATION: sa.BigInteger(),
-        Kind.BIGINT: sa.BigInteger(),
-        Kind.TIMESTAMP: sa.DateTime(),
-        Kind.DATE: sa.Date(),
-        Kind.INSTANT: sa.DateTime(),
-    }
-    types = {kind: str(found.compile(dialect=engine.dialect)) for kind, found in kinds.items()}
-    quote = engine.dialect.identifier_preparer.quote
-    is_sqlite = engine.dialect.name == "sqlite"
-    return replace(
-        STANDARD,
-        types={**STANDARD.types, **types},
-        quote=lambda name: str(quote(name)),
-        holds=_holds_in_sqlite if is_sqlite else _holds_unknown,
-    )
-
-
-def _holds_unknown(kind: Kind, type_name: str) -> bool:  # noqa: ARG001 - the same for every kind
-    """Accept a type of which nothing is known."""
-    return not type_name
-
-
-def _holds_in_sqlite(kind: Kind, type_name: str) -> bool:
-    # REAL has eight bytes in SQLite, four in most other databases.
-    return not type_name or (kind is Kind.DOUBLE and base_type(type_name) == "real")
 
 
 class GenericSession(DbSession):
@@ -145,7 +57,7 @@ class GenericSession(DbSession):
     """
 
     def __init__(self, target: Target, connection: Any, cursor: Any, engine: Any) -> None:
-        dialect = _dialect_of(target.hook, engine)
+        dialect = build_dialect(target.hook, engine)
         super().__init__(target, connection, cursor, dialect, ERRORS.classes)
         self.engine = engine
         self.spell = parameter_speller(connection, target.hook.placeholder)

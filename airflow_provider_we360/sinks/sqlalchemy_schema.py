@@ -1,15 +1,110 @@
-"""What SQLAlchemy knows of a database that this provider has no file for."""
+"""Dialect and catalogue of a database that this provider has no file for, from SQLAlchemy."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from logging import getLogger
 from typing import Any
 
+from airflow_provider_we360.rows.schema import Kind
+from airflow_provider_we360.sinks.dialect import Dialect, base_type, to_naive_utc
 from airflow_provider_we360.sinks.table_schema import ColumnSchema
 
 log = getLogger(__name__)
+
+_INTEGERS = frozenset(
+    ["bigint", "integer", "int", "int8", "int64", "numeric", "decimal", "number", "hugeint"]
+)
+_MOMENTS = frozenset(
+    {"timestamp", "datetime", "datetime2", "timestamp without time zone", "timestamp_ntz"}
+)
+_TEXTS = frozenset(
+    [
+        "text",
+        "varchar",
+        "string",
+        "clob",
+        "nvarchar",
+        "nclob",
+        "varchar2",
+        "nvarchar2",
+        "tinytext",
+        "mediumtext",
+        "longtext",
+        "ntext",
+    ]
+) | {"character varying", "long varchar"}
+_DOUBLES = frozenset(
+    ["double_precision", "double", "float", "float8", "float64", "binary_double"]
+) | {"double precision"}
+
+STANDARD = Dialect(
+    types={
+        Kind.TEXT: "VARCHAR(4000)",
+        Kind.DURATION: "BIGINT",
+        Kind.BIGINT: "BIGINT",
+        Kind.DOUBLE: "DOUBLE PRECISION",
+        Kind.TIMESTAMP: "TIMESTAMP",
+        Kind.DATE: "DATE",
+        Kind.INSTANT: "TIMESTAMP",  # holds UTC
+    },
+    holding_types={
+        Kind.TEXT: _TEXTS,
+        Kind.DURATION: _INTEGERS,
+        Kind.BIGINT: _INTEGERS,
+        Kind.DOUBLE: _DOUBLES,
+        Kind.TIMESTAMP: _MOMENTS,
+        Kind.DATE: frozenset({"date"}),
+        Kind.INSTANT: _MOMENTS,
+    },
+    adapt=to_naive_utc,
+    casts_parameters=False,
+    has_comments=False,  # no two databases have the same statement
+    key_join="exists",
+    stages_constants=True,
+)
+
+
+def build_dialect(hook: Any, engine: Any) -> Dialect:
+    """Return the standard's dialect with the names and types that SQLAlchemy knows."""
+    if engine is None:
+        return replace(
+            STANDARD,
+            quote=lambda name: str(hook.dialect.escape_word(name)),
+            fold=str.lower,
+            holds=_holds_unknown,
+        )
+    import sqlalchemy as sa
+
+    kinds: dict[Kind, Any] = {
+        Kind.TEXT: sa.UnicodeText(),
+        Kind.DURATION: sa.BigInteger(),
+        Kind.BIGINT: sa.BigInteger(),
+        Kind.TIMESTAMP: sa.DateTime(),
+        Kind.DATE: sa.Date(),
+        Kind.INSTANT: sa.DateTime(),
+    }
+    types = {kind: str(found.compile(dialect=engine.dialect)) for kind, found in kinds.items()}
+    quote = engine.dialect.identifier_preparer.quote
+    is_sqlite = engine.dialect.name == "sqlite"
+    return replace(
+        STANDARD,
+        types={**STANDARD.types, **types},
+        quote=lambda name: str(quote(name)),
+        holds=_holds_in_sqlite if is_sqlite else _holds_unknown,
+    )
+
+
+def _holds_unknown(kind: Kind, type_name: str) -> bool:  # noqa: ARG001 - the same for every kind
+    """Accept a type of which nothing is known."""
+    return not type_name
+
+
+def _holds_in_sqlite(kind: Kind, type_name: str) -> bool:
+    # REAL has eight bytes in SQLite, four in most other databases.
+    return not type_name or (kind is Kind.DOUBLE and base_type(type_name) == "real")
 
 
 def open_engine(hook: Any) -> Any:

@@ -7,8 +7,6 @@ retried.
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +18,7 @@ from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.sinks.base import TENANT, LoadPlan, WriteMode
 from airflow_provider_we360.sinks.batching import split_by_bytes
+from airflow_provider_we360.sinks.bigquery_session import BigQuerySession, find_dataset
 from airflow_provider_we360.sinks.dialect import Dialect, quote_with
 from airflow_provider_we360.sinks.error_map import (
     NOTHING_CHANGED,
@@ -30,7 +29,7 @@ from airflow_provider_we360.sinks.error_map import (
 )
 from airflow_provider_we360.sinks.session import DbSession, DriverFailure, Step, at, driver_calls
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
-from airflow_provider_we360.sinks.target import TableName, TableRef, Target
+from airflow_provider_we360.sinks.target import TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
 
 STAGING_HOURS = 6
@@ -48,6 +47,7 @@ _NO_VALUE = re.compile(
     re.IGNORECASE,
 )
 _BILLING = re.compile(r"billing has not been enabled|free tier|sandbox", re.IGNORECASE)
+_QUOTA = ("quotaExceeded", "rateLimitExceeded", "resourcesExceeded", "responseTooLarge")
 _INTEGERS = frozenset({"integer", "int64", "numeric", "bignumeric"})
 
 
@@ -85,90 +85,6 @@ DIALECT = Dialect(
 )
 
 
-class BigQuerySession(DbSession):
-    """A session of BigQuery, in which each statement is a job.
-
-    :ivar dataset: the dataset of the target; the staging table is created there.
-    """
-
-    def __init__(self, target: Target, client: Any, dataset: Any, location: str) -> None:
-        super().__init__(target, client, None, DIALECT, ERRORS.classes)
-        self.dataset = dataset
-        self.location = location
-        self.session_id: str | None = None
-        self.staging_name = self.new_staging().strip("`")
-        self.job: Any = None
-
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Run a statement and return the number of changed rows."""
-        with driver_calls(self.errors, sql.partition(" ")[0]):
-            self._run(sql, parameters)
-            return int(self.job.num_dml_affected_rows or 0)
-
-    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Run a query and return all its rows."""
-        with driver_calls(self.errors, "SELECT"):
-            return [tuple(row.values()) for row in self._run(sql, parameters)]
-
-    def _run(self, sql: str, parameters: Sequence[object]) -> Any:
-        from google.cloud import bigquery
-
-        config = bigquery.QueryJobConfig(
-            use_legacy_sql=False,
-            use_query_cache=False,
-            query_parameters=[
-                bigquery.ScalarQueryParameter(None, _parameter_type(value), value)
-                for value in parameters
-            ],
-            connection_properties=[bigquery.ConnectionProperty("session_id", self.session_id)],
-        )
-        # The client retries no job: a failure may have ended the transaction, and the next
-        # statement would commit by itself.
-        self.job = self.connection.query(
-            sql, job_config=config, location=self.location, job_retry=None
-        )
-        return self.job.result(job_retry=None)
-
-    def open(self) -> None:
-        """Create the session on the server."""
-        from google.cloud import bigquery
-
-        config = bigquery.QueryJobConfig(create_session=True, use_legacy_sql=False)
-        with driver_calls(self.errors, "SELECT"):
-            job = self.connection.query(
-                "SELECT 1", job_config=config, location=self.location, job_retry=None
-            )
-            job.result(job_retry=None)
-        self.session_id = job.session_info.session_id
-
-    def close(self) -> None:
-        """End the session and drop the staging table.
-
-        Whatever fails here ends by itself: an idle session after a day, the staging table after
-        its hours.
-        """
-        if self.session_id is not None:
-            with suppress(Exception):
-                self._run("CALL BQ.ABORT_SESSION()", ())
-        with suppress(Exception):
-            self.connection.delete_table(self.dataset.table(self.staging_name), not_found_ok=True)
-
-    def begin(self) -> None:
-        """Begin a transaction; BEGIN alone can be read as the start of a block."""
-        self.execute("BEGIN TRANSACTION")
-
-    def resolve(self, name: TableName) -> TableRef:
-        """Return the table with its project and dataset."""
-        dataset = _find_dataset(self.target, name, self.connection.project)
-        return self.table_ref(name, (*dataset, name.table))
-
-    def cancel(self) -> None:
-        """Cancel the running job."""
-        if self.job is not None:
-            with suppress(Exception):
-                self.job.cancel()
-
-
 def check(target: Target) -> None:
     """Refuse a missing client, and a table without a dataset."""
     try:
@@ -177,7 +93,7 @@ def check(target: Target) -> None:
         raise We360ConfigError(
             'sql_conn_id: BigQuery needs its client: pip install "airflow-provider-we360[google]"'
         ) from None
-    _find_dataset(target, target.table, "")
+    find_dataset(target, target.table, "")
 
 
 @contextmanager
@@ -189,11 +105,13 @@ def connect(target: Target) -> Iterator[BigQuerySession]:
     with driver_calls(ERRORS.classes):
         client = hook.get_client(project_id=hook.project_id, location=hook.location or None)
     try:
-        dataset = bigquery.DatasetReference(*_find_dataset(target, target.table, client.project))
+        dataset = bigquery.DatasetReference(*find_dataset(target, target.table, client.project))
         # Jobs run where the data is. This also finds a missing dataset before a missing table.
         with driver_calls(ERRORS.classes):
             location = client.get_dataset(dataset).location
-        session = BigQuerySession(target, client, dataset, location)
+        session = BigQuerySession(
+            target, client, dataset, location=location, dialect=DIALECT, errors=ERRORS.classes
+        )
         try:
             with at(Step.PREPARE):
                 session.open()
@@ -203,33 +121,6 @@ def connect(target: Target) -> Iterator[BigQuerySession]:
     finally:
         with suppress(Exception):
             client.close()
-
-
-def _find_dataset(target: Target, name: TableName, project: str) -> tuple[str, str]:
-    """Return project and dataset: from the table's name, else from the Connection's settings.
-
-    :raises We360ConfigError: if neither names a dataset.
-    """
-    if name.schema is not None:
-        return name.database or project, name.schema
-    configs = target.hook.api_resource_configs or {}
-    if isinstance(configs, str):  # as the Connection form stores it
-        configs = json.loads(configs)
-    default = configs.get("query", {}).get("defaultDataset", {})
-    if not default.get("datasetId"):
-        raise We360ConfigError(
-            f"table: {name} names no dataset; write dataset.table, or set query.defaultDataset in "
-            f"api_resource_configs of Connection {target.conn_id!r}"
-        )
-    return default.get("projectId") or project, default["datasetId"]
-
-
-def _parameter_type(value: object) -> str:
-    if isinstance(value, dt.datetime):
-        return "TIMESTAMP" if value.tzinfo else "DATETIME"
-    if isinstance(value, dt.date):
-        return "DATE"
-    return "INT64" if isinstance(value, int) else "STRING"
 
 
 def _reference(ref: TableRef) -> Any:
@@ -418,32 +309,41 @@ def _is_conflict(error: Exception) -> bool:
     return _CONFLICT.search(_read_error(error).text) is not None
 
 
-def _explain_first(failure: Failure) -> We360Error:
-    from google.api_core.exceptions import RetryError
+def _explain_account(failure: Failure) -> We360Error | None:
+    """Return the error of a missing credential, permission or billing account."""
     from google.auth.exceptions import GoogleAuthError
 
-    error, table, facts = failure.error, failure.table, failure.facts
-    status, conn_id = getattr(error, "code", None), failure.target.conn_id
+    error, facts, conn_id = failure.error, failure.facts, failure.target.conn_id
     if isinstance(error, GoogleAuthError):
         return SinkError(
             f"sql_conn_id: Google refused the credentials of {conn_id!r}; check its key file, or "
             "the service account of this machine, and its impersonation chain"
         )
-    if _is_conflict(error):
-        return ERRORS.explain_kind(ErrorKind.BUSY, failure)
     if _BILLING.search(facts.text) or facts.code == "billingNotEnabled":
         return We360ConfigError(
             "sql_conn_id: the project has no billing account, and without one (the sandbox) "
             "BigQuery runs no DML; enable billing for the project in which jobs run"
         )
+    if getattr(error, "code", None) in (401, 403) and facts.code not in (*_QUOTA, "stopped"):
+        return We360ConfigError(
+            f"sql_conn_id: the account of {conn_id!r} lacks a permission that a load into "
+            f"{failure.table} needs; {NOTHING_CHANGED}. Grant it roles/bigquery.jobUser on the "
+            "project and roles/bigquery.dataEditor on the dataset"
+        )
+    return None
+
+
+def _explain_first(failure: Failure) -> We360Error:
+    from google.api_core.exceptions import RetryError
+
+    error, table, facts = failure.error, failure.table, failure.facts
+    if _is_conflict(error):
+        return ERRORS.explain_kind(ErrorKind.BUSY, failure)
     if facts.column:
         return ERRORS.explain_kind(ErrorKind.NO_VALUE, failure)
-    if facts.code in (
-        "quotaExceeded",
-        "rateLimitExceeded",
-        "resourcesExceeded",
-        "responseTooLarge",
-    ):
+    if found := _explain_account(failure):
+        return found
+    if facts.code in _QUOTA:
         return SinkBusy(
             f"BigQuery's quota is used up ({facts.code}); {NOTHING_CHANGED}. Run the task again "
             "later, or raise the quota"
@@ -452,13 +352,7 @@ def _explain_first(failure: Failure) -> We360Error:
         return SinkError(
             f"a job of the load into {table} was cancelled; {NOTHING_CHANGED}. Run the task again"
         )
-    if status in (401, 403):
-        return We360ConfigError(
-            f"sql_conn_id: the account of {conn_id!r} lacks a permission that a load into {table} "
-            f"needs; {NOTHING_CHANGED}. Grant it roles/bigquery.jobUser on the project and "
-            "roles/bigquery.dataEditor on the dataset"
-        )
-    if status == 404 and failure.step is Step.CONNECT:
+    if getattr(error, "code", None) == 404 and failure.step is Step.CONNECT:
         return We360ConfigError(
             f"table: the dataset of {table} does not exist, or the account may not see it; create "
             "it first, with CREATE SCHEMA, in the region where rows shall be stored"
