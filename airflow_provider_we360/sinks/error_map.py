@@ -20,7 +20,7 @@ from airflow_provider_we360.sinks.session import (
     DbSession,
     DriverErrors,
     DriverFailure,
-    Step,
+    LoadStep,
 )
 from airflow_provider_we360.sinks.target import TableName, Target
 
@@ -65,7 +65,7 @@ class Failure:
     """
 
     error: Exception
-    step: Step
+    step: LoadStep
     statement: str
     facts: DriverFacts
     table: TableName
@@ -122,7 +122,7 @@ class ErrorMap:
 
         The driver's exception becomes its cause only if its text cannot hold a row or a secret.
         """
-        step = failure.step or (Step.CONNECT if session is None else Step.CHANGE)
+        step = failure.step or (LoadStep.CONNECT if session is None else LoadStep.CHANGE)
         facts = self.read(failure.error)
         known = Failure(
             failure.error,
@@ -144,7 +144,7 @@ class ErrorMap:
         return error
 
     def _explain(self, failure: Failure) -> We360Error:
-        if failure.step is Step.CONNECT:
+        if failure.step is LoadStep.CONNECT:
             return SinkError(
                 f"sql_conn_id: no connection to {self.database} through "
                 f"{failure.target.conn_id!r} ({foreign_text(failure.facts.text)}); "
@@ -161,7 +161,7 @@ class ErrorMap:
         code = f"{self.code_label} {facts.code}"
         match kind:
             case ErrorKind.LOST:
-                at_commit = failure.step is Step.COMMIT
+                at_commit = failure.step is LoadStep.COMMIT
                 return error_messages.connection_lost(table, self.database, at_commit=at_commit)
             case ErrorKind.BUSY:
                 return SinkBusy(

@@ -25,7 +25,7 @@ from airflow_provider_we360.sinks.paramstyle import parameter_speller
 from airflow_provider_we360.sinks.session import (
     DbSession,
     DriverFailure,
-    Step,
+    LoadStep,
     at,
     driver_calls,
 )
@@ -107,7 +107,7 @@ def connect(target: Target) -> Iterator[GenericSession]:
         connection = hook.get_conn()
     session: GenericSession | None = None
     try:
-        with at(Step.PREPARE), driver_calls(ERRORS.classes, "opening a cursor"):
+        with at(LoadStep.PREPARE), driver_calls(ERRORS.classes, "opening a cursor"):
             if hook.supports_autocommit:
                 hook.set_autocommit(connection, False)
             session = GenericSession(target, connection, connection.cursor(), engine)
@@ -312,7 +312,7 @@ def _read_error(error: Exception) -> DriverFacts:
 def _explain_first(failure: Failure) -> We360Error:
     kinds = {kind.__name__ for kind in type(failure.error).__mro__}
     name, table = type(failure.error).__name__, failure.table
-    if failure.step is Step.CONNECT:
+    if failure.step is LoadStep.CONNECT:
         return SinkError(
             f"sql_conn_id: no connection through {failure.target.conn_id!r} ({name}); check its "
             "fields with its Test button, and that the driver of its provider is installed"

@@ -14,7 +14,7 @@ from airflow_provider_we360.sinks.base import LoadPlan, LoadResult, WriteMode
 from airflow_provider_we360.sinks.batching import StagedRows
 from airflow_provider_we360.sinks.dataset import ColumnRef, DatasetRef, table_dataset
 from airflow_provider_we360.sinks.predicates import Predicate, Predicates
-from airflow_provider_we360.sinks.session import DbSession, DriverFailure, Step, at
+from airflow_provider_we360.sinks.session import DbSession, DriverFailure, LoadStep, at
 from airflow_provider_we360.sinks.shrink_guard import find_days_to_keep
 from airflow_provider_we360.sinks.spool import Spool, spool_rows
 from airflow_provider_we360.sinks.table_schema import (
@@ -103,13 +103,13 @@ class SqlSink:
         self, session: DbSession, plan: LoadPlan, rows: StagedRows, staged: StagedRows | Spool
     ) -> LoadResult:
         warehouse, target = self.warehouse, self.target
-        with at(Step.PREPARE):
+        with at(LoadStep.PREPARE):
             self._table = table = ensure_table(session, warehouse, plan, target)
             self._namespace = warehouse.namespace(session)
             table_checks.check_adopted(session, table)
             table_checks.warn_of_personal_columns(table)
             log_table = self._ensure_log_table(session, plan)
-        with at(Step.STAGE):
+        with at(LoadStep.STAGE):
             stage = warehouse.stage(session, table, staged)
             table_checks.check_staged(session, table, stage, rows)
 
@@ -118,9 +118,9 @@ class SqlSink:
         def attempt(*, in_place: bool) -> LoadResult | None:
             try:
                 with session.transaction():
-                    with at(Step.LOCK):
+                    with at(LoadStep.LOCK):
                         warehouse.lock(session, table.ref)
-                    with at(Step.CHANGE):
+                    with at(LoadStep.CHANGE):
                         return replace_rows(run, in_place=in_place)
             except DriverFailure as failure:
                 if not warehouse.errors.is_conflict(failure.error):
@@ -137,7 +137,7 @@ class SqlSink:
     def _ensure_log_table(self, session: DbSession, plan: LoadPlan) -> LoadTable | None:
         if self._log_target is None:
             return None
-        with _naming_the_log(), at(Step.PREPARE, self._log_target.table):
+        with _naming_the_log(), at(LoadStep.PREPARE, self._log_target.table):
             log_plan = load_log.log_plan(plan)
             return ensure_table(session, self.warehouse, log_plan, self._log_target)
 
@@ -370,10 +370,10 @@ def write_log(
 ) -> None:
     """Log the load, as the last step of its transaction; rows of an earlier try are replaced."""
     session, plan = run.session, run.table.plan
-    with at(Step.CHANGE, log_table.ref.name):
+    with at(LoadStep.CHANGE, log_table.ref.name):
         earlier = load_log.is_earlier_try(log_table, plan)
         if statements.count_rows(session, log_table.sql, earlier):
-            with at(Step.LOCK):
+            with at(LoadStep.LOCK):
                 run.warehouse.lock(session, log_table.ref)
             statements.delete_rows(session, log_table, earlier)
         entries = load_log.entries(plan, str(run.table.ref), landed, spared, run.rows.requested)

@@ -21,7 +21,7 @@ DriverErrors = Callable[[], tuple[type[Exception], ...]]
 """Returns the root classes of the driver's exceptions, for those drivers that are loaded."""
 
 
-class Step(enum.StrEnum):
+class LoadStep(enum.StrEnum):
     """Steps of a load, as error messages need to know them."""
 
     CONNECT = "connecting"
@@ -33,7 +33,7 @@ class Step(enum.StrEnum):
     COMMIT = "committing"
 
 
-WITHOUT_ROWS = (Step.PREPARE, Step.LOCK)
+WITHOUT_ROWS = (LoadStep.PREPARE, LoadStep.LOCK)
 """Steps whose statements carry no row: only there may a driver's exception become the cause of
 ours, as its text can quote what the statement carried. That of CONNECT can quote the password."""
 
@@ -48,12 +48,12 @@ class DriverFailure(Exception):
         super().__init__(type(error).__name__)
         self.error = error
         self.statement = statement
-        self.step: Step | None = None
+        self.step: LoadStep | None = None
         self.table: TableName | None = None
 
 
 @contextmanager
-def at(step: Step, table: TableName | None = None) -> Iterator[None]:
+def at(step: LoadStep, table: TableName | None = None) -> Iterator[None]:
     """Note the step, and the table, on a driver's failure unless an inner block has noted them."""
     try:
         yield
@@ -127,7 +127,7 @@ class DbSession:
         self.begin()
         try:
             yield
-            with at(Step.COMMIT):
+            with at(LoadStep.COMMIT):
                 self.commit()
         except BaseException:
             with suppress(Exception):

@@ -14,7 +14,13 @@ from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import error_messages
 from airflow_provider_we360.sinks.dialect import Dialect, to_naive_utc
 from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorKind, ErrorMap, Failure
-from airflow_provider_we360.sinks.session import DbSession, DriverFailure, Step, at, driver_calls
+from airflow_provider_we360.sinks.session import (
+    DbSession,
+    DriverFailure,
+    LoadStep,
+    at,
+    driver_calls,
+)
 from airflow_provider_we360.sinks.spool import Spool
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
 from airflow_provider_we360.sinks.target import TableName, TableRef, Target
@@ -105,7 +111,7 @@ def connect(target: Target) -> Iterator[DuckDBSession]:
     try:
         with closing(target.wait_for(lambda: _open(target), what=_file(target))) as connection:
             session = DuckDBSession(target, connection, connection, DIALECT, ERRORS.classes)
-            with at(Step.PREPARE):
+            with at(LoadStep.PREPARE):
                 # Instants are compared and converted in UTC, whatever zone the worker has.
                 session.execute("SET TimeZone = 'UTC'")
                 session.database, session.schema = session.fetch_one(
@@ -172,7 +178,7 @@ def _explain_first(failure: Failure) -> We360Error | None:
             f"table: the schema of {table} does not exist in {_file(failure.target)}; run CREATE "
             "SCHEMA first"
         )
-    return ERRORS.refused(failure) if failure.step is Step.CONNECT else None
+    return ERRORS.refused(failure) if failure.step is LoadStep.CONNECT else None
 
 
 def _is_already_there(error: Exception) -> bool:

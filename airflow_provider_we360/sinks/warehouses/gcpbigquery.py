@@ -27,7 +27,13 @@ from airflow_provider_we360.sinks.error_map import (
     ErrorMap,
     Failure,
 )
-from airflow_provider_we360.sinks.session import DbSession, DriverFailure, Step, at, driver_calls
+from airflow_provider_we360.sinks.session import (
+    DbSession,
+    DriverFailure,
+    LoadStep,
+    at,
+    driver_calls,
+)
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
 from airflow_provider_we360.sinks.target import TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
@@ -113,7 +119,7 @@ def connect(target: Target) -> Iterator[BigQuerySession]:
             target, client, dataset, location=location, dialect=DIALECT, errors=ERRORS.classes
         )
         try:
-            with at(Step.PREPARE):
+            with at(LoadStep.PREPARE):
                 session.open()
             yield session
         finally:
@@ -352,7 +358,7 @@ def _explain_first(failure: Failure) -> We360Error:
         return SinkError(
             f"a job of the load into {table} was cancelled; {NOTHING_CHANGED}. Run the task again"
         )
-    if getattr(error, "code", None) == 404 and failure.step is Step.CONNECT:
+    if getattr(error, "code", None) == 404 and failure.step is LoadStep.CONNECT:
         return We360ConfigError(
             f"table: the dataset of {table} does not exist, or the account may not see it; create "
             "it first, with CREATE SCHEMA, in the region where rows shall be stored"

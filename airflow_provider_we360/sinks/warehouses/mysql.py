@@ -18,7 +18,7 @@ from airflow_provider_we360.sinks.base import LoadPlan
 from airflow_provider_we360.sinks.dialect import Dialect, literal, quote_with, to_naive_utc
 from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorMap, Failure
 from airflow_provider_we360.sinks.row_text import TextFormat, format_rows
-from airflow_provider_we360.sinks.session import DbSession, Step, at, driver_calls
+from airflow_provider_we360.sinks.session import DbSession, LoadStep, at, driver_calls
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
 from airflow_provider_we360.sinks.target import TableName, TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
@@ -121,7 +121,7 @@ def connect(target: Target) -> Iterator[MySqlSession]:
     with driver_calls(ERRORS.classes):
         connection = _open(target)
     try:
-        with at(Step.PREPARE), driver_calls(ERRORS.classes):
+        with at(LoadStep.PREPARE), driver_calls(ERRORS.classes):
             session = MySqlSession(target, connection, _cursor(connection), DIALECT, ERRORS.classes)
             _prepare(session)
         yield session
@@ -384,6 +384,7 @@ ERRORS = ErrorMap(
     code_label="error",
     kinds=mysql_errors.KINDS,
     hints=mysql_errors.HINTS,
+    # Messages that name objects and the server only; others may quote a row.
     names_only=(
         *("1021", "1049", "1114", "1118", "1153", "1175", "1226", "1290", "1317", "1665", "1792"),
         *("1836", "1906", "1969", "3024", "3750"),

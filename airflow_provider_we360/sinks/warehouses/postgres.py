@@ -17,7 +17,7 @@ from airflow_provider_we360.sinks import adbc, error_messages, statements
 from airflow_provider_we360.sinks.batching import rechunk
 from airflow_provider_we360.sinks.dialect import Dialect, base_type, quote_with
 from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorKind, ErrorMap, Failure
-from airflow_provider_we360.sinks.session import DbSession, Step, at, driver_calls
+from airflow_provider_we360.sinks.session import DbSession, LoadStep, at, driver_calls
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
 from airflow_provider_we360.sinks.target import TableName, TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
@@ -94,7 +94,7 @@ def connect(target: Target) -> Iterator[PostgresSession]:
         connection = _open(target)
     try:
         session = PostgresSession(target, connection, _cursor(connection), DIALECT, ERRORS.classes)
-        with at(Step.PREPARE):
+        with at(LoadStep.PREPARE):
             _prepare(session)
         yield session
     finally:
@@ -256,7 +256,7 @@ def _is_already_there(error: Exception) -> bool:
 
 def _explain_first(failure: Failure) -> We360Error | None:
     misuse = getattr(failure.error, "status_code", None) in _MISUSE
-    if failure.step is not Step.CONNECT and not failure.facts.code and misuse:
+    if failure.step is not LoadStep.CONNECT and not failure.facts.code and misuse:
         return SinkError(
             f"ADBC's driver cannot load into {failure.table}; nothing was changed. Uninstall "
             f"{adbc.DRIVER.replace('_', '-')}, and COPY is used instead"

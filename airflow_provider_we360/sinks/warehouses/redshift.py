@@ -30,7 +30,7 @@ from airflow_provider_we360.sinks.error_map import (
     ErrorMap,
     Failure,
 )
-from airflow_provider_we360.sinks.session import DbSession, Step, at, driver_calls
+from airflow_provider_we360.sinks.session import DbSession, LoadStep, at, driver_calls
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
 from airflow_provider_we360.sinks.target import TableName, TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
@@ -219,7 +219,7 @@ def connect(target: Target) -> Iterator[RedshiftSession]:
         connection.autocommit = True  # transactions are begun and ended in SQL
         cursor = connection.cursor()
         session = RedshiftSession(target, connection, cursor, DIALECT, ERRORS.classes)
-        with at(Step.PREPARE):
+        with at(LoadStep.PREPARE):
             session.database, session.user, schema = session.fetch_one(
                 "SELECT current_database(), current_user, current_schema()"
             )
@@ -255,7 +255,7 @@ def stage(session: DbSession, table: LoadTable, batches: Iterable[RowBatch]) -> 
         statements.create_staging(session, name, table)
         if files:
             role = "default" if folder.role == "default" else literal(folder.role)
-            with at(Step.COPY):
+            with at(LoadStep.COPY):
                 session.execute(
                     f"COPY {name} FROM {literal(folder.url)} IAM_ROLE {role} FORMAT AS PARQUET"
                 )
@@ -330,10 +330,10 @@ def _is_conflict(error: Exception) -> bool:
 
 def _explain_first(failure: Failure) -> We360Error | None:
     code = failure.facts.code
-    timed_out = failure.step is Step.LOCK and code == "57014"
+    timed_out = failure.step is LoadStep.LOCK and code == "57014"
     if timed_out or _CONFLICT.search(failure.facts.text):
         return ERRORS.explain_kind(ErrorKind.BUSY, failure)
-    if failure.step is Step.COPY and code and not code.startswith("08"):
+    if failure.step is LoadStep.COPY and code and not code.startswith("08"):
         return SinkError(
             f"sql_conn_id: Redshift could not COPY from S3 (SQLSTATE {code}); {NOTHING_CHANGED}. "
             "Check that we360_iam_role is attached to the cluster and may list and read there, and "

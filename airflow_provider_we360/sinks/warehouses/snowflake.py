@@ -27,7 +27,7 @@ from airflow_provider_we360.sinks.base import LoadPlan
 from airflow_provider_we360.sinks.batching import split_by_bytes
 from airflow_provider_we360.sinks.dialect import Dialect, literal, quote_with
 from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorKind, ErrorMap, Failure
-from airflow_provider_we360.sinks.session import DbSession, Step, at, driver_calls
+from airflow_provider_we360.sinks.session import DbSession, LoadStep, at, driver_calls
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
 from airflow_provider_we360.sinks.target import TableName, TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
@@ -105,7 +105,7 @@ def connect(target: Target) -> Iterator[SnowflakeSession]:
     try:
         cursor = connection.cursor()
         session = SnowflakeSession(target, connection, cursor, DIALECT, ERRORS.classes)
-        with at(Step.PREPARE):
+        with at(LoadStep.PREPARE):
             database, schema, _ = session.resolve(target.table).parts
             session.execute(f"USE SCHEMA {DIALECT.quote(database)}.{DIALECT.quote(schema)}")
             # Transactions are begun and ended in SQL.
@@ -244,9 +244,9 @@ def _read_error(error: Exception) -> DriverFacts:
 def _explain_first(failure: Failure) -> We360Error | None:
     """Explain errors by their SQLSTATE if their number says nothing."""
     state = str(getattr(failure.error, "sqlstate", None) or "")
-    if failure.step is Step.CONNECT or failure.facts.code in ERRORS.kinds:
+    if failure.step is LoadStep.CONNECT or failure.facts.code in ERRORS.kinds:
         return None
-    if failure.step is Step.LOCK and state.startswith("57"):
+    if failure.step is LoadStep.LOCK and state.startswith("57"):
         return ERRORS.explain_kind(ErrorKind.BUSY, failure)
     if state == "42501":
         return ERRORS.explain_kind(ErrorKind.DENIED, failure)

@@ -15,7 +15,7 @@ from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import error_messages, statements
 from airflow_provider_we360.sinks.dialect import Dialect
 from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorKind, ErrorMap, Failure
-from airflow_provider_we360.sinks.session import DbSession, Step, at, driver_calls
+from airflow_provider_we360.sinks.session import DbSession, LoadStep, at, driver_calls
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
 from airflow_provider_we360.sinks.target import TableName, TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
@@ -137,7 +137,7 @@ def connect(target: Target) -> Iterator[SqliteSession]:
     with closing(connection):
         connection.isolation_level = None  # transactions are begun and ended in SQL
         session = SqliteSession(target, connection, None, DIALECT, ERRORS.classes)
-        with at(Step.PREPARE):
+        with at(LoadStep.PREPARE):
             # A short wait lets Airflow's task timeout interrupt; the session itself waits longer.
             session.execute("PRAGMA busy_timeout = 200")
             files = session.fetch("SELECT file FROM pragma_database_list WHERE name = 'main'")
@@ -203,7 +203,7 @@ def _is_already_there(error: Exception) -> bool:
 
 def _explain_first(failure: Failure) -> We360Error | None:
     """Explain a file that cannot be opened like all other errors: there is no server."""
-    return ERRORS.refused(failure) if failure.step is Step.CONNECT else None
+    return ERRORS.refused(failure) if failure.step is LoadStep.CONNECT else None
 
 
 ERRORS = ErrorMap(
