@@ -233,18 +233,18 @@ def test_day_that_would_lose_its_rows_changes_nothing(sandbox, folder, load):
         ({"path": ""}, "path: is empty"),
         ({"path": "data/we360"}, "path: .*absolute"),
         ({"path": "file://data/we360"}, "path: .*absolute"),
-        ({"path": "/dev/null"}, "path: /dev/null cannot be a folder, as /dev/null is a file"),
-        ({"path": "/dev/null/we360"}, "path: .* as /dev/null is a file"),
+        ({"path": "/dev/null"}, "path: /dev/null cannot be a folder, because /dev/null is a file"),
+        ({"path": "/dev/null/we360"}, "path: .* because /dev/null is a file"),
         ({"path": "ftp9://host/we360"}, "path: .*ftp9://"),
         (
             {"object_storage_conn_id": "nowhere"},
-            "object_storage_conn_id: there is no Connection 'nowhere'",
+            "object_storage_conn_id: Connection 'nowhere' does not exist",
         ),
-        ({"path": "s3://nowhere@bucket/we360"}, "path: there is no Connection 'nowhere'"),
-        ({"path": "s3://key:secret@bucket/we360"}, "path: holds a password"),
+        ({"path": "s3://nowhere@bucket/we360"}, "path: Connection 'nowhere' does not exist"),
+        ({"path": "s3://key:secret@bucket/we360"}, "path: contains a password"),
         (
             {"path": "s3://one@bucket/we360", "object_storage_conn_id": "two"},
-            "object_storage_conn_id: .*give it once",
+            "object_storage_conn_id: .*set it in one place",
         ),
         ({"mode": "summary", "lookback_days": 7}, "lookback_days"),
         ({"on_empty": "ignore"}, "on_empty"),
@@ -289,7 +289,7 @@ def test_incompatible_universal_pathlib_is_named(sandbox, load, mocker):
     )
     with pytest.raises(
         AirflowFailException,
-        match=r"path: Airflow [\d.]+ opens no URL with .*'universal-pathlib<0\.3'",
+        match=r"path: Airflow [\d.]+ cannot open URLs with .*'universal-pathlib<0\.3'",
     ):
         load(path="s3://bucket/we360")
 
