@@ -156,11 +156,6 @@ class HeldLease:
         if found is not None and found.owner == self._election.owner:
             self._election.entry.delete()
 
-    @property
-    def is_overdue(self) -> bool:
-        """True if the holder was silent for longer than its lease, so that it may be lost."""
-        return not self.alone and self._silent_s() > self._election.lasts_s
-
     def confirm(self) -> None:
         """Check that the lease is still held: before every write of what other tasks will use.
 
@@ -168,7 +163,7 @@ class HeldLease:
         """
         if self.alone:
             return
-        is_overdue = self.is_overdue
+        is_overdue = self._silent_s() > self._election.lasts_s
         found = self._election.timed(self._election.entry.read)
         if (found is None and is_overdue) or (found and found.owner != self._election.owner):
             raise LeaseLost

@@ -18,6 +18,7 @@ import httpx
 from airflow_provider_we360.auth.keycloak import KeycloakClient, is_unsent, longest_call_s
 from airflow_provider_we360.auth.lease import HeldLease, LeaseElection, LeaseLost
 from airflow_provider_we360.auth.lockout import Lockout
+from airflow_provider_we360.auth.shared_token import SAVE_WAIT_S, SharedToken
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.auth.token_store import TokenStore
 from airflow_provider_we360.connection import We360Settings
@@ -41,8 +42,6 @@ LONGEST_REST_S = 300.0
 LEASE_MARGIN_S = 20.0
 SIBLING_LOOKS = 3
 SIBLING_LOOKS_S = 5.0
-SAVE_TRIES = 3
-SAVE_WAIT_S = 0.5
 JUST_READ_S = 5.0
 
 
@@ -76,17 +75,13 @@ class TokenManager:
         self._send = send
         self._clock = clock
         self._sleep = sleep
-        self._on_token = on_token
+        self._shared = SharedToken(store.token, clock, on_token)
         self._spread = spread
         self._sends_twice = sends_twice
         self._reload = reload
         self._lock = threading.Lock()
-        self._token: TokenSet | None = None
         self._own_login: TokenSet | None = None
         """The login of this process. Its session has to end unless other tasks share it."""
-        self._newest = 0
-        self._dropped: set[str] = set()
-        self._is_saved = False
         self._is_renewing = False
         self._rest_until = 0.0
         self._began = clock()
@@ -94,7 +89,8 @@ class TokenManager:
         self._use(settings, store)
 
     def _use(self, settings: We360Settings, store: TokenStore) -> None:
-        self._store = store
+        self._lease_name = store.lease.name or "lease"
+        self._shared.entry = store.token
         self._keycloak = KeycloakClient(settings, self._send, clock=self._clock, sleep=self._sleep)
         self._lockout = Lockout(store.lockout, settings, self._clock, sends_twice=self._sends_twice)
         lasts_s = longest_call_s(settings) + LEASE_MARGIN_S
@@ -116,7 +112,7 @@ class TokenManager:
         with self._lock:
             if rejected is None and (token := self._find_in_memory()) is not None:
                 return token
-            token = self._look(rejected)
+            token = self._shared.look(rejected)
             self._end_replaced_login()
             if token is None:
                 return self._obtain(rejected)
@@ -126,11 +122,7 @@ class TokenManager:
 
     def is_shared(self, token: TokenSet) -> bool:
         """Return whether other tasks can use the session of this token set."""
-        if not self._store.token.is_shared:
-            return False
-        stored = self._store.token.read()
-        # A store that cannot be read now may still show the session to others.
-        return self._is_saved if stored is None else not stored.is_of_other_session(token)
+        return self._shared.is_shared(token)
 
     def logout(self) -> bool:
         """End the session on the server, then remove the token. Return whether there was one.
@@ -139,15 +131,15 @@ class TokenManager:
             be tried again.
         """
         with self._lock:
-            self._look(None)
-            token, voided = self._token, self._store.token.voided
+            self._shared.look(None)
+            token, voided = self._shared.present, self._shared.entry.voided
             ended = [one for one in (token, voided) if one is not None and one.refresh_token]
             for one in ended:
                 self._keycloak.logout(one)
             if voided is not None:
-                self._store.token.delete()
+                self._shared.entry.delete()
             if token is not None:
-                self._drop(token)
+                self._shared.drop(token)
             self._own_login = None
             if ended:
                 log.info("We360 session ended")
@@ -159,18 +151,18 @@ class TokenManager:
             own, self._own_login = self._own_login, None
             if own is None or self.is_shared(own):
                 return
-            newest = self._token
+            newest = self._shared.present
             if newest is None or newest.is_of_other_session(own):
                 self._end_quietly(own)
             else:
                 self._end_quietly(newest)
-                self._drop(newest)
+                self._shared.drop(newest)
 
-    # memory and store
+    # lookup
 
     def _find_in_memory(self) -> TokenSet | None:
         """Return the token in memory if it is fresh, or valid and not due for renewal by us."""
-        token, now = self._token, self._clock()
+        token, now = self._shared.present, self._clock()
         if token is None or not token.is_valid(now):
             return None
         if self._is_renewing or now < self._rest_until:
@@ -181,76 +173,6 @@ class TokenManager:
         if self._drawn[0] != token.access_token:
             self._drawn = (token.access_token, token.early_renewal_s(self._spread()))
         return self._drawn[1]
-
-    def _look(self, rejected: TokenSet | None) -> TokenSet | None:
-        """Read the store. Return the newest token set if it can carry a request.
-
-        :param rejected: this token set and older ones do not count.
-        """
-        stored, known = self._store.token.read(), self._token
-        # A dropped token may still show in a store that lags or that no one may write.
-        if stored is not None and stored.access_token in self._dropped:
-            stored = None
-        # A doubt that the store could not keep is not forgotten: what is known only grows.
-        if stored is not None and (
-            known is None
-            or (stored.generation, stored.doubtful) >= (known.generation, known.doubtful)
-        ):
-            self._remember(stored)
-        token = self._token
-        if token is None or not token.is_valid(self._clock()):
-            return None
-        if rejected is not None and (
-            token.access_token == rejected.access_token or token.generation < rejected.generation
-        ):
-            return None
-        return token
-
-    def _remember(self, token: TokenSet) -> None:
-        if self._token is None or self._token.access_token != token.access_token:
-            self._on_token(token)
-        self._newest = max(self._newest, token.generation)
-        self._token = token
-
-    def _save(self, token: TokenSet, lease: HeldLease, event: str) -> TokenSet:
-        """Make this the newest token set, in memory and store, before its first use.
-
-        A rotated refresh token that is lost costs the session, so its write is repeated.
-
-        :raises LeaseLost: another task may have saved a newer one meanwhile; nothing was written.
-        """
-        lease.confirm()
-        # The clock takes over if the entry is lost: an old copy must not pass for a newer one.
-        generation = max(self._newest + 1, int(self._clock() * 1000))
-        token = replace(token, generation=generation)
-        self._remember(token)
-        for _ in range(SAVE_TRIES if token.rotates else 1):
-            self._is_saved = self._store.token.write(token)
-            if self._is_saved:
-                break
-            lease.sleep(SAVE_WAIT_S)
-            lease.confirm()
-        if lease.is_overdue:  # this process was suspended between the check and the write
-            lease.confirm()
-        log.info("We360 token %s; it expires in %d s", event, token.lifetime_s)
-        return token
-
-    def _amend(self, token: TokenSet) -> TokenSet:
-        """Change what is known of the present token set, such as a doubt."""
-        stored = self._store.token.read()
-        self._remember(token)
-        if stored is None or stored.access_token == token.access_token:
-            self._is_saved = self._store.token.write(token)
-        return token
-
-    def _drop(self, token: TokenSet) -> None:
-        """Remove this token set from memory and store; a newer one in the store stays."""
-        self._dropped.add(token.access_token)
-        stored = self._store.token.read()
-        if stored is not None and stored.access_token == token.access_token:
-            self._store.token.delete()
-        if self._token is not None and self._token.access_token == token.access_token:
-            self._token = None
 
     # renewal
 
@@ -263,7 +185,7 @@ class TokenManager:
             if (lease := self._election.attempt()) is None:
                 return token
             with lease:
-                newest = self._look(None) or token
+                newest = self._shared.look(None) or token
                 return newest if newest.generation > token.generation else self._renew(lease, None)
         except LeaseLost:
             return token
@@ -281,10 +203,10 @@ class TokenManager:
             try:
                 if (lease := self._election.attempt()) is not None:
                     with lease:
-                        return self._look(rejected) or self._renew(lease, rejected)
+                        return self._shared.look(rejected) or self._renew(lease, rejected)
             except LeaseLost:
                 pass
-            if (token := self._look(rejected)) is not None:
+            if (token := self._shared.look(rejected)) is not None:
                 return token
             self._sleep(POLL_S + self._spread())
             if not is_logged and self._clock() - began >= LOG_WAIT_AFTER_S:
@@ -293,11 +215,11 @@ class TokenManager:
                     "Another task renews the We360 token; waiting for it, at most %d s",
                     self._patience_s,
                 )
-            if (token := self._look(rejected)) is not None:
+            if (token := self._shared.look(rejected)) is not None:
                 return token
         raise AuthUnavailable(
             f"other tasks have been renewing the We360 token for {self._patience_s:.0f} s without "
-            f"success; if none runs, delete the {self._store.lease.name or 'lease'}",
+            f"success; if none runs, delete the {self._lease_name}",
             retry_after_s=60.0,
         )
 
@@ -308,7 +230,7 @@ class TokenManager:
 
         :param rejected: the token set that the API refused; it is not returned again.
         """
-        token = self._token
+        token = self._shared.present
         if token is None or token.refresh_token is None:
             return self._log_in(lease, rejected)
         if token.doubtful:
@@ -329,9 +251,9 @@ class TokenManager:
         except LeaseLost:
             raise  # nothing was sent
         except BaseException:  # the task was killed or timed out: the answer is unknown
-            self._amend(replace(token, doubtful=True))
+            self._shared.amend(replace(token, doubtful=True))
             raise
-        return self._save(renewed, lease, "renewed")
+        return self._shared.save(renewed, lease, "renewed")
 
     def _is_usable(self, token: TokenSet, rejected: TokenSet | None) -> bool:
         return rejected is None and token.is_valid(self._clock())
@@ -343,17 +265,17 @@ class TokenManager:
         lease: HeldLease,
         rejected: TokenSet | None,
     ) -> TokenSet:
-        newer = self._look(rejected)
+        newer = self._shared.look(rejected)
         if newer is not None and newer.refresh_token != token.refresh_token:
             return newer
         if self._is_usable(token, rejected):
             log.info(
                 "We360 session has ended (%s); using the present token until it expires", error
             )
-            return self._amend(replace(token, refresh_token=None))
+            return self._shared.amend(replace(token, refresh_token=None))
         log.info("We360 session has ended (%s); logging in again", error)
         self._end_quietly(token)  # some refusals concern the refresh token, not the session
-        self._drop(token)
+        self._shared.drop(token)
         return self._log_in(lease, rejected)
 
     def _after_failed_refresh(
@@ -367,7 +289,7 @@ class TokenManager:
         if wait_s > LONGEST_WAIT_S:
             self._lockout.suspend(wait_s, str(error))
         if error.may_have_acted:
-            token = self._amend(replace(token, doubtful=True))
+            token = self._shared.amend(replace(token, doubtful=True))
         elif not self._is_usable(token, rejected):
             raise error  # the server is not reachable or overloaded: a login would not help
         if wait_s > LONGEST_WAIT_S and not token.is_valid(self._clock()):
@@ -384,7 +306,7 @@ class TokenManager:
         log.warning("%s; logging in instead", reason)
         # A lost answer may have left a session whose newest refresh token no one holds.
         self._end_quietly(token)
-        self._drop(token)
+        self._shared.drop(token)
         return self._log_in(lease, rejected)
 
     # login
@@ -396,8 +318,8 @@ class TokenManager:
 
         :raises AuthUnavailable: the Connection is now one of another account.
         """
-        is_just_read = self._clock() - self._began < JUST_READ_S and not self._newest
-        if is_just_read and self._store.token.voided is None:
+        is_just_read = self._clock() - self._began < JUST_READ_S and not self._shared.newest
+        if is_just_read and self._shared.entry.voided is None:
             return False
         if (changed := self._reload()) is None:
             return False
@@ -406,7 +328,7 @@ class TokenManager:
         return True
 
     def _log_in(self, lease: HeldLease, rejected: TokenSet | None) -> TokenSet:
-        known, voided = self._newest, self._store.token.voided
+        known, voided = self._shared.newest, self._shared.entry.voided
         token = self._send_password(lease, rejected, known)
         if token is None:
             return self._present()
@@ -415,14 +337,14 @@ class TokenManager:
         try:
             # Another task's token may have appeared: its session stays, ours ends.
             if not self._has_newer(known, rejected):
-                self._save(token, lease, "obtained by login")
-                if not self._is_saved:
-                    self._look(None)
+                self._shared.save(token, lease, "obtained by login")
+                if not self._shared.is_saved:
+                    self._shared.look(None)
                 if voided is not None:
                     self._end_quietly(voided)
         except LeaseLost:
             self._own_login = None
-            self._drop(token)
+            self._shared.drop(token)
             self._end_quietly(token)
             raise
         self._end_replaced_login()
@@ -473,12 +395,12 @@ class TokenManager:
         return False
 
     def _has_newer(self, known: int, rejected: TokenSet | None) -> bool:
-        token = self._look(rejected)
+        token = self._shared.look(rejected)
         return token is not None and token.generation > known
 
     def _end_replaced_login(self) -> None:
         """End the session of our own login if another task's session has taken its place."""
-        own, token = self._own_login, self._token
+        own, token = self._own_login, self._shared.present
         if own is not None and token is not None and own.is_of_other_session(token):
             self._own_login = None
             self._end_quietly(own)
@@ -490,5 +412,5 @@ class TokenManager:
             log.warning("A We360 session that is no longer needed may still exist: %s", error)
 
     def _present(self) -> TokenSet:
-        assert self._token is not None
-        return self._token
+        assert self._shared.present is not None
+        return self._shared.present
