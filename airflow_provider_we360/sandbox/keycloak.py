@@ -32,7 +32,7 @@ _REFUSALS = {
 }
 
 
-class Refused(Exception):
+class GrantRefused(Exception):
     """Ends a grant; its text is a key of the refusals."""
 
 
@@ -52,7 +52,7 @@ class Keycloak:
         issuer = f"{request.base_url}/realms/{self._config.realm}"
         try:
             return self._logout(form) if call == "logout" else self._grant(form, issuer)
-        except Refused as refused:
+        except GrantRefused as refused:
             status, error, description = _REFUSALS[str(refused)]
             content = {"error": error, "error_description": description}
             return json_response(status, content, **({} if call == "logout" else NO_STORE))
@@ -66,20 +66,20 @@ class Keycloak:
 
     def _grant(self, form: Mapping[str, str], issuer: str) -> Response:
         if "grant_type" not in form:
-            raise Refused("no_grant_type")
+            raise GrantRefused("no_grant_type")
         if form["grant_type"] not in {"password", "refresh_token"}:
-            raise Refused("unsupported_grant")
+            raise GrantRefused("unsupported_grant")
         self._check_client(form)
         if form["grant_type"] == "password":
             account = self._accounts.get(form.get("username", "").lower())
             if account is None or form.get("password") != account.password:
-                raise Refused("wrong_password")
+                raise GrantRefused("wrong_password")
             session_id = str(uuid.uuid4())
             self._sessions[session_id] = account
         else:
             session_id = self._session_id(form)
             if session_id not in self._sessions:
-                raise Refused("session_gone")
+                raise GrantRefused("session_gone")
         return self._token_answer(session_id, issuer)
 
     def _logout(self, form: Mapping[str, str]) -> Response:
@@ -89,14 +89,14 @@ class Keycloak:
 
     def _check_client(self, form: Mapping[str, str]) -> None:
         if form.get("client_id") != self._config.customer_id:
-            raise Refused("unknown_client")
+            raise GrantRefused("unknown_client")
 
     def _session_id(self, form: Mapping[str, str]) -> str:
         if "refresh_token" not in form:
-            raise Refused("no_refresh_token")
+            raise GrantRefused("no_refresh_token")
         claims = read_token(self._config.seed, form["refresh_token"]) or {}
         if claims.get("typ") != "Offline":
-            raise Refused("refresh_garbage")
+            raise GrantRefused("refresh_garbage")
         return str(claims["sid"])
 
     def _token_answer(self, session_id: str, issuer: str) -> Response:
