@@ -12,6 +12,7 @@ import enum
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
@@ -19,6 +20,7 @@ from uuid import UUID
 from airflow_provider_we360.errors import We360ConfigError, foreign_text
 
 E = TypeVar("E", bound=enum.StrEnum)
+_JINJA = re.compile(r"\{[{%#]")
 _NOTHING = {"", "None"}
 """What a template renders to if its value is missing."""
 
@@ -30,7 +32,7 @@ def is_template(value: object) -> bool:
     contain one of them.
     """
     if isinstance(value, str):
-        return any(mark in value for mark in ("{{", "{%", "{#"))
+        return _JINJA.search(value) is not None
     if isinstance(value, Mapping):
         return any(map(is_template, value.values()))
     if isinstance(value, list | tuple | set | frozenset):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_we360.arguments.signatures import FileFormatChoice, TransferArguments
     from airflow_provider_we360.sinks.base import Sink
 
+_TARGET_FIELDS = ("path", "object_storage_conn_id", "file_format")
 PATH = "a folder, such as s3://bucket/we360 or /data/we360"
 
 
@@ -65,9 +66,7 @@ class We360ToObjectStorageOperator(We360Transfer):
 
     template_fields: Sequence[str] = (
         *We360Transfer.template_fields,
-        "path",
-        "object_storage_conn_id",
-        "file_format",
+        *_TARGET_FIELDS,
     )
     separates_filters: ClassVar[bool] = True
 
@@ -89,7 +88,7 @@ class We360ToObjectStorageOperator(We360Transfer):
         from airflow_provider_we360.arguments.literals import find_literals
         from airflow_provider_we360.sinks.formats import FileFormat
 
-        given = find_literals(self, We360ToObjectStorageOperator.template_fields)
+        given = find_literals(self, _TARGET_FIELDS)
         if "path" in given:
             read_required_text(given["path"], "path", PATH)
         read_text(given.get("object_storage_conn_id"), "object_storage_conn_id")

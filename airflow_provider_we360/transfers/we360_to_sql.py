@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_we360.sinks.base import Sink
 
 TABLE = "table, schema.table or database.schema.table"
+_TARGET_FIELDS = ("sql_conn_id", "table", "write_mode", "load_log_table", "sql_hook_params")
 
 
 class We360ToSqlOperator(We360Transfer):
@@ -80,11 +81,7 @@ class We360ToSqlOperator(We360Transfer):
 
     template_fields: Sequence[str] = (
         *We360Transfer.template_fields,
-        "sql_conn_id",
-        "table",
-        "write_mode",
-        "load_log_table",
-        "sql_hook_params",
+        *_TARGET_FIELDS,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         **We360Transfer.template_fields_renderers,
@@ -118,7 +115,7 @@ class We360ToSqlOperator(We360Transfer):
         from airflow_provider_we360.sinks.base import WriteMode
         from airflow_provider_we360.sinks.target import parse_table
 
-        given = find_literals(self, We360ToSqlOperator.template_fields)
+        given = find_literals(self, _TARGET_FIELDS)
         if "sql_conn_id" in given:
             read_required_text(given["sql_conn_id"], "sql_conn_id", "the ID of a Connection")
         if "table" in given:
