@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, KeyError, ValueError) as error:
         print(f"The sandbox cannot start: {error}", file=sys.stderr)
         return 2
+    # SIGTERM ends the loop like Ctrl-C, so that the socket is closed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(
         ready_line(f"http://{server.server_name}:{server.server_port}", sandbox.config), flush=True

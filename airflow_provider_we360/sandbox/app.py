@@ -60,6 +60,7 @@ class Sandbox:
     @property
     def today(self) -> dt.date:
         """The company's local day."""
+        # The tenant's day, not the machine's: at 20:00 UTC it is already tomorrow in India.
         zone = zoneinfo.ZoneInfo(self.config.timezone)
         return self.config.today or dt.datetime.fromtimestamp(self.clock(), zone).date()
 

@@ -117,6 +117,7 @@ class Company:
         if mode == "detailed":
             yield from days
             return
+        # groupby joins neighbours only.
         by_person = sorted(days, key=lambda one: one.person.number)
         for person, own in groupby(by_person, key=lambda one: one.person):
             yield ReportRow(person, _summarize(person, [one.row for one in own]))
@@ -127,6 +128,7 @@ class Company:
         shift_day = day - dt.timedelta(days=1) if is_next_day else day
         if not person.is_employed_on(shift_day) or _is_day_off(person, shift_day):
             return None
+        # The person and the day alone seed the row, so it does not depend on the window.
         rng, age = rng_for(self._seed, "day", person.number, shift_day.toordinal()), as_of - day
         fate = rng.random()
         if fate < 0.025 or _is_missing(rng.random(), age.days):
@@ -142,10 +144,12 @@ class Company:
         }
         if fate < 0.05 or not person.is_tracked:  # on leave, or never measured
             return row
+        # Hours are added in UTC: in a night of a clock change, local arithmetic is an hour off.
         hours = [moment.replace(tzinfo=self._zone).astimezone(dt.UTC) for moment in (start, end)]
         measures = _measure(rng, hours[0], hours[1], is_half_day=fate > 0.96)
         if age.days == 0:
             _keep_time_so_far(measures)
+        # A generator of its own: age 5 repeats the changes of age 4 and adds one.
         changes = rng_for(self._seed, "change", person.number, shift_day.toordinal())
         for _ in range(2, min(age.days, SETTLED_AGE) + 1):
             _restate(measures, changes.random(), changes.random())
@@ -154,6 +158,7 @@ class Company:
     def _complete(self, person: Person, measures: dict[str, Any]) -> Row:
         """Return the columns that follow from what was measured; times become local ones."""
         start, end = measures["punch_in"], measures["punch_out"]
+        # Rows carry local times without an offset, as the API does.
         local_start = start.astimezone(self._zone).replace(tzinfo=None)
         active = sum(measures[f"{name}_duration"] for name in _CATEGORIES)
         totals = {**measures, "active_duration": active}
@@ -195,6 +200,7 @@ def _measure(
     """
     end = start + (end - start) / 2 if is_half_day else end
     punch_in = start + dt.timedelta(seconds=rng.randrange(-1200, 2700))
+    # We360 punches people out at the end of the shift if they forget to.
     is_automatic = rng.random() < 0.06
     late = dt.timedelta(seconds=rng.randrange(-1800, 5400))
     punch_out = end if is_automatic else end + late
@@ -205,6 +211,7 @@ def _measure(
     productive = int(active * rng.uniform(0.45, 0.93))
     unproductive = int((active - productive) * rng.random())
     neutral, idle = active - productive - unproductive, online - active
+    # Sums that do not match are normal in live answers; no reader may rely on them.
     odd = rng.random()
     if odd < 0.10:
         productive += idle // 2
@@ -279,6 +286,7 @@ def _summarize(person: Person, rows: Sequence[dict[str, Any]]) -> Row:
         average = f"avg_{_SHORT_NAMES.get(name, name)}_duration"
         summary[average] = summary[f"{name}_duration"] // len(measured)
     for used, duration in _TOPS:
+        # A day without an application has None there, which must lose against 0 seconds.
         longest = max(measured, key=lambda row: row[duration] or -1)
         summary |= {used: longest[used], duration: longest[duration]}
     return summary | _percents(summary)

@@ -32,6 +32,7 @@ class Request:
             for name, value in environ.items()
             if name.startswith("HTTP_")
         }
+        # Reading past the body would wait for a client that has sent everything.
         length = str(environ.get("CONTENT_LENGTH") or "0")
         return cls(
             str(environ["REQUEST_METHOD"]),
@@ -48,6 +49,7 @@ class Request:
         return f"{self.scheme}://{self.headers.get('host', 'localhost')}"
 
     def form(self) -> dict[str, list[str]]:
+        # An empty password is a wrong password, not a missing one: keep blank values.
         return urllib.parse.parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True)
 
 

@@ -22,6 +22,7 @@ SCOPE = "email profile offline_access"
 NO_STORE = {"Cache_Control": "no-store", "Pragma": "no-cache"}
 
 _REFUSALS = {
+    # 401 before Keycloak 26.6 and 400 since; the live server's version is not known.
     "wrong_password": (401, "invalid_grant", "Invalid user credentials"),
     "unknown_client": (401, "invalid_client", "Invalid client or Invalid client credentials"),
     "unsupported_grant": (400, "unsupported_grant_type", "Unsupported grant_type"),
@@ -48,6 +49,7 @@ class Keycloak:
         """Response a request to the endpoint ``token`` or ``logout``."""
         if request.method != "POST":
             return json_response(405, {"error": "HTTP 405 Method Not Allowed"})
+        # Repeated parameters are an error in Keycloak; the simulator plays it, users never do.
         form = {name: values[0] for name, values in request.form().items()}
         issuer = f"{request.base_url}/realms/{self._config.realm}"
         try:
@@ -60,6 +62,7 @@ class Keycloak:
     def account_of(self, access_token: str) -> Account | None:
         """Return the account of a valid access token, None if the API refuses the token."""
         claims = read_token(self._config.seed, access_token) or {}
+        # A refresh token is signed with the same key and must not open the API.
         if claims.get("typ") != "Bearer" or claims["exp"] <= self._clock():
             return None
         return self._sessions.get(claims["sid"])
@@ -71,6 +74,7 @@ class Keycloak:
             raise GrantRefused("unsupported_grant")
         self._check_client(form)
         if form["grant_type"] == "password":
+            # Keycloak does not distinguish upper and lower case in logins.
             account = self._accounts.get(form.get("username", "").lower())
             if account is None or form.get("password") != account.password:
                 raise GrantRefused("wrong_password")
@@ -84,6 +88,7 @@ class Keycloak:
 
     def _logout(self, form: Mapping[str, str]) -> Response:
         self._check_client(form)
+        # Like Keycloak, end the session even if it is gone or the token was used before.
         self._sessions.pop(self._session_id(form), None)
         return Response(204, b"", (("Cache-Control", "no-cache"),))
 
@@ -141,6 +146,7 @@ def sign_token(seed: int, claims: Mapping[str, Any]) -> str:
 
 def read_token(seed: int, token: str) -> dict[str, Any] | None:
     """Return the claims, even if the token has expired; None if its signature is not ours."""
+    # The caller decides about expiry: logout accepts an expired token, the API does not.
     unchecked = {"verify_exp": False, "verify_aud": False, "verify_iat": False}
     try:
         claims: dict[str, Any] = jwt.decode(

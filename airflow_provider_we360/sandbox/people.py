@@ -129,6 +129,7 @@ class Roster:
         return tuple(self._build_person(number) for number in range(self._size))
 
     def _build_person(self, number: int) -> Person:
+        # A generator for each person and topic: a change for one must not change all others.
         rng = rng_for(self._seed, "person", number)
         team = self.groups[number % len(self.groups)]
         first_day, last_day = self._employment(number)
@@ -138,12 +139,14 @@ class Roster:
             number=number,
             identity_id=identity_id,
             columns={"identity_id": identity_id, **self._columns(number, team, first_day, rng)},
+            # Some people are in no team. Their rows have "-" there, and team filters miss them.
             group=None if number % 17 == 13 else team,
             shift=rng.choice(self.shifts[3:])
             if works_nights
             else rng.choices(self.shifts, (70, 8, 8, 8, 6))[0],
             weekly_off=rng.choices(("sat_sun", "sun", "fri"), (75, 20, 5))[0],
             location=rng.choice(LOCATIONS),
+            # An administrator can set people to "Non Tracking"; their rows exist all the same.
             is_tracked=number % 40 != 37,
             first_day=first_day,
             last_day=last_day,
@@ -157,6 +160,7 @@ class Roster:
 
         first_name, last_name, gender = self._name(number)
         return {
+            # Leading zeros and letters: stored as a number, the ID no longer matches.
             "employee_id": f"{number + 1:06d}" if number % 2 else f"ACME-{number + 1}",
             "first_name": first_name,
             "last_name": last_name,
@@ -165,6 +169,7 @@ class Roster:
             "phone_number": sometimes(f"+91 0{rng.randrange(10**8):08d}", 0.8),
             "gender": sometimes(gender, 0.9),
             "designation": sometimes(rng.choice(DESIGNATIONS), 0.95),
+            # The API has only the name of a manager, so two managers can look the same.
             "manager": self._manager(number),
             "created_date": f"{first_day.isoformat()} 09:{rng.randrange(60):02d}:00",
             "c_cost_centre": sometimes(f"CC-{rng.randrange(100, 130)}", 0.9),
@@ -185,6 +190,7 @@ class Roster:
 
     def _name(self, number: int) -> tuple[str, str | None, str]:
         """Names repeat in a company that is larger than the list, as they do in life."""
+        # 7 and the length have no common factor: every name is used before one repeats.
         return NAMES[(number * 7 + self._seed) % len(NAMES)]
 
     def _manager(self, number: int) -> str | None:

@@ -26,6 +26,7 @@ def answer_report(
         return error_response(405, "Method not allowed", "METHOD_NOT_ALLOWED", Allow="POST")
     if account is None:
         return error_response(401, "Unauthorized", "UNAUTHORIZED", WWW_Authenticate="Bearer")
+    # Some live clients send no X-Tenant-Id, so only a wrong one is refused.
     if request.headers.get("x-tenant-id", customer_id) != customer_id:
         return error_response(403, "X-Tenant-Id is missing or not your tenant", "FORBIDDEN")
     try:
@@ -33,6 +34,7 @@ def answer_report(
     except InvalidRequest as invalid:  # live answers report errors with status 200
         return error_response(200, invalid.message, invalid.code)
     rows = requested.select_rows(company, account)
+    # Limit 0 requests all rows in one answer.
     limit = requested.limit or len(rows)
     pages = math.ceil(len(rows) / limit) if limit else 0
     shown = rows[(requested.page - 1) * limit : requested.page * limit]
@@ -42,6 +44,7 @@ def answer_report(
         ],
         "pagination": {
             "page": requested.page,
+            # The requested limit, not the number of rows shown: 0 stays 0.
             "limit": requested.limit,
             "total_records": len(rows),
             "total_pages": pages,

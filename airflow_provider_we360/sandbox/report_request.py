@@ -108,6 +108,7 @@ def _parse_day(body: dict[str, Any], name: str) -> dt.date:
 
 def _parse_number(body: dict[str, Any], name: str, default: int, minimum: int) -> int:
     value = body.get(name, default)
+    # bool is a subclass of int, and "page": true is not page 1.
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise InvalidRequest(f"{name} must be a whole number, {minimum} or more")
     return value
@@ -121,6 +122,7 @@ def _parse_columns(value: object, mode: str, known: Collection[str]) -> tuple[st
     if mode == "summary" and (daily := [name for name in value if name in PER_DAY_COLUMNS]):
         message = f"Columns not allowed in summary mode: {', '.join(daily)}"
         raise InvalidRequest(message, "INVALID_COLUMN")
+    # A column that is requested twice comes once: JSON objects have no duplicates.
     return tuple(dict.fromkeys(value))
 
 
