@@ -29,9 +29,10 @@ def test_an_answer_has_these_fields_in_this_order(server: Server) -> None:
     granted = server.tokens()
     names = "access_token expires_in refresh_expires_in refresh_token token_type not-before-policy session_state scope"
     assert names.split() == list(granted) == list(server.refreshed(granted["refresh_token"]))
-    assert (36000, 0, "Bearer", 0) == tuple(
-        granted[name]
-        for name in ("expires_in", "refresh_expires_in", "token_type", "not-before-policy")
+    # Keycloak counts from a moment before its answer: a slow machine sees a second less.
+    assert granted["expires_in"] in (36000, 35999)
+    assert (0, "Bearer", 0) == tuple(
+        granted[name] for name in ("refresh_expires_in", "token_type", "not-before-policy")
     )
     assert {"email", "profile", "offline_access"} == set(granted["scope"].split())
 
@@ -150,7 +151,7 @@ def test_with_a_maximum_age_no_token_outlives_its_session(server: Server) -> Non
 def test_with_a_maximum_age_the_idle_time_shows_too(server: Server) -> None:
     server.set_lifespans(max_s=1000, idle_s=500)
     granted = server.tokens()
-    assert (1000, 500) == (granted["expires_in"], granted["refresh_expires_in"])
+    assert (granted["expires_in"], granted["refresh_expires_in"]) in ((1000, 500), (999, 499))
 
 
 def test_an_online_session_has_limits_and_says_so(server: Server) -> None:
