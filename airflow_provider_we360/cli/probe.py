@@ -21,6 +21,7 @@ from airflow_provider_we360.client import reports
 from airflow_provider_we360.client.report import Query, Report
 from airflow_provider_we360.connection import DEFAULT_AUTH_URL, DEFAULT_HOST, DEFAULT_REALM
 from airflow_provider_we360.hooks.connection_test import ConnectionTest
+from airflow_provider_we360.redaction import foreign_text
 from airflow_provider_we360.rows.values import NOTHING
 
 VERSION = 1
@@ -67,6 +68,8 @@ def build_fingerprint(test: ConnectionTest) -> dict[str, Any]:
         "connection": _describe_connection(test),
         "token": _describe_token(test),
         "answer": _describe_shape(everything),
+        # Fields around the rows that the client cannot judge: they may say that rows are missing.
+        "unknown_fields": sorted(foreign_text(name, 40) for name in test.fetch_one_row().unknown),
         "headers": sorted({name.lower() for name in everything.headers}),
         "columns": probe.describe_columns(everything),
         "rows": probe.describe_order(everything),

@@ -274,6 +274,8 @@ def _http_error(
             retry_after_s=parse_retry_after(response.headers),
             **facts,
         )
+    if said and not fields and status != httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+        return DeclinedAtGateway(f"Received {said}", **facts)  # not We360's refusal
     if status == httpx.codes.UNAUTHORIZED:
         return DeclinedAtGateway(
             f"The API rejected a token that was just renewed{words}; if this stays, check "

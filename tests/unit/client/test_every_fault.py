@@ -56,8 +56,7 @@ NOT_EQUAL = Ends(PaginationInconsistent, "never agreed|has shown")
 LONG_WAIT = Ends(RetryableApiError, "retry after 86400 s")
 NO_FIT = Ends(ValueDoesNotFit, "column 'active_duration', row 1 ")
 DENIED = Ends(AccessDenied, "The account may not read this report")
-NO_REASON = Ends(Declined, "may not read this report")
-NO_REPORT = Ends(Declined, "no such report at this host")
+PAGE = Ends(Declined, "Received a web page in place of")
 
 
 @dataclass(frozen=True)
@@ -141,8 +140,8 @@ CASES = [
     *(Case(name, WHOLE, REFUSED) for name in ("http_400", "http_404", "http_422", "refusal")),
     Case("http_401", WHOLE, Ends(Declined, "a token that was just renewed")),
     Case("http_403", DENIED, DENIED),
-    Case("http_403", NO_REASON, NO_REASON, {"form": "html"}),
-    Case("http_404", NO_REPORT, NO_REPORT, {"form": "html"}),
+    Case("http_403", PAGE, PAGE, {"form": "html"}),
+    Case("http_404", PAGE, PAGE, {"form": "html"}),
     *(Case(name, WHOLE, IN_TROUBLE) for name in ("http_408", "http_500", "http_501")),
     Case("http_500", WHOLE, IN_TROUBLE, {"form": "plain"}),
     Case("http_413", WHOLE, Ends(TooLarge, "too large")),
