@@ -168,6 +168,17 @@ def test_an_unknown_authority_points_to_ca_bundle(tmp_path):
         assert "does not hold the certificate authority" in failure(url, ca_bundle=other)[1]
 
 
+def test_an_authority_that_only_the_system_knows_is_trusted(tmp_path, monkeypatch):
+    tls, ca_bundle = certificates(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", ca_bundle)  # OpenSSL's place of the system's store
+    with listening(b"HTTP/1.1 204 No Content\r\n\r\n", tls) as port:
+        url = httpx.URL(f"https://127.0.0.1:{port}")
+        settings = settings_for(Simulator(SimulatorConfig()), api_url=url, auth_url=url)
+        with build_http_client(settings) as http:
+            assert http.get("/x").status_code == 204
+    assert len(client._build_tls_context(settings).get_ca_certs()) > 50  # those of httpx, too
+
+
 def test_a_port_without_tls_is_named():
     with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         _, words = failure(httpx.URL(f"https://127.0.0.1:{port}"))
