@@ -107,8 +107,9 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-we360",
         "name": "We360.ai",
-        "description": "Workforce data of `We360.ai <https://we360.ai/>`__ in your own warehouse, "
-        "every day exactly once.",
+        "description": "Load the workforce reports of `We360.ai <https://we360.ai/>`__ into your "
+        "warehouse, each day exactly once: `documentation "
+        "<https://OWNER.github.io/airflow-provider-we360/>`__.",
         "integrations": [
             {
                 "integration-name": "We360",

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_we360.provider_info import get_provider_info
+
 RAW = re.compile(r"https://raw\.githubusercontent\.com/\w+/airflow-provider-we360/main/([^#\s]+)")
 BLOB = re.compile(r"https://github\.com/\w+/airflow-provider-we360/blob/main/([^#\s]+)")
 LINK = re.compile(r"(!?)\[(?:!\[[^\]]*\]\([^)]*\)|[^\]]*)\]\(([^)\s]+)\)")
@@ -60,7 +62,9 @@ def test_the_metadata_has_the_links_that_airflow_shows(settings: dict[str, Any])
 
 
 def test_all_files_name_the_same_repository(root: Path, settings: dict[str, Any]) -> None:
-    source = settings["project"]["urls"]["Source"]
+    urls = settings["project"]["urls"]
+    source = urls["Source"]
+    assert urls["Documentation"] in get_provider_info()["description"]
     for name in (".airflow-registry.yaml", ".github/ISSUE_TEMPLATE/config.yml"):
         assert source in (root / name).read_text(), name
 
