@@ -184,7 +184,7 @@ class _Mix:
         self.stage.connect()
         self.target = targets.make(self.kind, folder, postgres)
         self.people = sorted(person.identity_id for person in self.company.people)
-        self.model = Model(unique=True)
+        self.model = Model(unique=True, in_place=self.kind != "parquet")
         self._told: list[str] = []
 
     def _today(self) -> dt.date:

@@ -40,9 +40,11 @@ class Model:
     """The table as a list of rows, each with its run.
 
     :param unique: the target keeps keys apart by itself.
+    :param in_place: the target updates rows that differ, and does not touch equal ones.
     """
 
     unique: bool
+    in_place: bool = False
     held: list[Row] = field(default_factory=list)
 
     def take(self, order: Order, told: list[Row]) -> list[Row]:
@@ -55,6 +57,8 @@ class Model:
             for row in told
             if not order.people or row["identity_id"] in order.people
         ]
+        if self.in_place and order.write_mode != "append":
+            coming = self._untouched(coming)
         if order.write_mode == "append":
             left = [row for row in self.held if row["run"] != order.run_id] + coming
         elif order.write_mode == "merge":
@@ -65,6 +69,19 @@ class Model:
         if self.unique and len({_key(row) for row in left}) < len(left):
             raise Refuses
         return left
+
+    def _untouched(self, coming: list[Row]) -> list[Row]:
+        """Return the rows; those that equal a row of the table keep its run."""
+        held: dict[object, list[Row]] = {}
+        for row in self.held:
+            held.setdefault(_key(row), []).append(row)
+        if any(len(held.get(_key(row), ())) > 1 for row in coming):
+            return coming  # duplicates are deleted, and all rows inserted again
+        return [
+            found[0] if found and {**found[0], "run": row["run"]} == row else row
+            for row in coming
+            for found in [held.get(_key(row), [])]
+        ]
 
     def _replaced(self, order: Order, coming: list[Row]) -> list[Row]:
         first, last = order.window
