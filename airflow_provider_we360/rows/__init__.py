@@ -1,1 +1,1 @@
-"""Rows: what a column is, how its wire form becomes a typed value, and the Arrow batch it travels in."""
+"""Rows: columns, their conversion from the wire to typed values, and the batches they travel in."""

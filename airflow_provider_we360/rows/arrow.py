@@ -20,5 +20,5 @@ ARROW_TYPES: dict[Kind, pa.DataType] = {
 
 
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
-    """The Arrow schema of these columns, all nullable."""
+    """Return the Arrow schema of these columns, all nullable."""
     return pa.schema([(column.name, ARROW_TYPES[column.kind]) for column in columns])

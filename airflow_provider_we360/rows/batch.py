@@ -1,4 +1,4 @@
-"""RowBatch: the typed rows of one slice on their way from the API to a target."""
+"""RowBatch: the typed rows of one day on their way from the API to a target."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RowBatch:
-    """Typed rows of one slice, held as an Arrow record batch. May be empty: an empty day is an answer, too.
+    """Typed rows of one day (in summary mode one window) as an Arrow record batch; may be empty.
 
     :param columns: the columns, in the order of the Arrow batch.
-    :param window: first and last day of the slice, both inclusive; one and the same day where a slice is a day.
+    :param window: first and last day, both inclusive; the same day twice in detailed mode.
     :param arrow: the rows.
     :param requested_at: moment right before the request for these rows was sent, UTC. Of two batches
         of one day, the one requested later is the newer one, whichever was received first.
@@ -37,7 +37,7 @@ class RowBatch:
         return f"<RowBatch {first}..{last} rows={len(self)} columns={len(self.columns)}>"
 
     def to_arrow(self) -> pa.RecordBatch:
-        """The rows as a ``pyarrow.RecordBatch``; no copy."""
+        """Return the rows as a ``pyarrow.RecordBatch``, without a copy."""
         return self.arrow
 
     @property

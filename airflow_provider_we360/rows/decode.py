@@ -1,8 +1,8 @@
 """RowDecoder: the JSON text of an answer's rows to a typed Arrow batch.
 
-Two ways that agree: a fast one for answers in the usual forms, all columns of a kind at once (``rows.columns``), and a
-patient one that reads value by value and so knows which row and column is to blame. Whatever the fast way does not like
-goes the patient way.
+Two ways that agree: a fast one for the usual forms, all columns of a kind at once (``rows.columns``),
+and a plain one, value by value, that knows the row and column of a value that does not fit. Whatever
+the fast way does not know is decoded the plain way.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class NotJson(We360DataError):
 class RowDecoder:
     """Decodes rows of one set of columns. Safe to share between threads.
 
-    :param columns: the columns asked for; others in the answer are passed over, missing ones are NULL.
+    :param columns: the requested columns; others in the answer are ignored, missing ones are NULL.
     :param timezone: the company's time zone, for punch times that come with an offset.
     """
 
@@ -63,16 +63,16 @@ class RowDecoder:
         return zip(self.columns, self._converters, strict=True)
 
     def decode(self, rows: bytes | msgspec.Raw) -> pa.RecordBatch:
-        """The rows of a JSON array of flat objects.
+        """Return the rows of a JSON array of flat objects.
 
-        :raises NotJson: where it is none.
-        :raises ValueDoesNotFit: where a value is not of its column's type; names column and row number, from 1.
+        :raises NotJson: it is no such array.
+        :raises ValueDoesNotFit: a value is not of its column's type; names column and row, from 1.
         """
         text = bytes(rows)
         try:
             return self._decode_fast(text)
         except (Unusual, msgspec.DecodeError, UnicodeDecodeError, RecursionError, pa.ArrowInvalid):
-            return self._decode_patiently(text)
+            return self._decode_one_by_one(text)
 
     def _decode_fast(self, rows: bytes) -> pa.RecordBatch:
         if (
@@ -94,7 +94,7 @@ class RowDecoder:
             [arrays[place] for place in range(len(wire))], schema=self.schema
         )
 
-    def _decode_patiently(self, rows: bytes) -> pa.RecordBatch:
+    def _decode_one_by_one(self, rows: bytes) -> pa.RecordBatch:
         try:
             objects = json.loads(rows)
         except (ValueError, RecursionError):

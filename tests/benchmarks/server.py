@@ -85,12 +85,20 @@ def answers(days: int, employees: int) -> dict[str, bytes]:
     return written
 
 
+def keys_of(answer: bytes) -> bytes:
+    """Return the rows of an answer with nothing but their key columns, without the brackets."""
+    names = ("attendance_date", "identity_id")
+    rows = [{name: row[name] for name in names} for row in json.loads(answer)["data"]]
+    return json.dumps(rows).encode()[1:-1]
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers from memory; a second page is empty."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     by_day: dict[str, bytes]
+    keys_by_day: dict[str, bytes]
     page_after: bytes
     latency_s: float
     requests = 0
@@ -111,12 +119,21 @@ class Handler(BaseHTTPRequestHandler):
         else:
             Handler.requests += 1
             time.sleep(self.latency_s)
-            asked = json.loads(body)
-            answer = (
-                self.by_day[asked["start_date"][:10]] if asked["page"] == 1 else self.page_after
-            )
+            answer = self.report(json.loads(body))
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
         self.wfile.write(head.encode() + answer)
+
+    def report(self, asked: dict[str, Any]) -> bytes:
+        """Return the whole answer of a day, or the keys of several, which are joined from bytes."""
+        if asked["page"] > 1:
+            return self.page_after
+        if len(asked["columns"]) > 2:
+            return self.by_day[asked["start_date"][:10]]
+        first, last = asked["start_date"][:10], asked["end_date"][:10]
+        parts = [keys for day, keys in self.keys_by_day.items() if first <= day <= last]
+        total = sum(part.count(b"{") for part in parts)
+        about = json.dumps({"total_records": total, "has_next": False}).encode()
+        return b'{"data": [' + b", ".join(parts) + b'], "pagination": ' + about + b"}"
 
     def log_request(self, *_: object) -> None:
         """Nothing."""
@@ -129,6 +146,7 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0.0)
     arguments = parser.parse_args()
     Handler.by_day = answers(arguments.days, arguments.employees)
+    Handler.keys_by_day = {day: keys_of(whole) for day, whole in Handler.by_day.items()}
     pages = {
         "page": 2,
         "limit": arguments.employees,
