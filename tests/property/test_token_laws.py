@@ -217,7 +217,8 @@ class Deployment(RuleBasedStateMachine):
                 if name.startswith("we360_token__"):
                     KEY.decrypt(readable.pop("sealed"))
                     assert readable.keys() == {"v", "expires_at"}
-                assert not any(secret in text for secret in ("canary", "eyJ", "wrong-"))
+                else:  # ciphertext holds any three letters now and then
+                    assert not any(secret in text for secret in ("canary", "eyJ", "wrong-"))
 
 
 Deployment.TestCase.settings = settings(
