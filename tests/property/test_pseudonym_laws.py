@@ -90,7 +90,7 @@ def test_the_key_is_not_in_what_python_prints_of_it():
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("email", "not among the columns"),
+        ("email", "not among the requested columns"),
         ("seconds", "holds duration, and only text has pseudonyms"),
     ],
 )
