@@ -162,7 +162,7 @@ ASKS_A_TASK = pytest.mark.only_if(
         pytest.param(
             {"identity_id": "var:missing_secret"}, "there is no such Variable", marks=ASKS_A_TASK
         ),
-        ({"email": "conn:people"}, "'email' is not among the columns"),
+        ({"email": "conn:people"}, "'email' is not among the requested columns"),
         ({"online_duration": "conn:people"}, "'online_duration' holds duration"),
         ("no json", "expected a mapping"),
         (["identity_id"], "expected a mapping"),

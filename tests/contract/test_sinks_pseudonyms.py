@@ -112,7 +112,7 @@ def test_a_personal_column_that_is_no_longer_asked_for_is_told(
     assert "personal" not in caplog.text
     engine.load(table, load(window=(day(2), day(2)), personal=personal), rows(2, 1))
     assert (
-        "personal column(s) that this task no longer asks for: email. Rows of other days"
+        "has personal columns that this task does not load: email. Rows of other days"
         in caplog.text
     )
     assert "meera" not in caplog.text
