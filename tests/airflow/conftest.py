@@ -49,11 +49,19 @@ def forgotten_secrets() -> Iterator[None]:
 
 
 @pytest.fixture
-def sandbox(request, monkeypatch) -> Iterator[Simulator]:
+def account() -> dict[str, str]:
+    """E-mail and password of the sandbox's account."""
+    config = SimulatorConfig()
+    return {"login": config.login, "password": config.password}
+
+
+@pytest.fixture
+def sandbox(request, monkeypatch, account) -> Iterator[Simulator]:
     """A sandbox of twelve people, or as many as the parameter says, on a socket; the Connection ``we360_default`` to it."""
-    app = Simulator(SimulatorConfig(employees=getattr(request, "param", 12)))
+    app = Simulator(SimulatorConfig(employees=getattr(request, "param", 12), **account))
     with serve(app) as server:
-        monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(we360_connection(server.url)))
+        connection = we360_connection(server.url, account)
+        monkeypatch.setenv("AIRFLOW_CONN_WE360_DEFAULT", json.dumps(connection))
         yield app
 
 
@@ -77,16 +85,10 @@ def example(airflow_db: Path) -> Callable[[str], Any]:
     return load
 
 
-def we360_connection(url: str, **extra: object) -> dict[str, object]:
+def we360_connection(url: str, account: dict[str, str]) -> dict[str, object]:
     """A Connection to the sandbox's first account."""
-    config = SimulatorConfig()
-    return {
-        "conn_type": "we360",
-        "host": url,
-        "login": config.login,
-        "password": config.password,
-        "extra": {"customer_id": config.customer_id, "auth_url": url, "allow_http": True} | extra,
-    }
+    extra = {"customer_id": SimulatorConfig().customer_id, "auth_url": url, "allow_http": True}
+    return {"conn_type": "we360", "host": url, **account, "extra": extra}
 
 
 @pytest.fixture

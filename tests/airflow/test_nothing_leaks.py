@@ -24,6 +24,15 @@ PERSONAL = ("first_name", "last_name", "email", "phone_number", "identity_id", "
 
 
 @pytest.fixture
+def account():
+    """One that no other test uses: SQLite's file still holds what other tests have added and deleted."""
+    return {
+        "login": "unseen.canary@acme-demo.example.com",
+        "password": "unseen-canary-Passw0rd-90d2",
+    }
+
+
+@pytest.fixture
 def everything(caplog, capfd, airflow_home):
     """All text that anybody could read afterwards: logs at DEBUG, terminal, Airflow's database and log files."""
     caplog.set_level(logging.DEBUG)
