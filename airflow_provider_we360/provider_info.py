@@ -101,6 +101,50 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
     },
 }
 
+_MODULES: dict[str, Any] = {
+    "integrations": [
+        {
+            "integration-name": "We360",
+            "external-doc-url": "https://docs.we360.ai/",
+            "tags": ["service"],
+        },
+    ],
+    "hooks": [
+        {"integration-name": "We360", "python-modules": ["airflow_provider_we360.hooks.we360"]}
+    ],
+    "operators": [
+        {
+            "integration-name": "We360",
+            "python-modules": ["airflow_provider_we360.operators.session"],
+        }
+    ],
+    "sensors": [
+        {
+            "integration-name": "We360",
+            "python-modules": ["airflow_provider_we360.sensors.report"],
+        }
+    ],
+    "triggers": [
+        {
+            "integration-name": "We360",
+            "python-modules": ["airflow_provider_we360.triggers.report"],
+        }
+    ],
+    "transfers": [
+        {
+            "source-integration-name": "We360",
+            "target-integration-name": "Common SQL",
+            "python-module": "airflow_provider_we360.transfers.we360_to_sql",
+        },
+        {
+            "source-integration-name": "We360",
+            "target-integration-name": "Common IO",
+            "python-module": "airflow_provider_we360.transfers.we360_to_object_storage",
+        },
+    ],
+}
+"""Integrations, and the modules that belong to each."""
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata for the entry point ``apache_airflow_provider``."""
@@ -110,46 +154,7 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Load the workforce reports of `We360.ai <https://we360.ai/>`__ into your "
         "warehouse, each day exactly once: `documentation "
         "<https://OWNER.github.io/airflow-provider-we360/>`__.",
-        "integrations": [
-            {
-                "integration-name": "We360",
-                "external-doc-url": "https://docs.we360.ai/",
-                "tags": ["service"],
-            },
-        ],
-        "hooks": [
-            {"integration-name": "We360", "python-modules": ["airflow_provider_we360.hooks.we360"]}
-        ],
-        "operators": [
-            {
-                "integration-name": "We360",
-                "python-modules": ["airflow_provider_we360.operators.session"],
-            }
-        ],
-        "sensors": [
-            {
-                "integration-name": "We360",
-                "python-modules": ["airflow_provider_we360.sensors.report"],
-            }
-        ],
-        "triggers": [
-            {
-                "integration-name": "We360",
-                "python-modules": ["airflow_provider_we360.triggers.report"],
-            }
-        ],
-        "transfers": [
-            {
-                "source-integration-name": "We360",
-                "target-integration-name": "Common SQL",
-                "python-module": "airflow_provider_we360.transfers.we360_to_sql",
-            },
-            {
-                "source-integration-name": "We360",
-                "target-integration-name": "Common IO",
-                "python-module": "airflow_provider_we360.transfers.we360_to_object_storage",
-            },
-        ],
+        **_MODULES,
         "asset-uris": ASSET_URIS,
         "dataset-uris": ASSET_URIS,  # the name in Airflow 2
         "cli": ["airflow_provider_we360.cli.definition.get_we360_cli_commands"],

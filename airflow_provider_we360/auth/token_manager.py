@@ -259,11 +259,7 @@ class TokenManager:
         return rejected is None and token.is_valid(self._clock())
 
     def _after_rejected_refresh(
-        self,
-        token: TokenSet,
-        error: RefreshRejected,
-        lease: HeldLease,
-        rejected: TokenSet | None,
+        self, token: TokenSet, error: RefreshRejected, lease: HeldLease, rejected: TokenSet | None
     ) -> TokenSet:
         newer = self._shared.look(rejected)
         if newer is not None and newer.refresh_token != token.refresh_token:
@@ -279,11 +275,7 @@ class TokenManager:
         return self._log_in(lease, rejected)
 
     def _after_failed_refresh(
-        self,
-        token: TokenSet,
-        error: AuthUnavailable,
-        lease: HeldLease,
-        rejected: TokenSet | None,
+        self, token: TokenSet, error: AuthUnavailable, lease: HeldLease, rejected: TokenSet | None
     ) -> TokenSet:
         wait_s = error.retry_after_s or 0.0
         if wait_s > LONGEST_WAIT_S:

@@ -98,13 +98,7 @@ def parse_extract(
         dict.fromkeys((*chosen_mode.key, *(own_spelling.get(name.lower(), name) for name in names)))
     )
     filters = {"group_ids": group_ids, "user_ids": user_ids, "shift_ids": shift_ids}
-    ids = {argument: require_ids(given, argument) for argument, given in filters.items()}
-    if untaken := sorted(
-        argument for argument, given in ids.items() if given and argument not in chosen.filters
-    ):
-        raise We360ConfigError(
-            f"{', '.join(untaken)}: report {report!r} takes no such filter; leave it out"
-        )
+    ids = _parse_filters(chosen, filters)
     return Extract(
         report=chosen,
         mode=chosen_mode,
@@ -115,6 +109,20 @@ def parse_extract(
         **ids,
         params=_params(chosen, report_params),
     )
+
+
+def _parse_filters(
+    report: Report, filters: Mapping[str, Iterable[str]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the IDs by filter if the report takes all filters that are given."""
+    ids = {argument: require_ids(given, argument) for argument, given in filters.items()}
+    if untaken := sorted(
+        argument for argument, given in ids.items() if given and argument not in report.filters
+    ):
+        raise We360ConfigError(
+            f"{', '.join(untaken)}: report {report.name!r} takes no such filter; leave it out"
+        )
+    return ids
 
 
 def _params(report: Report, given: Mapping[str, Any] | None) -> dict[str, Any]:

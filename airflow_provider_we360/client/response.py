@@ -283,14 +283,8 @@ def _http_error(
             **facts,
         )
     if status == httpx.codes.FORBIDDEN:
-        # A firewall or gateway in front of the API denies without a reason of its own, and often
-        # only for a while. A reason means that the API judged the account.
         has_reason = bool(fields and said) and str(said).casefold() not in _DENIED
-        return (AccessDenied if has_reason else DeclinedAtGateway)(
-            f"The account may not read this report{words}; ask a We360 administrator for a role "
-            "that includes reports, and check Customer ID (extra customer_id)",
-            **facts,
-        )
+        return _forbidden(words, facts, has_reason=has_reason)
     if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
         return TooLarge(f"The answer would be too large for the server{words}", **facts)
     if response.is_redirect:
@@ -306,6 +300,19 @@ def _http_error(
             **facts,
         )
     return _refusal(f"We360 refused the request{words}", fields or {}, facts)
+
+
+def _forbidden(words: str, facts: dict[str, Any], *, has_reason: bool) -> We360ApiError:
+    """Return the error of HTTP 403; a reason means that the API itself judged the account.
+
+    A firewall or gateway in front of the API denies without a reason of its own, and often only
+    for a while.
+    """
+    return (AccessDenied if has_reason else DeclinedAtGateway)(
+        f"The account may not read this report{words}; ask a We360 administrator for a role "
+        "that includes reports, and check Customer ID (extra customer_id)",
+        **facts,
+    )
 
 
 def _not_json(response: httpx.Response) -> str:

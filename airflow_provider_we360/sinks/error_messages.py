@@ -33,8 +33,9 @@ def duplicate_keys(plan: LoadPlan, count: int) -> SinkError:
             f"Pseudonyms of {', '.join(pseudonyms)} ignore case, width and surrounding blanks: "
             "correct the duplicate person in We360, or leave the column out of pseudonymize"
         )
+    have = "has" if count == 1 else "have"
     return SinkError(
-        f"{count_rows(count)} of the load have the same key ({key}) as another row; nothing was "
+        f"{count_rows(count)} of the load {have} the same key ({key}) as another row; nothing was "
         f"changed. {remedy}"
     )
 

@@ -175,6 +175,12 @@ def log_result(log: Any, extract: Extract, progress: LoadProgress, result: LoadR
         kept = (*result.days_kept, *result.days_kept_newer)
         for line in _describe_days(progress.rows_per_day, result.held, kept):
             log.info(line)
+    _warn(log, progress, result)
+
+
+def _warn(log: Any, progress: LoadProgress, result: LoadResult) -> None:
+    """Log what deserves a second look."""
+    stats = progress.stats
     if stats.duplicates:
         log.warning(
             "Received %s twice with equal values; loaded each once",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-FILE_LINES = 380  # 320 again once sinks/ is rewritten at 100 columns
+FILE_LINES = 320
 """About five screens. A longer file holds two nouns: split it by noun. Lists of columns stay well below."""
-FUNCTION_LINES = 80  # 40 again, likewise; provider_info is data
+FUNCTION_LINES = 40
 """One screen, signature included, docstring and comments not: Airflow's constructors alone take 25 lines of arguments."""
 
 _NOT_CODE = {

@@ -181,7 +181,9 @@ def test_an_append_that_breaks_the_key_names_the_alternative(engine: Engine, tab
     with pytest.raises(SinkError, match=r"Use write_mode='replace_window' or 'merge'") as caught:
         engine.load(table, append(run_id="two"), [row(1, "secret-person")])
     assert "secret-person" not in str(caught.value)
-    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
+    # No driver's words: where the database does not enforce the key, there is no driver's error.
+    shown = None if caught.value.__suppress_context__ else caught.value.__context__
+    assert (caught.value.__cause__, shown) == (None, None)
     assert engine.rows(table) == values([row(1, "secret-person")])
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError
+from airflow_provider_we360.sinks import bigquery_errors
 from airflow_provider_we360.sinks.loader import SqlSink
 from airflow_provider_we360.sinks.registry import sink_for
 from airflow_provider_we360.sinks.session import DriverFailure
@@ -371,7 +372,7 @@ def test_a_server_that_is_not_there_is_said_without_a_trace(table: str) -> None:
     hook = away.hook()
     target = away.sink(table, hook).target
     failure = DriverFailure(ConnectionError("https://signed.example/?key=secret"))
-    told = gcpbigquery.ERRORS.explain(failure, target, load(), None)
+    told = bigquery_errors.ERRORS.explain(failure, target, load(), None)
     assert "secret" not in str(told)
     assert "connection to BigQuery was lost" in str(told)
 

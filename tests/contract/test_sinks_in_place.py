@@ -87,7 +87,7 @@ def test_a_key_that_comes_twice_is_refused(engine: Engine, table: str, mode: Wri
     twice = [row(1, "secret-person", note="a"), row(1, "secret-person", note="b")]
     plan = load(write_mode=mode, window=(day(1), day(1)))
     for answers in ([batch(twice)], [batch(twice[:1]), batch(twice[1:])]):
-        with pytest.raises(SinkError, match=r"1 row of the load have the same key") as caught:
+        with pytest.raises(SinkError, match=r"1 row of the load has the same key") as caught:
             engine.sink(table).load(plan, answers)
         assert "secret-person" not in str(caught.value)
     assert engine.rows(table) == []
