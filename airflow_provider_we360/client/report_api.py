@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 TRIES = 5
 PATIENCE_S = 120.0
+MOST_NAMES = 50
+"""Names of columns or fields that one line of the log lists."""
 
 
 class TimedOut(RetryableApiError):
@@ -164,13 +166,13 @@ class ReportApi:
             log.info(
                 "%s: ignoring column %s, which was not requested",
                 query.days,
-                ", ".join(foreign_text(name, 63) for name in sorted(strange)),
+                _list_names(strange),
             )
         if fields:
             log.info(
                 "%s: ignoring unknown field %s of the answer",
                 query.days,
-                ", ".join(foreign_text(name, 63) for name in sorted(fields)),
+                _list_names(fields),
             )
 
     def _post(self, query: Query) -> httpx.Response:
@@ -194,6 +196,13 @@ class ReportApi:
                 explain_connection_error(error, self._http.base_url),
                 retry_now=not is_refused_by_proxy(error),
             ) from None
+
+
+def _list_names(names: set[str] | frozenset[str]) -> str:
+    """Return the first names of a set that the server chose, safe to show."""
+    shown = [foreign_text(name, 63) for name in sorted(names)[:MOST_NAMES]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")
 
 
 def _may_pass(error: BaseException, query: Query, declined: list[BaseException]) -> bool:

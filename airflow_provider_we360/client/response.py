@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -50,6 +50,16 @@ _SUCCESS = re.compile(r"(is)?(status|success(ful)?|ok|succeeded|result|state|typ
 _FAILURE = re.compile(r"(has|is)?(error.*|fault|exception|failed|failure)")
 _CODE = re.compile(r"status|code|statuscode|errorcode")
 _MESSAGE = re.compile(r"message|msg|detail|description|reason")
+_MEANINGFUL = re.compile(
+    "|".join(
+        f"(?:{pattern.pattern})"
+        for pattern in (
+            *(_TOTAL, _HAS_NEXT, _PAGES, _NEXT, _IN_PART, _PLAIN),
+            *(_SUCCESS, _FAILURE, _CODE, _MESSAGE),
+        )
+    )
+)
+"""Any of these names: all others are passed over at once."""
 _GOOD = frozenset(
     ["true", "ok", "success", "successful", "succeeded", "done", "complete", "completed", "1"]
 )
@@ -148,11 +158,11 @@ def parse_response(response: httpx.Response, decoder: RowDecoder, number: int = 
         rows = decoder.decode(b"[]" if data == b"null" else data)
     except NotJson as error:
         raise RetryableApiError(str(error), **facts) from None
-    more = envelope.more
+    more = tuple(envelope.more)
     if response.status_code == httpx.codes.PARTIAL_CONTENT:
         more = (*more, "HTTP 206")
     given = _given(rows, data)
-    unknown = envelope.unknown
+    unknown = frozenset(envelope.unknown)
     page = ReportPage(rows, envelope.total, envelope.has_next, more, given, unknown)
     if rows.num_rows == 0 and envelope.is_doubtful:
         raise Declined(f"The answer has no rows, and {_status(fields)} is no success", **facts)
@@ -167,8 +177,9 @@ class _Envelope:
     page: int
     total: int | None = None
     has_next: bool | None = None
-    more: tuple[str, ...] = ()
-    unknown: frozenset[str] = frozenset()
+    # Changed in place: an answer may have hundreds of thousands of fields.
+    more: list[str] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)
     is_success: bool = False
     is_doubtful: bool = False
     """Whether its status is a word that this client does not know."""
@@ -182,8 +193,12 @@ def _read_envelope(fields: Fields, page: int) -> _Envelope:
     for name, value in _metadata(fields):
         if value not in (None, "", [], {}):  # which say nothing
             key = name.lower().replace("_", "").replace("-", "")
-            if not (_read_status(found, key, value) or _read_count(found, key, name, value)):
-                found.unknown |= {name}
+            if not _MEANINGFUL.fullmatch(key):
+                is_known = isinstance(value, dict)  # its fields are judged one by one
+            else:
+                is_known = _read_status(found, key, value) or _read_count(found, key, name, value)
+            if not is_known:
+                found.unknown.add(name)
     return found
 
 
@@ -218,7 +233,7 @@ def _read_count(found: _Envelope, key: str, name: str, value: Any) -> bool:
         # Of two that differ, the one that says more wins.
         found.has_next = found.has_next or truth if truth is not None else found.has_next
     elif _is_sign_of_more(found.page, key, number, str(value).strip().casefold()):
-        found.more = (*found.more, name)
+        found.more.append(name)
     else:
         return isinstance(value, dict) or _is_known(key)
     return True
