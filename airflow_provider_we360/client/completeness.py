@@ -340,7 +340,9 @@ class DayReader:
 
     def _read_pages_after(self, error: Refused | Declined, query: Query) -> DayRows:
         """Read a day in pages after it was refused in one answer."""
-        if isinstance(error, DeclinedAtGateway) or find_names(error, query.columns):
+        # A web page with status 400 may be the API's own refusal of limit 0: pages are verified.
+        is_gateway = isinstance(error, DeclinedAtGateway) and error.status != 400
+        if is_gateway or find_names(error, query.columns):
             raise error
         with self._lock:
             self._refusals += 1
