@@ -148,7 +148,7 @@ CASES = [
     Case("column_refused", Ends(Refused, "active_duration"), Ends(but="active_duration")),
     # F28: data
     Case("variant", WHOLE, WHOLE, {"zero_limit": "refused", "past_end": "refused"}),
-    Case("no_rows", WHOLE, Ends(EmptyDayRefused, "We360 sent 0")),
+    Case("no_rows", WHOLE, Ends(EmptyDayRefused, "We360 returned 0")),
     Case("rows_missing", WHOLE, NOT_EQUAL),
     Case("rows_missing", WHOLE, NOT_EQUAL, {}, {"pagination": "absent"}),
     Case("total_wrong", WHOLE, NOT_EQUAL),
