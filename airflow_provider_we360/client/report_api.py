@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+from collections.abc import Collection
 
 import httpx
 
@@ -198,7 +199,7 @@ class ReportApi:
             ) from None
 
 
-def _list_names(names: set[str] | frozenset[str]) -> str:
+def _list_names(names: Collection[str]) -> str:
     """Return the first names of a set that the server chose, safe to show."""
     shown = [foreign_text(name, 63) for name in sorted(names)[:MOST_NAMES]]
     more = len(names) - len(shown)
