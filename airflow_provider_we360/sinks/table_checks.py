@@ -67,8 +67,8 @@ def warn_of_personal_columns(table: LoadTable) -> None:
     ]
     if left:
         log.warning(
-            "Table %s has personal columns that this task does not load: %s. Rows of other days "
-            "may still hold values; to remove them, drop the columns or set them to NULL",
+            "Table %s has personal columns that this task does not load: %s. Rows of earlier "
+            "loads may still hold values; to remove them, drop the columns or set them to NULL",
             table.ref,
             ", ".join(left),
         )

@@ -112,7 +112,7 @@ def test_a_personal_column_that_is_no_longer_asked_for_is_told(
     assert "personal" not in caplog.text
     engine.load(table, load(window=(day(2), day(2)), personal=personal), rows(2, 1))
     assert (
-        "has personal columns that this task does not load: email. Rows of other days"
+        "has personal columns that this task does not load: email. Rows of earlier loads"
         in caplog.text
     )
     assert "meera" not in caplog.text
