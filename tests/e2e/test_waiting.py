@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.e2e, since((3, 3), "retry policies")]
 DAGS = Path(__file__).parent / "dags_waiting"
 WINDOW = ("2026-04-01", "2026-04-03")
 PAUSE_S = 20
+"""Shorter than the 90 seconds for which the provider itself suspends logins after an unclear answer."""
 
 
 def connection(sandbox: Simulator, url: str) -> str:
@@ -61,7 +62,12 @@ def test_a_task_waits_out_a_suspended_login(tmp_path, metadata_database, figure)
                 seen.add(found["state"])
                 return found
 
-            wait_until(lambda: task()["state"] in ("success", "failed"), airflow, "task ended")
+            wait_until(
+                lambda: task()["state"] in ("success", "failed"),
+                airflow,
+                "task ended",
+                deadline_s=600,
+            )
             ended = task()
     assert ended["state"] == "success", airflow.logs()
     waited = "up_for_reschedule" if AIRFLOW >= (3, 4) else "up_for_retry"
