@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import random
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -61,6 +62,39 @@ def test_an_opaque_token_is_blanked_whole_or_cut(token):
     register_secret(token)
     assert token not in foreign_text(f"Token '{token}' has no scope")
     assert token[:20] not in foreign_text(f"Token '{token[:20]}...' has no scope")
+
+
+def token_number(number: int) -> str:
+    """Return a token as long as Keycloak's: all of one server begin alike."""
+    parts = random.Random(number).randbytes(900), random.Random(-number - 1).randbytes(256)
+    return ".".join(["eyJhbGciOiJSUzI1NiJ9", *(base64.b64encode(one).decode() for one in parts)])
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("number", [0, 7, 19])
+def test_a_known_token_is_blanked_in_every_spelling_among_others(spelling, number):
+    for other in range(20):
+        register_secret(token_number(other))
+    spelled = SPELLINGS[spelling](token_number(number))
+    assert foreign_text(f"no user with {spelled} here") == "no user with <hidden> here"
+
+
+def test_only_a_token_that_is_named_costs_a_long_pattern(monkeypatch):
+    compiled = []
+    compile_all = redaction._compile
+
+    def watch(value):
+        compiled.append(value)
+        return compile_all(value)
+
+    monkeypatch.setattr(redaction, "_compile", watch)
+    tokens = [token_number(number) for number in range(30)]
+    for token in tokens:
+        register_secret(token)
+    assert foreign_text("We are back soon") == "We are back soon"
+    assert compiled == []
+    assert foreign_text(tokens[17].encode().hex()) == "<hidden>"
+    assert compiled == [tokens[17]]
 
 
 def test_a_secret_that_a_control_character_splits_is_blanked():
