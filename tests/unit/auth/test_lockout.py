@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import httpx
@@ -13,6 +14,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_we360.auth import lockout
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.auth.token_manager import TokenManager
 from airflow_provider_we360.auth.token_store import TokenStore
@@ -29,6 +31,14 @@ from support.login_server import PASSWORD, Answer, LoginServer, answer
 
 HOUR = 3600.0
 WRONG = {"error": "invalid_grant", "error_description": "Invalid user credentials"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_mark_is_computed_once() -> Iterator[None]:
+    """Spare thousands of tasks the slow hash that each pays once: 4 ms of a core."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lockout, "mark_credentials", functools.cache(lockout.mark_credentials))
+        yield
 
 
 def lost(kind: type[httpx.RequestError]) -> Exception:
