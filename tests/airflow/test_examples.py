@@ -113,26 +113,24 @@ def test_the_month_close_loads_the_month_before(example, holds):
 
 @pytest.mark.usefixtures("airflow_db")
 def test_the_history_reruns_only_the_month_that_failed(example, sandbox, holds, duckdb_file):
-    conf = {"first_day": "2026-01-20", "last_day": "2026-04-10"}
-    sandbox.faults.add("report", "http_403", day="2026-03-05", times=1)
+    conf = {"first_day": "2026-01-28", "last_day": "2026-03-03"}
+    sandbox.faults.add("report", "http_403", day="2026-02-05", times=1)
     run = example("we360_history").test(run_conf=conf)
     assert states(run) == {
         ("months", -1): "success",
         ("load", 0): "success",
-        ("load", 1): "success",
-        ("load", 2): "failed",
-        ("load", 3): "success",
+        ("load", 1): "failed",
+        ("load", 2): "success",
     }
     months = ask(
         duckdb_file, "SELECT min(day), max(day) FROM we360_load_log GROUP BY load_id ORDER BY 1"
     )
     assert months == [
-        (dt.date(2026, 1, 20), dt.date(2026, 1, 31)),
-        (dt.date(2026, 2, 1), dt.date(2026, 2, 28)),
-        (dt.date(2026, 4, 1), dt.date(2026, 4, 10)),
+        (dt.date(2026, 1, 28), dt.date(2026, 1, 31)),
+        (dt.date(2026, 3, 1), dt.date(2026, 3, 3)),
     ]
     assert example("we360_history").test(run_conf=conf).state == "success"
-    holds(dt.date(2026, 1, 20), dt.date(2026, 4, 10))
+    holds(dt.date(2026, 1, 28), dt.date(2026, 3, 3))
 
 
 @pytest.mark.usefixtures("airflow_db", "sandbox")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import json
 import os
 import re
@@ -56,8 +57,21 @@ class Events:
 
 @pytest.fixture(scope="module")
 def events(airflow_db, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lineage")
+    """The events of one run, which all workers of pytest-xdist share."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "lineage"
     app = Simulator(SimulatorConfig(employees=12))
+    with (shared / "lineage.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the other worker waits, then reads
+        if not folder.exists():
+            folder.mkdir()
+            write_events(folder, app)
+    return Events(folder, app, (folder / "events").read_text())
+
+
+def write_events(folder, app):
     with serve(app) as server:
         account = {"login": app.config.login, "password": app.config.password}
         extra = {"customer_id": app.config.customer_id, "auth_url": server.url, "allow_http": True}
@@ -84,7 +98,6 @@ def events(airflow_db, tmp_path_factory):
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     written = folder / "events"
     assert written.exists(), done.stdout[-3000:] + done.stderr[-3000:]
-    return Events(folder, app, written.read_text())
 
 
 def test_start_and_complete_events_name_input_and_output(events):
