@@ -21,7 +21,7 @@ class RowBatch:
     :param window: first and last day, both inclusive; the same day twice in detailed mode.
     :param arrow: the rows.
     :param requested_at: moment right before the request for these rows was sent, UTC. Of two batches
-        of one day, the one requested later is the newer one, whichever was received first.
+        of one day, the one requested later is newer, in whatever order they were received.
     """
 
     columns: tuple[Column, ...]
@@ -42,5 +42,5 @@ class RowBatch:
 
     @property
     def rows(self) -> list[Row]:
-        """The rows as dicts of typed values (durations: int seconds), made anew at each call."""
+        """The rows as dicts of typed values (durations: int seconds), created again at each call."""
         return cast("list[dict[str, Any]]", self.arrow.to_pylist())

@@ -1,7 +1,7 @@
-"""ColumnReader: wire values of all columns of one kind to Arrow, together.
+"""ColumnReader: converts all columns of one kind to Arrow at once.
 
-A day's answer is small, and each step in Arrow costs some microseconds however few the values: so columns of a kind are
-laid end to end, read in one go, and cut apart again.
+A day's answer is small, and each step in Arrow costs some microseconds even for few values. So the
+columns of a kind are concatenated, converted together and split again.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _EMPTY_TEXT = pa.scalar("", pa.string())
 
 
 class Unusual(Exception):
-    """A form that is left to the patient way."""
+    """A form of a value that is converted one by one."""
 
 
 class _Memo(dict[Any, Value]):
-    """Each distinct wire form is read once."""
+    """Converts each distinct value once."""
 
     def __init__(self, read: Callable[[object], Value]) -> None:
         super().__init__()
@@ -45,9 +45,9 @@ class _Memo(dict[Any, Value]):
 
 
 class ColumnReader:
-    """Reads columns of one kind. Safe to share between threads.
+    """Converts columns of one kind. Safe to share between threads.
 
-    :param convert: reads one value, from :func:`airflow_provider_we360.rows.values.converter`.
+    :param convert: converts one value, from :func:`airflow_provider_we360.rows.values.converter`.
     """
 
     def __init__(self, kind: Kind, convert: Callable[[object], Value]) -> None:
@@ -65,10 +65,11 @@ class ColumnReader:
         self._read = readers[kind]
 
     def read(self, columns: Sequence[Sequence[Any]]) -> list[pa.Array]:
-        """The columns, typed.
+        """Return the columns with their types.
 
-        :param columns: wire values, each column as long as the others, and none empty.
-        :raises Unusual: where the patient way must decide; so do ``pyarrow.ArrowInvalid`` and ``UnicodeEncodeError``.
+        :param columns: the API's values. All columns have the same length and none is empty.
+        :raises Unusual: a value must be converted one by one. ``pyarrow.ArrowInvalid`` and
+            ``UnicodeEncodeError`` mean the same.
         """
         rows = len(columns[0])
         typed = self._read(list(chain.from_iterable(columns)))
@@ -107,7 +108,7 @@ class ColumnReader:
     def _moments(self, wire: list[str | None]) -> pa.Array:
         array = self._texts(wire)
         lengths = pc.min_max(pc.binary_length(array)).as_py()
-        # Arrow knows a year 0, Python's dates do not.
+        # Arrow has a year 0, Python's dates do not.
         if (
             not set(lengths.values()) <= {None, _ISO_LENGTH[self._kind]}
             or pc.any(pc.starts_with(array, "0000")).as_py()

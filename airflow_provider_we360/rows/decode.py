@@ -1,8 +1,8 @@
-"""RowDecoder: the JSON text of an answer's rows to a typed Arrow batch.
+"""RowDecoder: decodes the JSON text of an answer's rows to a typed Arrow batch.
 
-Two ways that agree: a fast one for the usual forms, all columns of a kind at once (``rows.columns``),
-and a plain one, value by value, that knows the row and column of a value that does not fit. Whatever
-the fast way does not know is decoded the plain way.
+Two decoders return the same rows. The fast one converts the usual forms, all columns of a kind at once
+(``rows.columns``). The plain one converts value by value and knows the row and column of a value that
+does not fit. It decodes everything that the fast one cannot.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BACKSLASH, _NUL = b"\\", rb"\u0000"
 
 
 class NotJson(We360DataError):
-    """The text is no JSON list of objects: cut off, or something else."""
+    """The text is no JSON list of objects: it is cut off, or something else."""
 
 
 class RowDecoder:
@@ -75,9 +75,8 @@ class RowDecoder:
             return self._decode_one_by_one(text)
 
     def _decode_fast(self, rows: bytes) -> pa.RecordBatch:
-        if (
-            _BACKSLASH in rows and _NUL in rows
-        ):  # the first alone is found ten times as fast, and mostly is not there
+        # Searching for the backslash alone is ten times as fast, and most answers have none.
+        if _BACKSLASH in rows and _NUL in rows:
             raise Unusual
         structs = self._decoder.decode(rows)
         if not structs:

@@ -1,4 +1,4 @@
-"""Pseudonyms: a person's id or e-mail becomes a name that only the holder of the key can make again (docs/adr/0013)."""
+"""Pseudonyms: replace a person's ID or e-mail by a text that only the key can reproduce (docs/adr/0013)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 HEX_DIGITS = hashlib.sha256().digest_size * 2
 SHORTEST = len("v") + len("_") + HEX_DIGITS
-"""So long is the shortest pseudonym. No id of We360's, a UUID, comes near."""
+"""Length of the shortest pseudonym. We360's IDs are UUIDs and much shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class PseudonymKey:
-    """A key. The same text under the same key is the same pseudonym, in every table, report and year.
+    """A key. The same text and key always give the same pseudonym, in every table and report.
 
     :param secret: the key itself.
     :param version: prefix of each pseudonym, so that those of two keys differ.
@@ -44,9 +44,9 @@ class PseudonymKey:
 
 
 def require_pseudonymizable(names: Iterable[str], columns: tuple[Column, ...]) -> None:
-    """Raise unless each name is a text column that is requested.
+    """Check that each name is a requested text column.
 
-    :raises We360ConfigError: for the first other one; the message names it.
+    :raises We360ConfigError: one is not; the message names the first.
     """
     kinds = {column.name: column.kind for column in columns}
     for name in names:
@@ -90,7 +90,7 @@ def _named(column: Column) -> Column:
 
 
 def _replaced(texts: pa.Array, key: PseudonymKey) -> pa.Array:
-    """Each distinct text is worked out once."""
+    """Return the pseudonyms of the texts, computing each distinct one once."""
     import pyarrow as pa
 
     encoded = texts.dictionary_encode()

@@ -18,14 +18,14 @@ class Kind(enum.Enum):
 
     TEXT = "text"
     DURATION = "duration"
-    """Whole seconds, a 64-bit integer; ``H:MM:SS`` text on the wire."""
+    """Whole seconds, a 64-bit integer; the API sends ``H:MM:SS``."""
     BIGINT = "bigint"
     DOUBLE = "double"
     TIMESTAMP = "timestamp"
     """Local time of the tenant, without zone."""
     DATE = "date"
     INSTANT = "instant"
-    """A moment, UTC; only our own ``_we360_loaded_at`` is one."""
+    """A moment in UTC; only the provider's own ``_we360_loaded_at`` has this kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ class Column:
     :param name: the name in the API and in the target.
     :param kind: type of its values.
     :param description: what it means, with its unit; becomes the column's comment in the target.
-    :param personal: whether the column names, reaches or locates a person: never requested by default.
-    :param confirmed: False if the server's form of it is not known for certain: it is loaded as text.
+    :param personal: whether the column names, reaches or locates a person; such columns are never
+        requested by default.
+    :param confirmed: False if its form on the server is not confirmed; it is then loaded as text.
     """
 
     name: str
@@ -56,7 +57,7 @@ def require_column_names(names: Iterable[str], argument: str = "columns") -> tup
     if isinstance(names, str) or not all(isinstance(name, str) for name in given):
         raise We360ConfigError(
             f'{argument}: expected a list of column names, each a text of its own, such as ["email", "punch_in"]; a template '
-            "makes a list only where the Dag has render_template_as_native_obj=True"
+            "makes a list only if the Dag has render_template_as_native_obj=True"
         )
     if not given:
         raise We360ConfigError(
@@ -71,11 +72,11 @@ def require_column_names(names: Iterable[str], argument: str = "columns") -> tup
             )
         if name.lower().startswith(OWN_PREFIX):
             raise We360ConfigError(
-                f"{argument}: {name!r} begins with {OWN_PREFIX!r}, which this provider keeps for its own columns"
+                f"{argument}: {name!r} begins with {OWN_PREFIX!r}, which this provider reserves for its own columns"
             )
         if (twin := seen.get(name.lower())) is not None:
             raise We360ConfigError(
-                f"{argument}: {twin!r} and {name!r} are one column to a warehouse; name it once"
+                f"{argument}: {twin!r} and {name!r} are the same column in a warehouse; name it once"
             )
         seen[name.lower()] = name
     return given

@@ -1,4 +1,4 @@
-"""RowStream: the rows of one extract on their way from the API to a target."""
+"""RowStream: the rows of one extract, from the API to a target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_we360.rows.schema import Column
 
 
 class RowStream:
-    """Typed rows with the columns that the server really gives; iterate over it once, one batch a day.
+    """Typed rows with the columns that the server returns. Iterate over it once; it yields a batch a day.
 
     Use it as a context manager: leaving the block cancels the requests that are still running.
     An extract is complete only when the iteration ends without an error: commit nothing before.

@@ -1,4 +1,4 @@
-"""From wire form to typed value, one value at a time: the law that the fast decoder must obey.
+"""Convert the API's form of a value to a typed value, one at a time. The fast decoder must return the same.
 
 Forms as seen on the live API: ``docs/reference/we360-api.md``, "Values on the wire".
 """
@@ -29,7 +29,10 @@ _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([T ]00:00:00(\.0+)?)?")
 
 
 def text(value: object) -> str:
-    """Text as it is; a number or boolean as JSON writes it. NUL and lone surrogates do not fit: no warehouse holds them."""
+    """Return text unchanged, and a number or boolean as JSON writes it.
+
+    :raises ValueError: the text has a NUL or a lone surrogate, which no warehouse stores.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -41,7 +44,10 @@ def text(value: object) -> str:
 
 
 def duration(value: object) -> int:
-    """Seconds of ``H:MM:SS`` (hours unbounded), ``MM:SS``, or a whole number of seconds; never negative."""
+    """Return the seconds of ``H:MM:SS`` (any number of hours), ``MM:SS`` or a whole number.
+
+    :raises ValueError: it has another form, or is negative.
+    """
     if isinstance(value, str):
         if parts := _HOURS.fullmatch(value):
             hours, minutes, seconds = map(int, parts.groups())
@@ -59,7 +65,7 @@ def duration(value: object) -> int:
 
 
 def bigint(value: object) -> int:
-    """A whole number of 64 bits, or its text."""
+    """Return a whole number of 64 bits, given as a number or as text."""
     if isinstance(value, bool):
         raise ValueError
     if isinstance(value, int):
@@ -72,7 +78,7 @@ def bigint(value: object) -> int:
 
 
 def double(value: object) -> float:
-    """A finite number, or its text."""
+    """Return a finite number, given as a number or as text."""
     if isinstance(value, bool):
         raise ValueError
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
@@ -86,7 +92,7 @@ def double(value: object) -> float:
 
 
 def timestamp(value: object, tz: dt.tzinfo) -> dt.datetime:
-    """Local time without zone; one that came with an offset is moved to ``tz`` first."""
+    """Return local time without zone. A time with an offset is converted to ``tz`` first."""
     if not isinstance(value, str) or not _MOMENT.fullmatch(value):
         raise ValueError
     moment = dt.datetime.fromisoformat(
@@ -96,14 +102,17 @@ def timestamp(value: object, tz: dt.tzinfo) -> dt.datetime:
 
 
 def date(value: object) -> dt.date:
-    """``YYYY-MM-DD``; midnight behind it is allowed."""
+    """Return the date of ``YYYY-MM-DD``, which midnight may follow."""
     if not isinstance(value, str) or not (parts := _DATE.fullmatch(value)):
         raise ValueError
     return dt.date.fromisoformat(parts[1])
 
 
 def converter(kind: Kind, timezone: str) -> Callable[[object], Value]:
-    """The function that reads a value of this kind: None for nothing, ValueError where it does not fit."""
+    """Return a function that converts values of this kind.
+
+    It returns None for no value, and raises ValueError if the value does not fit.
+    """
     tz = zoneinfo.ZoneInfo(timezone)
 
     def moment(value: object) -> dt.datetime:
@@ -125,7 +134,7 @@ def converter(kind: Kind, timezone: str) -> Callable[[object], Value]:
         try:
             return read(value)
         except (ValueError, OverflowError):
-            raise ValueError from None  # a reader's own text could hold the value
+            raise ValueError from None  # the message of the original error could contain the value
 
     return convert
 
