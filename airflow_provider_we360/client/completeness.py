@@ -44,6 +44,8 @@ PAGE_ROWS = 500
 SMALLER_PAGES = (200, 100, 50, 10)
 FEWEST_PAGE_ROWS = 10
 REREADS = 3
+PAGE_REFUSALS = 3
+"""So often a server must refuse pages of a day that it gives whole before it counts as one without pages."""
 
 
 @dataclass(slots=True)
@@ -256,13 +258,21 @@ class DayReader:
     def _verify_in_pages(self, day: DayRows) -> None:
         """Read a day again in pages that prove themselves.
 
-        A server that gives no pages at all is believed: there is nothing else to compare with.
+        A server that gives no pages at all is believed: there is nothing else to compare with. But a
+        refusal that passes must not look like that: the whole day is requested again, and then its pages.
+
+        :raises Refused: the whole day is refused, too; so does :class:`Declined`.
         """
         size = self._page_rows or min(max(len(day.keys), FEWEST_PAGE_ROWS), PAGE_ROWS)
-        try:
-            self._take(day, self._read_pages(day.query, size))
-        except (Refused, Declined) as error:
-            log.info("%s: the server gives no pages (%s)", day.query.days, error.reason)
+        for number in range(1, PAGE_REFUSALS + 1):
+            try:
+                self._take(day, self._read_pages(day.query, size))
+            except (Refused, Declined) as error:
+                log.info("%s: the server gives no pages (%s)", day.query.days, error.reason)
+            else:
+                return
+            if number < PAGE_REFUSALS:
+                self._fetch(day.query, verifies=True)
 
     def _read_until_facts_agree(self, day: DayRows) -> None:
         for number in range(REREADS):
