@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_we360.client.completeness import DayReader
 from airflow_provider_we360.client.report import Query
-from airflow_provider_we360.client.response import Declined, Refused
+from airflow_provider_we360.client.response import Declined, DeclinedAtGateway, Refused
 from airflow_provider_we360.client.row_keys import RowKeys
 from airflow_provider_we360.client.stats import ReadStats
 from airflow_provider_we360.errors import (
@@ -482,6 +482,47 @@ def test_a_refusal_that_passes_is_not_the_end_of_the_pages():
     api = PagedApi(
         rows_of(*range(20)), total=None, says_next=False, cap=7, before_each=refuse_twice
     )
+    assert read(api) == truth(api)
+
+
+class RefusingPages(PagedApi):
+    """Refuses the keys alone, and some requests for pages."""
+
+    refusals = 0
+
+    def fetch(self, query, *, verifies=False):
+        is_page, is_keys = query.limit > 0, query.columns != COLUMNS
+        if is_page and self.refusals > 0:
+            self.queries.append(query)
+            self.refusals -= 1
+            raise Declined("We360 refused the request: not now")
+        if is_keys and not is_page:
+            raise Declined("We360 refused the request: not this one")
+        return super().fetch(query, verifies=verifies)
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_refusal_of_pages_that_passes_hides_no_rows(refusals):
+    api = RefusingPages(rows_of(*range(20)), total=None, says_next=False, cap=7)
+    api.refusals = refusals
+    assert read(api) == truth(api)
+
+
+def test_a_server_that_always_refuses_pages_is_believed():
+    api = RefusingPages(rows_of(*range(20)), total=None, says_next=False)
+    api.refusals = 1000
+    assert read(api) == truth(api)
+    assert [query.limit == 0 for query in api.queries].count(True) == 3
+
+
+def test_a_whole_day_refused_by_a_web_page_with_status_400_is_read_in_pages():
+    class Page(PagedApi):
+        def fetch(self, query, *, verifies=False):
+            if query.limit == 0:
+                raise DeclinedAtGateway("Received a web page", status=400)
+            return super().fetch(query, verifies=verifies)
+
+    api = Page(rows_of(*range(20)))
     assert read(api) == truth(api)
 
 
