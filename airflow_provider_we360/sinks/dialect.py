@@ -64,7 +64,7 @@ class Dialect:
     :param ddl_commits: True if CREATE and ALTER end the transaction, or may not be in one.
     :param instant: SQL that turns a UTC timestamp without zone, ``{}``, into the type of instants.
     :param read_instant: SQL that turns an instant, ``{}``, into what the driver can return.
-    :param utc_now: SQL of the database's own time, UTC without zone; empty: the worker's time.
+    :param utc_now: SQL of the database's own time, with a zone or in UTC; empty: the worker's time.
     :param differs: SQL that is true if ``{0}`` and ``{1}`` differ, NULL being a value; empty if
         rows are replaced instead of updated.
     :param exact_text: SQL of a staged text, ``{}``, that compares by code points.

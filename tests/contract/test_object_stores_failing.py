@@ -78,7 +78,7 @@ def test_a_missing_bucket_is_named_before_the_first_request(
 ) -> None:
     nowhere = Store(f"{cloud.scheme}://nowhere/days", conn_id=cloud.connection())
     with pytest.raises(
-        We360ConfigError, match=r"path: there is no bucket or container 'nowhere'.* create it"
+        We360ConfigError, match=r"path: bucket or container 'nowhere' does not exist .* create it"
     ) as caught:
         nowhere.sink()
     require_no_secret(caught.value)
@@ -160,7 +160,8 @@ def test_who_may_not_look_is_told_before_a_row_is_pulled(
 ) -> None:
     proxy.play("denied", uploads_only=False)
     with pytest.raises(
-        SinkError, match=rf"path: cannot look in {through.path} .*its Connection|the Connection"
+        SinkError,
+        match=rf"path: cannot list files in {through.path} .*its Connection|the Connection",
     ) as caught:
         through.sink()
     require_no_secret(caught.value)

@@ -185,7 +185,8 @@ def test_the_load_holds_the_key_that_redshift_does_not_enforce(red: Redshift, ta
     with pytest.raises(SinkError, match="same key"):
         red.load(table, load(), [*rows(1, 2, note="new"), row(1, "p0", note="new, too")])
     assert {one["note"] for one in red.rows(table)} == {"old"}
-    red.load(f"{table}_appended", append(), rows(1, 2) + rows(1, 2))
+    for run_id in ("one", "two"):
+        red.load(f"{table}_appended", append(run_id=run_id), rows(1, 2))
     assert len(red.rows(f"{table}_appended")) == 4
 
 

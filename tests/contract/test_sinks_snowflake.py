@@ -55,7 +55,7 @@ def test_a_load_is_these_statements_in_this_order(snow: Snowflake) -> None:
         'COPY INTO "*"."S"."_WE360_STG_*"',
         "BEGIN",
         'UPDATE "*"."S"."_WE360_LOCK" SET',
-        'SELECT "ATTENDANCE_DATE", count(*)',
+        'SELECT "ATTENDANCE_DATE", count(*),',  # and when its newest rows were requested
         'SELECT "ATTENDANCE_DATE", count(*)',
         'DELETE FROM "*"."S"."ATTENDANCE"',
         'INSERT INTO "*"."S"."ATTENDANCE"',

@@ -68,7 +68,7 @@ DIALECT = Dialect(
     literal=_literal,
     ddl_commits=True,
     instant="TIMESTAMP({}, 'UTC')",
-    utc_now="CURRENT_DATETIME('UTC')",
+    utc_now="CURRENT_TIMESTAMP()",
     key_join="exists",
 )
 

@@ -75,7 +75,8 @@ DIALECT = Dialect(
     quote=quote_with('"', str.lower),
     fold=str.lower,
     instant="{} AT TIME ZONE 'UTC'",
-    utc_now="getdate()",
+    # getdate() is in the time zone of the session.
+    utc_now="CAST(getdate() AS timestamptz) AT TIME ZONE 'UTC'",
 )
 
 
