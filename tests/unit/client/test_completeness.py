@@ -515,7 +515,7 @@ def test_a_server_that_always_refuses_pages_is_believed():
     assert [query.limit == 0 for query in api.queries].count(True) == 3
 
 
-def test_a_whole_day_refused_by_a_web_page_with_status_400_is_read_in_pages():
+def test_a_day_refused_by_a_web_page_is_read_in_pages():
     class Page(PagedApi):
         def fetch(self, query, *, verifies=False):
             if query.limit == 0:
