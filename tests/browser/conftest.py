@@ -60,7 +60,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def blind() -> Account:
-    """An account whose role sees nobody."""
+    """An account whose role sees no one."""
     return Account(login="blind.etl@acme-demo.example.com", password="blind-Passw0rd-81c2", sees=())
 
 

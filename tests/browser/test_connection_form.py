@@ -63,7 +63,7 @@ def test_the_standard_fields_have_our_labels_and_placeholders(form, picture):
         "API URL": "default: https://api.in.we360.ai",
         "E-mail": "airflow@your-company.example",
         "Password": "the account's password",
-        "Port": "443 (without it, Airflow 3.3.1 and 3.3.2 cannot test)",
+        "Port": "443 (Test Connection of Airflow 3.3.1 and 3.3.2 needs it)",
     }
     form.name("we360_default")
     form.fill(
@@ -188,7 +188,7 @@ def test_right(tested, pages, sandbox, picture):
 def test_right_but_its_role_sees_nobody(tested, blind):
     verdict = tested(login=blind.login, password=blind.password)
     assert verdict.title == "Test Connection Successful"
-    assert "its role in We360 sees nobody" in verdict.words
+    assert "the account's role in We360 sees no one" in verdict.words
 
 
 def test_wrong_password(tested, sandbox, picture):
@@ -242,7 +242,7 @@ def test_an_untrusted_certificate_points_to_the_ca_bundle_field(tested, tmp_path
 def test_a_wrong_field_is_named_without_airflows_copy_id(tested):
     verdict = tested(realm="no realm")
     assert verdict.title == "Test Connection Failed"
-    assert verdict.words.startswith("extra realm 'no realm' is no realm name")
+    assert verdict.words.startswith("Realm (extra realm) must be the name of a realm")
 
 
 def test_airflow_refuses_to_test_a_form_without_a_port(tested):
