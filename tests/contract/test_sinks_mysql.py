@@ -172,7 +172,7 @@ def test_tables_that_differ_by_case_are_told_apart(maria: MariaDB, table: str) -
     maria.load(table.upper(), load(columns=loads.COLUMNS[:2]), rows(1, 1))
     assert maria.execute(f"SELECT count(*) FROM {table}") == [(0,)]
     with pytest.raises(
-        We360ConfigError, match=f"may be {table.upper()} or {table}; write it as it is"
+        We360ConfigError, match=f"may be {table.upper()} or {table}; write it in its exact case"
     ):
         maria.load(table.title(), load(), rows(1, 1))
 
