@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import datetime as dt
 import logging
 import threading
@@ -205,8 +206,12 @@ class _Pipeline:
                 self._running += 1
                 self._waiting.append(job)
                 # A daemon: a process whose load failed ends without waiting for silent servers.
+                # With the caller's context: Airflow binds each trigger's log to it.
                 threading.Thread(
-                    target=self._run, args=(job,), name="we360-request", daemon=True
+                    target=contextvars.copy_context().run,
+                    args=(self._run, job),
+                    name="we360-request",
+                    daemon=True,
                 ).start()
 
     def _has_room(self) -> bool:

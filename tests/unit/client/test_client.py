@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import datetime as dt
 import itertools
 import json
@@ -65,6 +66,20 @@ def test_days_come_in_order_however_long_each_takes():
         return rows(asked)
 
     assert [batch.window[0].day for batch in batches(answer)] == list(range(1, 31))
+
+
+def test_request_threads_have_the_callers_context():
+    """Airflow binds the log of each trigger to the context of its caller."""
+    whose = contextvars.ContextVar("whose", default="nobody")
+    seen = []
+
+    def answer(asked):
+        seen.append(whose.get())
+        return rows(asked)
+
+    whose.set("caller")
+    assert len(list(batches(answer))) == 30
+    assert set(seen) == {"caller"}
 
 
 def test_other_days_are_requested_before_rows_are_taken():
