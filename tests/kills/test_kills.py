@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -101,12 +102,17 @@ class Place:
         return self._engine.rows("days", COLUMNS)
 
     def left_over(self) -> list[str]:
-        """Staging tables, locks, sessions and temporary files."""
+        """Staging tables, locks, sessions and temporary files.
+
+        A hidden ``.part`` file may remain on a disk: readers ignore it (docs/adr/0017).
+        """
         if self._engine is None:
             return [
                 path.name
                 for path in (self._folder / "files").rglob("*")
-                if path.is_file() and path.suffix != ".parquet"
+                if path.is_file()
+                and path.suffix != ".parquet"
+                and not re.fullmatch(r"\.we360-\w+\.parquet\.[0-9a-f]{8}\.part", path.name)
             ]
         catalogue, name = ("information_schema.tables", "table_name")
         if self._engine.conn_type == "sqlite":
