@@ -24,7 +24,10 @@ COMMENT_SHARE = (4.0, 9.0)
 
 
 def main() -> int:
-    """Print one line a room, then the sum; return 1 if the sum is out of bounds."""
+    """Print one line a room, then the sum, and what is out of bounds.
+
+    The figures are thermometers: the word list, which is a test, is what can fail.
+    """
     total, lines, comments = Counter[str](), 0, 0
     print(f"{'room':14}{'lines':>7}{'words':>8}{'comments':>10}", *(f"{b:>16}" for b in BOUNDS))
     for room, paths in rooms().items():
@@ -44,7 +47,7 @@ def main() -> int:
     if not COMMENT_SHARE[0] <= share <= COMMENT_SHARE[1]:
         missed.append(f"comment lines {share:.1f} % instead of 4 to 9 %")
     print("\nOut of bounds: " + "; ".join(missed) if missed else "\nAll within bounds.")
-    return 1 if missed else 0
+    return 0
 
 
 def _measure(paths: list[Path]) -> tuple[Counter[str], int, int]:
