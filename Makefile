@@ -17,7 +17,7 @@ demo: ## real Airflow loads thirty days of a made-up company into DuckDB, and sh
 	$(ready) demo
 	@$(bin)/python example_dags/demo
 
-test: ## every promise once on the real thing, in three minutes
+test: ## every promise once on the real thing (about four minutes)
 	$(ready) test check
 	@$(pytest) -m "not long and not clouds and not keycloak" $(tests)
 
