@@ -162,15 +162,16 @@ def log_result(log: Any, extract: Extract, progress: LoadProgress, result: LoadR
         requests += f", {stats.verification_requests:,} of them to verify completeness"
     changed = "" if result.rows_changed is None else f", changed {result.rows_changed:,}"
     log.info(
-        "Loaded %s for %s into %s (replaced %s%s) in %.1f s with %s",
+        "Loaded %s for %s into %s (replaced %s%s) in %.1f s",
         format_count(result.rows, "row"),
         format_count(extract.days, progress.unit),
         result.where,
         f"{result.rows_removed:,}",
         changed,
         progress.seconds,
-        requests,
     )
+    # A line of its own: Airflow's UI does not wrap, and cuts a longer line off.
+    log.info("Sent %s", requests)
     if extract.mode.is_daily:
         kept = (*result.days_kept, *result.days_kept_newer)
         for line in _describe_days(progress.rows_per_day, result.held, kept):

@@ -169,10 +169,8 @@ def finish(log, before, kept=(), rows=(41, 2500), replaced=1, changed=None, **st
 def test_result_names_rows_days_target_time_and_requests(log):
     before = {dt.date(2026, 6, 2): 1}
     assert finish(log, before, requests=13, verification_requests=5) == [
-        (
-            "Loaded 2,541 rows for 2 days into we360_days (replaced 1) in 0.5 s with 13 requests,"
-            " 5 of them to verify completeness"
-        ),
+        "Loaded 2,541 rows for 2 days into we360_days (replaced 1) in 0.5 s",
+        "Sent 13 requests, 5 of them to verify completeness",
         "Rows per day, before -> now:",
         "  2026-06-01: 0 -> 41",
         "  2026-06-02: 1 -> 2,500",
@@ -180,7 +178,7 @@ def test_result_names_rows_days_target_time_and_requests(log):
 
 
 def test_result_of_a_target_that_was_not_read_shows_new_counts(log):
-    assert finish(log, None)[1:] == [
+    assert finish(log, None)[2:] == [
         "Rows per day:",
         "  2026-06-01: 41",
         "  2026-06-02: 2,500",
@@ -209,8 +207,8 @@ def test_long_windows_list_only_changed_days(log):
     rows = tuple(range(10, 40))
     before = {dt.date(2026, 6, n): count for n, count in enumerate(rows, 1) if n > 12}
     lines = finish(log, before, rows=rows)
-    assert len(lines) == 1 + 1 + 10 + 2
-    assert lines[2] == "  2026-06-01: 0 -> 10"
+    assert len(lines) == 2 + 1 + 10 + 2
+    assert lines[3] == "  2026-06-01: 0 -> 10"
     assert lines[-2:] == ["  2 more days", "  18 days with the same number as before"]
 
 
