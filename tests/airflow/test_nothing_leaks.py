@@ -8,7 +8,9 @@ import logging
 import os
 import pickle
 import re
+import subprocess
 import traceback
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -51,13 +53,25 @@ def everything(caplog, capfd, airflow_home):
                 caplog.text,
                 without_debug_of_3_0(out),
                 err,
-                *(path.read_bytes().decode("latin-1") for path in files),
+                contents_of(files),
             ]
         )
 
     yield read
     for name in ("httpx", "httpcore", "airflow_provider_we360"):
         logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+def contents_of(files: list[Path]) -> str:
+    """Return the bytes of the files as text, read by another process.
+
+    A process that closes a file loses its locks on it (https://sqlite.org/howtocorrupt.html, 2.2):
+    were Airflow's database opened here, SQLite would no longer hold the locks it counts on.
+    """
+    if not files:
+        return ""
+    read = subprocess.run(["cat", "--", *files], capture_output=True, check=True)
+    return read.stdout.decode("latin-1")
 
 
 def people(sandbox):

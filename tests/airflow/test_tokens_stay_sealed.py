@@ -144,7 +144,7 @@ def run(airflow_db, tmp_path_factory) -> Iterator[Run]:
                 command, env=env, capture_output=True, text=True, timeout=120, check=False
             )
             output = done.stdout + done.stderr
-            assert "The run ended as success" in output, output[-3000:]
+            assert "The run ended as success" in output, _errors_in(output)
             unmasked = (folder / "tokens_stay_sealed.py.log").read_text()
             left = Run(output, unmasked, Secrets(), airflow_db, "", "")
             settings = parse_connection(Connection(**connections[0]))
@@ -509,6 +509,13 @@ def _in_the_database(connections: list[dict[str, Any]]) -> Iterator[None]:
             connection_command.connections_delete(
                 parser.parse_args(["connections", "delete", one["conn_id"]])
             )
+
+
+def _errors_in(output: str) -> str:
+    """What a failed run says of its failure: at DEBUG its last lines do not hold it."""
+    lines = output.splitlines()
+    first = next((at for at, line in enumerate(lines) if "[error" in line), len(lines))
+    return "\n".join([*lines[max(0, first - 5) : first + 60], "...", *lines[-5:]])
 
 
 def _unsealed(text: str, settings: Any) -> TokenSet:
