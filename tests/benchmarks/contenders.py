@@ -106,6 +106,9 @@ def runs(target: str) -> dict[str, Callable[..., None]]:
     known["HttpHook + insert_rows"] = partial(peer, peers.insert_rows)
     known["dlt"] = partial(peer, DLT[target])
     known["pandas"] = partial(peer, PANDAS[target])
+    if target == "duckdb":
+        by_page = partial(peers.dlt_to_duckdb, pull=peers.by_dlt_pages)
+        known["dlt, pages until one is empty"] = partial(peer, by_page)
     return known
 
 

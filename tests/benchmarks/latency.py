@@ -135,13 +135,16 @@ def measure(scene: Scene) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def main() -> None:
-    """Print the table."""
+def main() -> list[str]:
+    """Print the table and return it."""
     os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="we360-bench-"))
     measure(Scene(1, 0.0, True, 0.0))  # imports
-    print(HEAD, RULE, sep="\n", flush=True)
+    lines = [HEAD, RULE]
+    print(*lines, sep="\n", flush=True)
     for scene in SCENES:
-        print(measure(scene), flush=True)
+        lines.append(measure(scene))
+        print(lines[-1], flush=True)
+    return lines
 
 
 if __name__ == "__main__":

@@ -40,6 +40,17 @@ def by_http_hook(url: str, days: int) -> Iterator[list[dict[str, Any]]]:
         yield hook.run("/report", data=json.dumps(_asked(number)), headers=headers).json()["data"]
 
 
+def by_dlt_pages(url: str, days: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield the pages of each day with dlt's REST client, which by default ends at an empty page."""
+    from dlt.sources.helpers.rest_client import RESTClient
+    from dlt.sources.helpers.rest_client.paginators import PageNumberPaginator
+
+    client = RESTClient(url, data_selector="data")
+    for number in range(days):
+        pager = PageNumberPaginator(base_page=1, page_body_path="page", total_path=None)
+        yield from client.paginate("/report", "POST", json=_asked(number), paginator=pager)
+
+
 def _seconds(text: str) -> int | None:
     if text == "-":
         return None
@@ -128,9 +139,16 @@ DLT_TYPES = {"attendance_date": "date", "punch_in": "timestamp", "punch_out": "t
 
 
 def dlt_load(
-    url: str, days: int, table: str, destination: Any, dataset: str, folder: str, file_format: str
+    url: str,
+    days: int,
+    table: str,
+    destination: Any,
+    dataset: str,
+    folder: str,
+    file_format: str,
+    pull: Pull = by_requests,
 ) -> None:
-    """requests, a dlt resource of typed rows, the file format that dlt loads fastest; its defaults otherwise."""
+    """Load by a dlt resource of typed rows, in the file format that dlt loads fastest."""
     import os
 
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
@@ -142,7 +160,7 @@ def dlt_load(
 
     @dlt.resource(name=table, write_disposition="append", columns=columns)
     def rows() -> Iterator[list[dict[str, Any]]]:
-        for day in by_requests(url, days):
+        for day in pull(url, days):
             yield [dict(zip(COLUMNS, row, strict=True)) for row in _typed(day)]
 
     working = f"{folder}/dlt_{table}"
@@ -172,13 +190,12 @@ def dlt_to_postgres(url: str, days: int, table: str) -> None:
     )
 
 
-def dlt_to_duckdb(url: str, days: int, table: str, path: str) -> None:
-    """Parquet, which DuckDB reads."""
+def dlt_to_duckdb(url: str, days: int, table: str, path: str, pull: Pull = by_requests) -> None:
+    """Load Parquet, which DuckDB reads."""
     import dlt
 
-    dlt_load(
-        url, days, table, dlt.destinations.duckdb(path), "main", path.rpartition("/")[0], "parquet"
-    )
+    folder = path.rpartition("/")[0]
+    dlt_load(url, days, table, dlt.destinations.duckdb(path), "main", folder, "parquet", pull)
 
 
 def dlt_to_parquet(url: str, days: int, table: str, folder: str) -> None:
