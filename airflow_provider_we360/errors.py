@@ -39,7 +39,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
 )
 
-from airflow_provider_we360.redaction import foreign_text as foreign_text  # noqa: PLC0414
+from airflow_provider_we360.redaction import foreign_text
 
 
 class We360Error(AirflowException):

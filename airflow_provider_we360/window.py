@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from airflow_provider_we360.errors import NoDayInInterval, We360ConfigError, foreign_text
+from airflow_provider_we360.errors import NoDayInInterval, We360ConfigError
+from airflow_provider_we360.redaction import foreign_text
 from airflow_provider_we360.types import Window
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{8}")

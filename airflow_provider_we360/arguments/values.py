@@ -17,7 +17,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
-from airflow_provider_we360.errors import We360ConfigError, foreign_text
+from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.redaction import foreign_text
 
 E = TypeVar("E", bound=enum.StrEnum)
 _JINJA = re.compile(r"\{[{%#]")

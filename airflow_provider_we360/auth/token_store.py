@@ -69,17 +69,14 @@ class Entry(Protocol[T]):
 
 
 class MemoryEntry(Generic[T]):
-    """A value that lives as long as the process.
-
-    :param is_shared: True in tests whose tasks share a process.
-    """
+    """A value that lives as long as the process."""
 
     name = None
     refuses = False
+    is_shared = False
     voided = None
 
-    def __init__(self, *, is_shared: bool = False) -> None:
-        self.is_shared = is_shared
+    def __init__(self) -> None:
         self._value: T | None = None
 
     def read(self, *, strict: bool = False) -> T | None:  # noqa: ARG002 - memory never fails
@@ -105,10 +102,3 @@ class TokenStore:
     token: Entry[TokenSet] = field(default_factory=MemoryEntry)
     lease: Entry[Lease] = field(default_factory=MemoryEntry)
     lockout: Entry[LockoutState] = field(default_factory=MemoryEntry)
-
-    @classmethod
-    def shared_in_memory(cls) -> TokenStore:
-        """Return a store for tasks that share this process; for tests."""
-        return cls(
-            MemoryEntry(is_shared=True), MemoryEntry(is_shared=True), MemoryEntry(is_shared=True)
-        )

@@ -20,12 +20,8 @@ from airflow_provider_we360.client.response import (
 )
 from airflow_provider_we360.client.row_keys import find_names
 from airflow_provider_we360.client.stats import ReadStats
-from airflow_provider_we360.errors import (
-    RetryableApiError,
-    ValueDoesNotFit,
-    We360ApiError,
-    foreign_text,
-)
+from airflow_provider_we360.errors import RetryableApiError, ValueDoesNotFit, We360ApiError
+from airflow_provider_we360.redaction import foreign_text
 from airflow_provider_we360.rows.decode import RowDecoder
 from airflow_provider_we360.rows.schema import Column
 from airflow_provider_we360.transport.client import (

@@ -22,8 +22,8 @@ from airflow_provider_we360.errors import (
     RequestRejected,
     RetryableApiError,
     We360ApiError,
-    foreign_text,
 )
+from airflow_provider_we360.redaction import foreign_text
 from airflow_provider_we360.rows.decode import NotJson, RowDecoder
 from airflow_provider_we360.transport.messages import explain_web_page
 from airflow_provider_we360.transport.retry import parse_retry_after

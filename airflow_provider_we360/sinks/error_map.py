@@ -7,12 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from airflow_provider_we360.errors import (
-    SinkBusy,
-    SinkError,
-    We360Error,
-    foreign_text,
-)
+from airflow_provider_we360.errors import SinkBusy, SinkError, We360Error
+from airflow_provider_we360.redaction import foreign_text
 from airflow_provider_we360.sinks import error_messages
 from airflow_provider_we360.sinks.base import LoadPlan
 from airflow_provider_we360.sinks.session import (

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
-from airflow_provider_we360.errors import SinkError, We360ConfigError, We360Error, foreign_text
+from airflow_provider_we360.errors import SinkError, We360ConfigError, We360Error
+from airflow_provider_we360.redaction import foreign_text
 
 EXTRAS = {
     "s3": "amazon",

@@ -25,6 +25,7 @@ from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 from simulator.app import Simulator, SimulatorConfig
 from support.engines import Engine
 from support.mini_api import FakeTime
+from support.session import shared_store
 
 TODAY = dt.date(2026, 5, 27)
 REPORT = reports.get("dynamic_report")
@@ -66,7 +67,7 @@ class Stage:
     config: SimulatorConfig = field(default_factory=SimulatorConfig)
     company: Company | None = None
     time: FakeTime = field(default_factory=FakeTime)
-    store: TokenStore = field(default_factory=TokenStore.shared_in_memory)
+    store: TokenStore = field(default_factory=shared_store)
 
     def __post_init__(self) -> None:
         self.sandbox = Simulator(

@@ -6,19 +6,32 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import httpx
 
 from airflow_provider_we360.auth.bearer import BearerAuth
 from airflow_provider_we360.auth.keycloak import LARGEST_ANSWER_BYTES, longest_call_s
 from airflow_provider_we360.auth.token_manager import TokenManager
-from airflow_provider_we360.auth.token_store import TokenStore
+from airflow_provider_we360.auth.token_store import MemoryEntry, TokenStore
 from airflow_provider_we360.connection import We360Settings
 from airflow_provider_we360.transport.client import build_http_client, send_bounded
 from simulator.app import Simulator, SimulatorConfig
 from support.mini_api import FakeTime
 
+T = TypeVar("T")
 URL = httpx.URL("http://127.0.0.1/")
+
+
+class SharedMemory(MemoryEntry[T]):
+    """An entry that all tasks of this process share."""
+
+    is_shared = True
+
+
+def shared_store() -> TokenStore:
+    """Return the store of tasks that share this process."""
+    return TokenStore(SharedMemory(), SharedMemory(), SharedMemory())
 
 
 def settings_for(sandbox: Simulator, **changes: object) -> We360Settings:
@@ -40,7 +53,7 @@ class World:
     """A sandbox, a clock, a store that tasks share."""
 
     config: SimulatorConfig = field(default_factory=SimulatorConfig)
-    store: TokenStore = field(default_factory=TokenStore.shared_in_memory)
+    store: TokenStore = field(default_factory=shared_store)
     time: FakeTime = field(default_factory=FakeTime)
 
     def __post_init__(self) -> None:

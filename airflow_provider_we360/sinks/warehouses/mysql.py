@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from airflow_provider_we360.errors import SinkError, We360ConfigError, foreign_text
+from airflow_provider_we360.errors import SinkError, We360ConfigError
+from airflow_provider_we360.redaction import foreign_text
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import OWN_PREFIX, Column, Kind
 from airflow_provider_we360.sinks import mysql_errors, statements

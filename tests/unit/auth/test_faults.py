@@ -20,7 +20,6 @@ from airflow_provider_we360.auth.keycloak import (
     parse_login,
 )
 from airflow_provider_we360.auth.token_manager import TokenManager
-from airflow_provider_we360.auth.token_store import TokenStore
 from airflow_provider_we360.errors import (
     AccountRefused,
     AuthUnavailable,
@@ -31,7 +30,7 @@ from airflow_provider_we360.transport.client import build_http_client, send_boun
 from simulator.app import Simulator, SimulatorConfig
 from simulator.faults import FAULTS
 from simulator.server import serve
-from support.session import World, settings_for
+from support.session import World, settings_for, shared_store
 
 TEN_HOURS = 36_000
 DEADLINE_S = 1.5
@@ -285,7 +284,7 @@ def over_a_socket(
         with build_http_client(settings) as http:
             manager = TokenManager(
                 settings,
-                TokenStore.shared_in_memory(),
+                shared_store(),
                 lambda request: send_bounded(
                     http,
                     request,
