@@ -34,6 +34,7 @@ class BearerAuth(httpx.Auth):
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Yield the request with its token, up to four times while the answer is a 401."""
+        # Before the token is read: a request to another host must not even cause a login.
         require_origin(request.url, self._api_url)
         token = self._manager.token()
         request.headers["X-Tenant-Id"] = self._customer_id
@@ -41,6 +42,7 @@ class BearerAuth(httpx.Auth):
         response = yield request
         if response.status_code != httpx.codes.UNAUTHORIZED:
             return
+        # The connection is not reused then, but an error page of any size is not read either.
         discard_body(response)
         renewed = self._manager.token(rejected=token)
         request.headers["Authorization"] = f"Bearer {renewed.access_token}"
@@ -50,4 +52,5 @@ class BearerAuth(httpx.Auth):
                 return
             discard_body(response)
             self._sleep(pause_s)
+        # The last answer goes to the caller as it is, so that the error names the API's own reason.
         yield request

@@ -36,6 +36,8 @@ LONGEST_CALL_S = 600.0
 CONNECT_TIMEOUT_S = 10.0
 LARGEST_ANSWER_BYTES = 2**20
 """Token answers are a few kilobytes, and so are error pages of proxies."""
+# A login that reached the server is never repeated: Keycloak counts it even if the answer is lost.
+# A refresh costs no count, and neither does a logout.
 CONNECT_TRIES = 3
 REFRESH_TRIES = 2
 LOGOUT_TRIES = 2
@@ -55,6 +57,7 @@ _CLIENT_ADVICE = {
 _REFUSALS = frozenset({"invalid_grant", *_CLIENT_ADVICE})
 # A word of a protocol. Anything else could repeat what was sent.
 _CODE = re.compile(r"[a-z]{2,20}(_[a-z]{2,20}){1,4}")
+# How Keycloak begins its error_description; tests/keycloak compares with a real one.
 _DEAD_REFRESH_TOKEN = (
     "token is not active",
     "invalid refresh token",
@@ -70,6 +73,7 @@ _DEAD_REFRESH_TOKEN = (
     "client no longer has requested consent from user",
     "unmatching clients",
 )
+# Keycloak reports these two under an error code that otherwise means a wrong configuration.
 _ALSO_DEAD = {
     ("invalid_scope", "client no longer has requested consent from user"),
     ("invalid_request", "unmatching clients"),
@@ -91,6 +95,7 @@ T = TypeVar("T")
 
 def longest_call_s(settings: We360Settings) -> float:
     """Return the seconds that one call to Keycloak may take, from connecting to the last byte."""
+    # The lease lasts longer than this, so that its holder cannot lose it during one call.
     return CONNECT_TIMEOUT_S + min(settings.timeout_s, LONGEST_CALL_S)
 
 
@@ -120,6 +125,8 @@ class KeycloakClient:
         """
 
         def send_form() -> TokenSet:
+            # Before the request: a token is never believed to live longer than it does, however
+            # long the answer takes.
             sent_at = self._clock()
             return parse_login(self._call(login_request(self._settings)), sent_at=sent_at)
 
@@ -145,6 +152,7 @@ class KeycloakClient:
             return parse_refresh(response, sent_at=sent_at, previous=token)
 
         def may_repeat(error: AuthUnavailable) -> bool:
+            # An unknown kind of token counts as reusable: recent Keycloaks mark those that are not.
             return not error.is_puzzling and not (token.rotates and error.may_have_acted)
 
         return _repeat(send_form, REFRESH_TRIES, may_repeat, sleep)
@@ -170,6 +178,7 @@ class KeycloakClient:
         try:
             return self._send(request)
         except httpx.RequestError as error:
+            # httpx raises these before the first byte of the request has left.
             never_sent = isinstance(
                 error,
                 httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError,
@@ -227,9 +236,12 @@ def parse_login(response: httpx.Response, *, sent_at: float) -> TokenSet:
     error, description = _read_error(body)
     if response.is_success and not error:
         return parse_token_answer(body, sent_at=sent_at)
+    # Keycloak reports a client without the password grant as invalid_grant, too, but no password
+    # was checked. It must not count as a wrong one.
     if error == "invalid_grant" and "direct access grants" not in description:
         if advice := _ACCOUNT_ADVICE.get(description):
             raise AccountRefused(f"We360 login refused: {advice}")
+        # Keycloak answers a wrong password and a locked account with the same words, on purpose.
         raise CredentialsRefused(f"We360 login refused: {_WRONG_PASSWORD}")
     # A refusal in unknown words may still count as a failed login on the server.
     raise _refusal(response, error, description, "login")
@@ -287,6 +299,7 @@ def _parse_body(response: httpx.Response) -> Mapping[str, Any]:
         body = json.loads(response.content)
     except (ValueError, RecursionError):
         body = None
+    # Known words first, status second: a proxy may change a status, but does not write them.
     if isinstance(body, dict) and (_read_error(body)[0] in _REFUSALS or response.is_success):
         return body
     status = response.status_code
@@ -294,6 +307,7 @@ def _parse_body(response: httpx.Response) -> Mapping[str, Any]:
         raise AuthUnavailable(
             f"the login server is in trouble (HTTP {status})",
             retry_after_s=parse_retry_after(response.headers),
+            # A 429 is answered before the password is checked; a 5xx may come after.
             may_have_acted=response.is_server_error,
             status=status,
         )
@@ -311,6 +325,7 @@ def _parse_body(response: httpx.Response) -> Mapping[str, Any]:
 
 
 def _read_error(body: Mapping[str, Any]) -> tuple[str, str]:
+    # Lower case: the descriptions differ in case between versions of Keycloak.
     return str(body.get("error") or ""), str(body.get("error_description") or "").strip().lower()
 
 
@@ -330,6 +345,7 @@ def _refusal(response: httpx.Response, error: str, description: str, call: str) 
         return ClientRefused(f"We360 {call} refused ({error}): {advice}")
     return AuthUnavailable(
         f"We360 {call} failed: the login server answered HTTP {response.status_code}"
+        # An unknown error text may quote the form, and with it the password.
         + (f" ({error})" if _CODE.fullmatch(error) else "")
         + "; check Login server (extra auth_url) and Realm (extra realm)",
         status=response.status_code,

@@ -70,6 +70,7 @@ class LeaseElection:
     def owner(self) -> str:
         """Random ID of this candidate. A child process gets its own."""
         if self._identity[0] != os.getpid():
+            # After a fork, parent and child would otherwise hold the lease under one ID.
             self._identity = (os.getpid(), secrets.token_hex(8))
         return self._identity[1]
 
@@ -78,6 +79,7 @@ class LeaseElection:
 
         Takes half a second, or longer if the store is slow.
         """
+        # Compared later: an entry that is still the old one means that our write does not show.
         before = self.timed(self.entry.read)
         if before is not None and self._is_held(before):
             return None
@@ -97,6 +99,8 @@ class LeaseElection:
                 return None  # the previous holder's release removed this entry
             if self.entry.refuses:
                 break
+        # Logins must work without a store, too. The lockout then allows this task one grant, not
+        # two.
         self._is_impossible = True
         return HeldLease(self, alone=True)
 
@@ -114,6 +118,8 @@ class LeaseElection:
             self._slowest_s = max(self._slowest_s, self.clock() - began)
 
     def _settle(self) -> None:
+        # Twice the slowest call: a concurrent candidate that read before our write has written by
+        # then.
         self.sleep(min(max(SETTLE_S, 2 * self._slowest_s), LONGEST_SETTLE_S))
 
     def _is_held(self, lease: Lease) -> bool:
@@ -122,6 +128,7 @@ class LeaseElection:
         Its clock is not trusted: a lease is over once it was watched unchanged for its length.
         """
         now = self.clock()
+        # A worker that was restarted must not wait for a lease that ended hours ago.
         if lease.owner == self.owner or lease.until < now - CLOCK_SKEW_S:
             return False
         if self._watched is None or self._watched[0] != lease:
@@ -152,6 +159,7 @@ class HeldLease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # Only our own entry is deleted: after a long pause it may be the next holder's.
         found = None if self.alone else self._election.entry.read()
         if found is not None and found.owner == self._election.owner:
             self._election.entry.delete()
@@ -163,6 +171,8 @@ class HeldLease:
         """
         if self.alone:
             return
+        # A missing entry is harmless while the lease lasts: a store may lose it. After that,
+        # another task may have taken and released it.
         is_overdue = self._silent_s() > self._election.lasts_s
         found = self._election.timed(self._election.entry.read)
         if (found is None and is_overdue) or (found and found.owner != self._election.owner):
@@ -173,6 +183,7 @@ class HeldLease:
 
         :raises LeaseLost: as :meth:`confirm`.
         """
+        # Each renewal is a write to the metadata database, so not at every call.
         if not self.alone and self._silent_s() >= self._election.lasts_s / 6:
             self.confirm()
             self._election.write()
@@ -184,6 +195,7 @@ class HeldLease:
         :raises LeaseLost: as :meth:`confirm`.
         """
         while seconds > 0:
+            # Naps are far shorter than the lease, so that one slow write does not lose it.
             nap_s = min(seconds, self._election.lasts_s / 3, 10.0)
             self._election.sleep(nap_s)
             self.renew()

@@ -38,6 +38,7 @@ WITHIN_S = 12 * HOUR_S
 """At most six failed grants in twelve hours for one account, whatever the credentials."""
 BELIEVED_FOR_S = DAY_S + HOUR_S
 """A suspension that ends later than this was written by a wrong clock."""
+# The Variable must not grow without bound if someone tries many passwords.
 MOST_CREDENTIALS = 16
 WRITE_TRIES = 3
 VERSION = 2
@@ -198,15 +199,19 @@ class Lockout:
         """
         self._state = state = self._read()
         now = self._clock()
+        # Before the credentials are looked at: this suspension holds for all of them.
         if now < state.not_before:
             raise self._error(AuthUnavailable, state.reason, state.not_before, is_for_all=True)
         refusal = self._find_refusal(state)
         if refusal is not None and now < refusal.until:
             if refusal.awaits_second_grant:
                 return min(refusal.until - now, SECOND_GRANT_AFTER_S)
+            # The lease's holder sends it right now; whether it counts is known when it ends.
             if is_waiting and refusal.kind == "pending":
                 return 0.0
             raise self._error(_ERRORS[refusal.kind], refusal.reason, refusal.until)
+        # Times in the future come from a wrong clock and would suspend logins for longer than they
+        # may.
         recent = sorted(sent for sent in state.grants if -BELIEVED_FOR_S < now - sent < WITHIN_S)
         if len(recent) >= MOST_GRANTS and not (
             is_waiting and refusal and refusal.kind == "pending"
@@ -216,6 +221,7 @@ class Lockout:
                 CredentialsRefused if "credentials" in kinds else AuthUnavailable,
                 f"{len(recent)} logins of this account failed within 12 hours, with the present "
                 "or with other credentials",
+                # When that one is 12 hours old, fewer than six are left.
                 recent[-MOST_GRANTS] + WITHIN_S,
                 is_for_all=True,
             )
@@ -226,6 +232,8 @@ class Lockout:
         try:
             return self.check(is_waiting=True) > 0
         except We360AuthError as error:
+            # Only used to decide whether to renew early. If the store does not answer, the renewal
+            # decides.
             return not isinstance(error.__cause__, Exception)
 
     def count_grant(self, *, alone: bool) -> None:
@@ -236,6 +244,7 @@ class Lockout:
         self._before = state = self._state or self._read()
         now, mark = self._clock(), self._mark(state.salt)
         previous = state.refusals.get(mark)
+        # A day without a grant ends the series: the servers that count have forgotten it by then.
         if previous and previous.kind in ("unclear", "pending") and now - previous.until > DAY_S:
             previous = None
         others = [one for other, one in state.refusals.items() if other != mark]
@@ -269,6 +278,7 @@ class Lockout:
 
         :param pause: waits between tries of the write.
         """
+        # Read again: another task may have written while the request was under way.
         state, now = self._read(), self._clock()
         mark = self._mark(state.salt)
         counted = state.refusals.get(mark)
@@ -282,6 +292,7 @@ class Lockout:
         refusal = Refusal(kind, count, since, until, str(error))
         self.awaits_second_grant = refusal.awaits_second_grant
         state = _with_refusal(state, mark, refusal)
+        # If this write is lost, every other task sends the refused password once more.
         for _ in range(WRITE_TRIES):
             if self._write(state) or self._local is None or self._entry.refuses:
                 break
@@ -319,6 +330,7 @@ class Lockout:
             reason = f"{error}, so that it is unknown how often the password was sent"
             stored = LockoutState(not_before=now + DAY_S, reason=reason)
             self._write(stored)
+        # A store that lost the entry must not make this process forget it.
         known = [state for state in (stored, self._local) if state is not None]
         state = max(known, key=lambda one: (len(one.grants), one.ends_at), default=LockoutState())
         corrected = _without_wrong_clocks(state, now)
@@ -335,6 +347,7 @@ class Lockout:
         return state.refusals.get(self._mark(state.salt)) if state.refusals else None
 
     def _mark(self, salt: str) -> str:
+        # The hash is slow on purpose, and needed several times for one login.
         if salt not in self._marks:
             self._marks[salt] = mark_credentials(self._settings, salt)
         return self._marks[salt]
@@ -355,6 +368,7 @@ class Lockout:
             )
         error = kind(text)
         if isinstance(error, AuthUnavailable):
+            # Airflow's retry policy waits for this long, instead of failing at once again.
             error.retry_after_s = max(0.0, until - self._clock())
         return error
 
@@ -401,6 +415,7 @@ def _with_refusal(state: LockoutState, mark: str, refusal: Refusal) -> LockoutSt
 
 def _without_wrong_clocks(state: LockoutState, now: float) -> LockoutState:
     """Return the state with ends that no right clock wrote cut to 12 hours from now."""
+    # One worker with a clock a year ahead must not suspend logins for a year.
     latest = now + BELIEVED_FOR_S
     refusals = {
         mark: replace(one, until=now + 12 * HOUR_S) if one.until > latest else one

@@ -71,6 +71,7 @@ class SharedToken:
 
     def _remember(self, token: TokenSet) -> None:
         if self.present is None or self.present.access_token != token.access_token:
+            # Masked before it is visible to any code that could log it.
             self._on_token(token)
         self.newest = max(self.newest, token.generation)
         self.present = token
@@ -100,12 +101,14 @@ class SharedToken:
         """Change what is known of the present token set, such as a doubt."""
         stored = self.entry.read()
         self._remember(token)
+        # A newer token set of another task is not overwritten with a doubt about an old one.
         if stored is None or stored.access_token == token.access_token:
             self.is_saved = self.entry.write(token)
         return token
 
     def drop(self, token: TokenSet) -> None:
         """Remove this token set from memory and store; a newer one in the store stays."""
+        # Remembered: the deletion may fail, or a read may still show the old value.
         self._dropped.add(token.access_token)
         stored = self.entry.read()
         if stored is not None and stored.access_token == token.access_token:

@@ -54,6 +54,8 @@ class TokenSet:
     doubtful: bool = False
 
     def __post_init__(self) -> None:
+        # Registered by the value itself: no code path can create a token that logs and errors would
+        # show.
         register_secret(self.access_token)
         if self.refresh_token:
             register_secret(self.refresh_token)
@@ -69,10 +71,13 @@ class TokenSet:
 
         60 s or 2 % of the lifetime, whichever is longer, but at most a tenth of it.
         """
+        # Short-lived tokens (Keycloak's default is 300 s) would otherwise spend most of their life
+        # due for renewal.
         return min(max(60.0, 0.02 * self.lifetime_s), LONGEST_LEEWAY_SHARE * self.lifetime_s)
 
     def is_valid(self, now: float) -> bool:
         """Return whether the access token can still carry a request."""
+        # A few seconds for the way to the API, or a token could expire while it travels.
         end = self.expires_at - min(5.0, LONGEST_LEEWAY_SHARE * self.lifetime_s)
         return self.obtained_at - CLOCK_SKEW_S <= now < end
 
@@ -113,6 +118,7 @@ def parse_token_answer(
             "token was ignored. Check Login server (extra auth_url)",
             status=200,
         )
+    # Servers write Bearer, bearer, or leave it out, although RFC 6749 requires it.
     if str(body.get("token_type") or "bearer").lower() != "bearer":
         raise AuthUnavailable(
             "the login server sent a token that is not a Bearer token; the token was ignored",
@@ -122,6 +128,7 @@ def parse_token_answer(
     if not isinstance(refresh_token, str) or not refresh_token:
         refresh_token = previous.refresh_token if previous else None
     claims = unverified_claims(access_token)
+    # Keycloak sends session_state in the answer; in some configurations only the claim sid exists.
     session = body.get("session_state") or claims.get("sid")
     if not isinstance(session, str):
         session = (previous.session if previous else None) or secrets.token_hex(8)
@@ -162,6 +169,7 @@ def _read_lifetime_s(expires_in: object, claims: Mapping[str, Any]) -> float:
 
 def _parse_positive(value: object) -> float | None:
     try:
+        # True is an int in Python, and would be a lifetime of one second.
         number = math.nan if isinstance(value, bool) else float(str(value))
     except ValueError:
         return None

@@ -107,9 +107,11 @@ class TokenManager:
         :raises ClientRefused: likewise, the configuration.
         :raises AuthUnavailable: no token is available now.
         """
+        # Without the lock first: threads of a load read the token for every request.
         if rejected is None and (token := self._find_in_memory()) is not None:
             return token
         with self._lock:
+            # Again with the lock: another thread may have renewed the token while this one waited.
             if rejected is None and (token := self._find_in_memory()) is not None:
                 return token
             token = self._shared.look(rejected)
@@ -134,6 +136,7 @@ class TokenManager:
             self._shared.look(None)
             token, voided = self._shared.present, self._shared.entry.voided
             ended = [one for one in (token, voided) if one is not None and one.refresh_token]
+            # On the server first: a token that was removed here could never be logged out.
             for one in ended:
                 self._keycloak.logout(one)
             if voided is not None:
@@ -151,6 +154,8 @@ class TokenManager:
             own, self._own_login = self._own_login, None
             if own is None or self.is_shared(own):
                 return
+            # The session goes on if it was refreshed by now, so the newest token of it has to be
+            # used.
             newest = self._shared.present
             if newest is None or newest.is_of_other_session(own):
                 self._end_quietly(own)
@@ -165,11 +170,14 @@ class TokenManager:
         token, now = self._shared.present, self._clock()
         if token is None or not token.is_valid(now):
             return None
+        # One thread renews early while the others go on with the valid token. After a failed
+        # attempt, all do for a while.
         if self._is_renewing or now < self._rest_until:
             return token
         return token if now < token.expires_at - self._early_s(token) else None
 
     def _early_s(self, token: TokenSet) -> float:
+        # Drawn once per token: a new draw at each request would soon be the earliest possible one.
         if self._drawn[0] != token.access_token:
             self._drawn = (token.access_token, token.early_renewal_s(self._spread()))
         return self._drawn[1]
@@ -191,6 +199,7 @@ class TokenManager:
             return token
         finally:
             self._is_renewing = False
+            # A failed attempt is not repeated at once: three more fit before the token expires.
             left_s = token.expires_at - self._clock()
             self._rest_until = self._clock() + min(LONGEST_REST_S, left_s / 4)
 
@@ -203,11 +212,13 @@ class TokenManager:
             try:
                 if (lease := self._election.attempt()) is not None:
                     with lease:
+                        # Look again with the lease: its last holder may have saved a token since.
                         return self._shared.look(rejected) or self._renew(lease, rejected)
             except LeaseLost:
                 pass
             if (token := self._shared.look(rejected)) is not None:
                 return token
+            # Spread, or tasks that started together would read the store at the same moments.
             self._sleep(POLL_S + self._spread())
             if not is_logged and self._clock() - began >= LOG_WAIT_AFTER_S:
                 is_logged = True
@@ -247,6 +258,8 @@ class TokenManager:
             refusal = self._lockout.record(error, lambda: lease.sleep(SAVE_WAIT_S))
             if self._is_usable(token, rejected):
                 return self._replace_session(token, str(error), lease, rejected)
+            # No valid token is left, so the task has to fail, with the end of the suspension in its
+            # message.
             raise refusal from error
         except LeaseLost:
             raise  # nothing was sent
@@ -261,6 +274,7 @@ class TokenManager:
     def _after_rejected_refresh(
         self, token: TokenSet, error: RefreshRejected, lease: HeldLease, rejected: TokenSet | None
     ) -> TokenSet:
+        # Another task that had lost its lease may have used up this refresh token a moment ago.
         newer = self._shared.look(rejected)
         if newer is not None and newer.refresh_token != token.refresh_token:
             return newer
@@ -268,6 +282,7 @@ class TokenManager:
             log.info(
                 "We360 session has ended (%s); using the present token until it expires", error
             )
+            # Without the dead refresh token, other tasks do not try it again.
             return self._shared.amend(replace(token, refresh_token=None))
         log.info("We360 session has ended (%s); logging in again", error)
         self._end_quietly(token)  # some refusals concern the refresh token, not the session
@@ -279,6 +294,7 @@ class TokenManager:
     ) -> TokenSet:
         wait_s = error.retry_after_s or 0.0
         if wait_s > LONGEST_WAIT_S:
+            # For all tasks: the server requests a pause of the account, not of this process.
             self._lockout.suspend(wait_s, str(error))
         if error.may_have_acted:
             token = self._shared.amend(replace(token, doubtful=True))
@@ -310,6 +326,8 @@ class TokenManager:
 
         :raises AuthUnavailable: the Connection is now one of another account.
         """
+        # A new process has just read the Connection; reading it again costs a query of the secrets
+        # backend.
         is_just_read = self._clock() - self._began < JUST_READ_S and not self._shared.newest
         if is_just_read and self._shared.entry.voided is None:
             return False
@@ -330,6 +348,8 @@ class TokenManager:
             # Another task's token may have appeared: its session stays, ours ends.
             if not self._has_newer(known, rejected):
                 self._shared.save(token, lease, "obtained by login")
+                # Not saved: either no store, or another task has saved one meanwhile, which look
+                # finds.
                 if not self._shared.is_saved:
                     self._shared.look(None)
                 if voided is not None:
@@ -359,7 +379,10 @@ class TokenManager:
                 if self._has_newer(known, rejected):
                     return None
                 continue
+            # Last check before the password leaves: two grants at once would both count.
             lease.confirm()
+            # Counted before it is sent: a worker that is killed now must not leave an uncounted
+            # grant.
             self._lockout.count_grant(alone=lease.alone)
             try:
                 return self._keycloak.login(lease.sleep)
@@ -380,6 +403,7 @@ class TokenManager:
         """Wait for another task's token: Keycloak refuses logins that overlap."""
         if not isinstance(error, CredentialsRefused) or isinstance(error, AccountRefused):
             return False
+        # The other login is under way when ours is refused; its token shows up seconds later.
         for _ in range(SIBLING_LOOKS):
             lease.sleep(SIBLING_LOOKS_S / SIBLING_LOOKS)
             if self._has_newer(known, rejected):
@@ -401,6 +425,7 @@ class TokenManager:
         try:
             self._keycloak.logout(token)
         except AuthUnavailable as error:
+            # Never an error: a load must not fail because of a session that ends by itself.
             log.warning("A We360 session that is no longer needed may still exist: %s", error)
 
     def _present(self) -> TokenSet:

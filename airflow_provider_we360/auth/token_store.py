@@ -71,6 +71,7 @@ class Entry(Protocol[T]):
 class MemoryEntry(Generic[T]):
     """A value that lives as long as the process."""
 
+    # A message then names nothing to delete.
     name = None
     refuses = False
     is_shared = False
