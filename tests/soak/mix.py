@@ -6,12 +6,13 @@ import datetime as dt
 import random
 import shutil
 import tempfile
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_we360.errors import EmptyDayRefused, We360Error
+from airflow_provider_we360.errors import AuthUnavailable, EmptyDayRefused, We360Error
 from simulator.app import SimulatorConfig
 from soak import targets
 from soak.company import DriftingCompany
@@ -117,6 +118,11 @@ SERVERS: tuple[dict[str, Any], ...] = (
 )
 
 
+HOUR_S = 3600.0
+SUSPENDED_AT_MOST_S = (90.0, HOUR_S, 3 * HOUR_S, 5.5 * HOUR_S, 12 * HOUR_S)
+"""By the number of logins without a token, as docs/adr/0018 has it for answers that are no refusal."""
+
+
 class Aborted(BaseException):
     """A task that is ended from outside: no Exception."""
 
@@ -186,6 +192,8 @@ class _Mix:
         self.target = targets.make(self.kind, folder, postgres)
         self.people = sorted(person.identity_id for person in self.company.people)
         self.model = Model(unique=True, in_place=self.kind != "parquet")
+        self._logins_before = 0
+        """Logins sent until the last load that had a token."""
         self._told: list[str] = []
 
     def _today(self) -> dt.date:
@@ -229,6 +237,7 @@ class _Mix:
         )
         failure = self._run(order, kill_at)
         self._told.append(f"   -> {failure!r}")
+        self._wait_for_next_try(failure)
         self.count.drifts[drift] += 1
         self._judge(failure, must_refuse, faults=bool(faults), kill=kill_at is not None)
         self.model.held = after if failure is None else before
@@ -276,9 +285,21 @@ class _Mix:
         except (Exception, Aborted) as failure:
             return failure
         finally:
+            _join_requests()
             self.count.faults += self.stage.sandbox.request_log.counts["faults_played"] - played
-            self.stage.time.sleep(120)
         return None
+
+    def _wait_for_next_try(self, failure: BaseException | None) -> None:
+        """Advance the clock until the next task may log in, at most as long as is documented."""
+        wait_s, logins = 120.0, self.stage.sandbox.request_log.counts["logins_sent"]
+        if not isinstance(failure, AuthUnavailable):
+            self._logins_before = logins
+        elif failure.retry_after_s:
+            lost = logins - self._logins_before
+            longest_s = SUSPENDED_AT_MOST_S[min(max(lost, 1), len(SUSPENDED_AT_MOST_S)) - 1]
+            assert failure.retry_after_s <= longest_s, f"{failure!r} after {lost} lost logins"
+            wait_s = max(wait_s, failure.retry_after_s)
+        self.stage.time.sleep(wait_s)
 
     def _judge(
         self, failure: BaseException | None, must_refuse: str, *, faults: bool, kill: bool
@@ -321,6 +342,16 @@ class _Mix:
         assert not self.target.left_over(), self.target.left_over()
         self.count.rows += len(wanted)
         self.count.kinds[self.kind] += len(wanted)
+
+
+def _join_requests() -> None:
+    """Let the requests that a failed load abandoned end at its time.
+
+    One that still waits for the token would find the clock hours ahead, and log in.
+    """
+    for thread in threading.enumerate():
+        if thread.name.startswith("we360-request"):
+            thread.join()
 
 
 __all__ = ["Count", "Wrong", "play"]
