@@ -141,6 +141,11 @@ _MODULES: dict[str, Any] = {
             "target-integration-name": "Common IO",
             "python-module": "airflow_provider_we360.transfers.we360_to_object_storage",
         },
+        {
+            "source-integration-name": "We360",
+            "target-integration-name": "Apache Iceberg",
+            "python-module": "airflow_provider_we360.transfers.we360_to_lakehouse",
+        },
     ],
 }
 """Integrations, and the modules that belong to each."""

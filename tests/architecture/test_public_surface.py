@@ -70,6 +70,14 @@ CONSTRUCTORS: dict[str, dict[str, Any]] = {
         "object_storage_conn_id": None,
         "file_format": "parquet",
     },
+    "transfers.we360_to_lakehouse.We360ToLakehouseOperator": {
+        "table": REQUIRED,
+        "lakehouse_conn_id": None,
+        "write_mode": "replace_window",
+        "create_table": True,
+        "evolve_schema": True,
+        "load_log_table": None,
+    },
 }
 """Arguments of each public class with their defaults."""
 TEST_ARGUMENTS = {"transport", "clock", "sleep", "store"}
@@ -82,6 +90,7 @@ PUBLIC_MODULES = {
     "operators.session",
     "retry_policy",
     "sensors.report",
+    "transfers.we360_to_lakehouse",
     "transfers.we360_to_object_storage",
     "transfers.we360_to_sql",
     "triggers.report",

@@ -35,6 +35,7 @@ from support.engines import (
     warm_up,
     watched_adbc,
 )
+from support.lakes import Delta, Iceberg, needs_catalog
 from support.redshift_engine import BUCKET, Redshift, redshift_port
 from support.snowflake_engine import Snowflake, snowflake_server
 
@@ -171,7 +172,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-CORE = ("duckdb", "sqlite", "postgres")
+CORE = ("duckdb", "sqlite", "postgres", "iceberg", "delta")
 """The engines of `make test`; the others follow with `make test-all` and `make test-clouds`."""
 ENGINES: dict[str, tuple[type[Engine], str]] = {
     "duckdb": (DuckDB, "folder"),
@@ -184,12 +185,16 @@ ENGINES: dict[str, tuple[type[Engine], str]] = {
     "snowflake": (Snowflake, "snowflake_service"),
     "redshift": (Redshift, "redshift"),
     "gcpbigquery": (BigQueryEngine, "bigquery_url"),
+    "iceberg": (Iceberg, "folder"),
+    "delta": (Delta, "folder"),
 }
 """Each target of the suite, and the fixture that its class is made from."""
 if missing := set(registry.names()) - set(ENGINES):
     raise pytest.UsageError(f"no database to try {missing} on: add an engine to ENGINES")
 CLOUDS = frozenset({"gcpbigquery", "redshift", "snowflake"})
 """Targets whose clients are in a venv of their own."""
+SLOW = frozenset({"delta", "duckdb", "iceberg"})
+"""Targets that take ten times as long as the others of `make test`."""
 
 
 def _param(name: str) -> Any:
@@ -198,6 +203,8 @@ def _param(name: str) -> Any:
         marks.append(pytest.mark.long)
     if name == "mysql":
         marks.append(needs_mariadb)
+    if name == "iceberg":
+        marks.append(needs_catalog)
     return pytest.param(name, marks=marks)
 
 
@@ -205,11 +212,11 @@ def _param(name: str) -> Any:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what an engine cannot do, before anything runs.
 
-    Most cases are decided in shared code: make test runs them on SQLite and PostgreSQL, and on DuckDB, which takes ten
-    times as long, those that are marked as `core`.
+    Most cases are decided in shared code: make test runs them on SQLite and PostgreSQL, and on the slow targets only
+    those that are marked as `core`.
     """
     for item in items:
-        if _engine_of(item) == "duckdb" and not item.get_closest_marker("core"):
+        if _engine_of(item) in SLOW and not item.get_closest_marker("core"):
             item.add_marker(pytest.mark.long)
     left_out = [item for item in items if not _can_play(item)]
     if left_out:

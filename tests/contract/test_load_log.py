@@ -75,7 +75,7 @@ def test_a_row_says_who_what_when_and_where(
             "_we360_loaded_at": loads.LOADED_AT,
             "report": "dynamic_report",
             "mode": "detailed",
-            "target_table": table,
+            "target_table": engine.full_name(table),
             "filters": "",
             "provider_version": __version__,
         }

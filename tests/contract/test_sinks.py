@@ -46,7 +46,7 @@ def test_rows_arrive_unchanged_with_tenant_time_and_run(
         len(content),
         0,
         (),
-        table,
+        engine.full_name(table),
     )
     ours = engine.rows(table, (), extra=("_we360_tenant", "_we360_run_id", "_we360_loaded_at"))
     assert ours == [

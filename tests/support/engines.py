@@ -50,6 +50,8 @@ class Engine(ABC):
     """False where nothing but a primary key keeps two loads of the same rows apart."""
     enforces_keys: ClassVar[bool] = True
     """False where a primary key is a promise to the planner."""
+    has_keys: ClassVar[bool] = True
+    """False where a table has no keys at all."""
     cannot_play: ClassVar[frozenset[str]] = frozenset()
     """Tests of the suite that a stand-in for the real database cannot play; its engine says why."""
 
@@ -72,6 +74,10 @@ class Engine(ABC):
         return sink_for(
             hook or self.hook(), table, conn_id=self.conn_id, load_log_table=log, **patient
         )
+
+    def full_name(self, table: str) -> str:
+        """Return the table as a load of this target names it."""
+        return table
 
     def load(
         self, table: str, load: LoadPlan, content: Iterable[loads.Row], log: str | None = None

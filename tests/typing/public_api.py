@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import XComArg
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.operators.session import We360LoginOperator, We360LogoutOperator
 from airflow_provider_we360.sensors.report import We360ReportSensor
+from airflow_provider_we360.transfers.we360_to_lakehouse import We360ToLakehouseOperator
 from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 
@@ -46,6 +47,10 @@ We360ToSqlOperator(
     task_id="xcoms", sql_conn_id="w", table="t", columns=XComArg(load), lookback_days=XComArg(load)
 )
 We360ToObjectStorageOperator(task_id="files", path="s3://bucket/we360", file_format="jsonl")
+We360ToLakehouseOperator(
+    task_id="lake", table="hr.we360_days", lakehouse_conn_id="catalog", write_mode="merge"
+)
+We360ToLakehouseOperator(task_id="x", table="hr.d", write_mode="upsert")  # type: ignore[arg-type]
 We360ReportSensor(
     task_id="wait", deferrable=True, soft_fail=True, exponential_backoff=True, max_wait=3600.0
 )

@@ -1,0 +1,145 @@
+"""We360ToLakehouseOperator: load a We360 report into an Iceberg or Delta table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_we360.arguments.values import (
+    read_choice,
+    read_flag,
+    read_required_text,
+    read_text,
+)
+from airflow_provider_we360.transfers.base import We360Transfer
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from airflow_provider_we360.arguments.signatures import TransferArguments, WriteModeChoice
+    from airflow_provider_we360.sinks.base import Sink
+
+TABLE = "namespace.table, or the path of a Delta table"
+_TARGET_FIELDS = ("table", "lakehouse_conn_id", "write_mode", "load_log_table")
+
+
+class We360ToLakehouseOperator(We360Transfer):
+    """Load the days of a We360 report into an Iceberg or Delta table, each exactly once.
+
+    All rows of a load become visible in one commit. If another writer commits first, the load
+    compares its rows with the new ones and tries again. If the task is killed, retried, or runs
+    twice at once, every day is either as before or completely loaded, never in between.
+
+    :param table: the target. ``namespace.table`` is a table of an Iceberg catalog; a path or URL
+        such as ``s3://bucket/we360_days`` or ``/data/we360_days`` is a Delta table. (templated)
+    :param lakehouse_conn_id: for Iceberg the catalog, a Connection of type ``iceberg``. For Delta
+        the object store, a Connection of type ``aws``, ``google_cloud_platform`` or ``wasb``;
+        default: the worker's own credentials. (templated)
+    :param we360_conn_id: the We360 account, a Connection of type ``we360``. (templated)
+    :param report: name of the report. (templated)
+    :param mode: ``detailed``: a row per person and day; ``summary``: a row per person over the
+        window. One table holds one mode. (templated)
+    :param columns: columns to load. Default: the report's own list, which contains no personal
+        columns. The key columns are always included. (templated)
+    :param group_ids: load only these groups, a list of UUIDs; needs ``write_mode="merge"``.
+        (templated)
+    :param user_ids: load only these people, a list of UUIDs. (templated)
+    :param shift_ids: load only these shifts, a list of UUIDs; needs ``write_mode="merge"``.
+        (templated)
+    :param report_params: further inputs of the report, if it has any. (templated)
+    :param window_start: first day, or start of an interval. Default: the run decides (see "Windows"
+        in the docs). (templated)
+    :param window_end: last day, inclusive, or end of an interval. (templated)
+    :param timezone: IANA name of the time zone in which days are counted. Default: the one of the
+        We360 Connection. (templated)
+    :param lookback_days: number of days before the window to load again, because We360 corrects
+        past days. (templated)
+    :param write_mode: ``replace_window``: replace the rows of the window; ``merge``: replace rows
+        with the same key and keep all others; ``append``: add rows. (templated)
+    :param on_empty: what to do if a day's row count would drop to zero, or by more than half (days
+        with at least 20 rows): ``fail`` changes nothing and fails the task, ``keep`` keeps the rows
+        of that day, ``replace`` removes them. (templated)
+    :param create_table: create the table if it does not exist.
+    :param evolve_schema: add columns that the table lacks; none is ever dropped or narrowed.
+    :param column_types: type by column name, if it should differ from the report's: ``text``,
+        ``bigint``, ``double``, ``date``, ``timestamp``, ``duration``. In a template, write
+        ``{{ ... | tojson }}`` or set ``render_template_as_native_obj=True`` on the Dag. (templated)
+    :param pseudonymize: columns to pseudonymize, and where the key is stored:
+        ``{"email": "conn:we360_pseudonyms"}``, the password of that Connection, or ``"var:NAME"``,
+        a Variable that Airflow masks (docs: "Privacy"). (templated)
+    :param load_log_table: a table of the same format that records each load: a row per day, empty
+        days included. It is written right after the rows, in a commit of its own. (templated)
+    :param max_parallel_requests: number of days requested at the same time, 1 to 32.
+    :returns: ``{"report", "window", "rows", "days", "requests", "table", "seconds"}``, never rows.
+    """
+
+    template_fields: Sequence[str] = (*We360Transfer.template_fields, *_TARGET_FIELDS)
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        lakehouse_conn_id: str | None = None,
+        write_mode: WriteModeChoice = "replace_window",
+        create_table: bool = True,
+        evolve_schema: bool = True,
+        load_log_table: str | None = None,
+        **kwargs: Unpack[TransferArguments],
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.lakehouse_conn_id = lakehouse_conn_id
+        self.write_mode = write_mode
+        self.create_table = create_table
+        self.evolve_schema = evolve_schema
+        self.load_log_table = load_log_table
+        self._check_target_literals()
+
+    def _check_target_literals(self) -> None:
+        from airflow_provider_we360.arguments.literals import find_literals
+        from airflow_provider_we360.sinks import lakes
+        from airflow_provider_we360.sinks.base import WriteMode
+
+        given = find_literals(self, _TARGET_FIELDS)
+        if "table" in given:
+            lakes.check_name(read_required_text(given["table"], "table", TABLE))
+        if log_table := read_text(given.get("load_log_table"), "load_log_table"):
+            lakes.check_name(log_table, "load_log_table")
+        read_text(given.get("lakehouse_conn_id"), "lakehouse_conn_id")
+        read_choice(WriteMode, given.get("write_mode"), "write_mode", WriteMode.REPLACE_WINDOW)
+        read_flag(self.create_table, "create_table")
+        read_flag(self.evolve_schema, "evolve_schema")
+
+    def _build_sink(self) -> Sink:
+        from airflow_provider_we360.hooks.connections import get_connection
+        from airflow_provider_we360.sinks import lakes
+
+        conn_id = read_text(self.lakehouse_conn_id, "lakehouse_conn_id")
+        expected = "one to the catalog or the object store"
+        return lakes.sink_for(
+            read_required_text(self.table, "table", TABLE),
+            get_connection(conn_id, "lakehouse_conn_id", expected) if conn_id else None,
+            sleep=time.sleep,
+            load_log_table=read_text(self.load_log_table, "load_log_table"),
+        )
+
+    def _plan_fields(self) -> dict[str, Any]:
+        from airflow_provider_we360.sinks.base import WriteMode
+
+        default = WriteMode.REPLACE_WINDOW
+        return {
+            **super()._plan_fields(),
+            "write_mode": read_choice(WriteMode, self.write_mode, "write_mode", default),
+            "create_table": self.create_table,
+            "evolve_schema": self.evolve_schema,
+        }
+
+    @property
+    def _target(self) -> dict[str, str]:
+        return {"table": str(self.table).strip()}
+
+    @property
+    def _destination(self) -> str:
+        mode = read_text(self.write_mode, "write_mode") or "replace_window"
+        return f"table {self.table}, write_mode {mode}"
