@@ -70,6 +70,7 @@ class We360Client:
         """
         require_parallel_requests(max_parallel_requests)
         stats = stats or ReadStats()
+        # Once, or again without the default columns that the server refuses.
         while True:
             limiter = RequestLimiter(max_parallel_requests, clock=self._clock, sleep=self._sleep)
             api = self._api(extract, limiter, stats)
@@ -95,6 +96,7 @@ class We360Client:
         """Return whether the first day has a row: one request, for one row of the key columns."""
         limiter = RequestLimiter(1, clock=self._clock, sleep=self._sleep)
         query = replace(next(extract.queries()), columns=extract.mode.key, limit=1)
+        # The key columns alone, and one row of them: a sensor repeats this for hours.
         page = self._api(extract, limiter, ReadStats()).fetch(query)
         return bool(page.rows.num_rows or page.total)
 
@@ -136,10 +138,12 @@ class _Pipeline:
     ) -> None:
         self._extract = extract
         self._limiter = limiter
+        # Rows of a summary have no day of their own: one row a person for the whole window.
         day_column = extract.report.day_column if extract.mode.is_daily else None
         self._reader = DayReader(api.fetch, RowKeys(extract.mode.key, day_column), api.now, stats)
         self._queries = extract.queries()
         self._parallel = parallel
+        # Reentrant: a thread that finishes a request submits the next one inside the lock.
         self._lock = threading.RLock()
         self._waiting: deque[_Job] = deque()
         self._group: list[Query] = []
@@ -174,6 +178,7 @@ class _Pipeline:
                 for day in group:
                     if day.rows is not None:
                         yield self._batch(day)
+                        # Freed as soon as the target has them; keys stay for comparison.
                         day.rows = None
                 with self._lock:
                     self._waiting_bytes -= held_bytes
@@ -196,6 +201,7 @@ class _Pipeline:
         try:
             return job.result.result()
         except Stopped:
+            # The first failure is the cause; all others only report that the rest was stopped.
             raise self._failures[0] from None
 
     def _submit_jobs(self) -> None:
@@ -215,10 +221,14 @@ class _Pipeline:
                 ).start()
 
     def _has_room(self) -> bool:
+        # At least one request is always under way, or a single day above the bound could never be
+        # read.
         if not self._waiting:
             return True
         if self._running >= self._parallel:
             return False
+        # Requests under way count as the largest day so far: their size is known only when it is
+        # too late.
         expected = self._waiting_bytes + (self._running + 1) * self._largest_bytes
         most = WAITING_PER_REQUEST * self._parallel
         return len(self._waiting) < most and expected <= MOST_WAITING_BYTES
@@ -227,10 +237,13 @@ class _Pipeline:
         """Send the request of a job, then submit the next. The first that fails stops all others."""
         try:
             result = (self._reader.read if job.is_day else self._reader.fetch_keys)(job.query)
+        # Also KeyboardInterrupt and the like: a thread that died in silence would leave its reader
+        # waiting.
         except BaseException as error:  # noqa: BLE001 - raised again where the result is read
             with self._lock:
                 self._running -= 1
                 if not isinstance(error, Stopped):
+                    # Stopped is a consequence of another failure and must not hide it.
                     self._failures.append(error)
                     self._limiter.stop()
             job.result.set_exception(error)
@@ -292,10 +305,12 @@ def _without_refused_columns(extract: Extract, error: Refused, api: ReportApi) -
             return True
         return False
 
+    # Columns that the user named are never left out: their absence would go unnoticed.
     suspects = find_names(error, tuple(extract.optional))
     held = {column.name for column in extract.columns}
     refused = (
         []
+        # If the key columns alone are refused, the columns are not the reason.
         if not suspects or is_refused()
         else [name for name in suspects if name in held and is_refused(name)]
     )

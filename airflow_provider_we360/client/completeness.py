@@ -119,8 +119,12 @@ class DayReader:
         :raises We360DataError: a row of another day, without key, or two differing rows of one key.
         :raises We360ApiError: what the API answered.
         """
+        # This server has shown that it truncates: requesting whole days would only cost a request
+        # each.
         if self._page_rows is not None:
             return self._read_pages(query, self._page_rows)
+        # Before the request: rows that change while the answer is on its way belong to a later
+        # load.
         requested_at = self._now()
         try:
             page = self._fetch(query)
@@ -132,6 +136,8 @@ class DayReader:
         rows = self._keys.distinct(page.rows, query)
         if page.has_more or page.total not in (None, rows.num_rows):
             received = page.rows.num_rows
+            # A total below the received rows, or a handful of rows, is an error of the server, not
+            # its limit.
             is_cap = received >= FEWEST_PAGE_ROWS and (page.total is None or page.total > received)
             return self._read_pages(
                 query, min(received, PAGE_ROWS) if is_cap else PAGE_ROWS, learns=is_cap
@@ -178,6 +184,7 @@ class DayReader:
         page: ReportPage | None,
     ) -> ReportPage | None:
         """Return the answer of key columns that verifies the days; None if there is none."""
+        # Twice: rows may come in between the days and their keys.
         for is_last in (False, True):
             if page is None:
                 return None
@@ -200,11 +207,14 @@ class DayReader:
             the whole answer is requested again: rows may have come in after it.
         """
         pages = [first]
+        # A cap cuts answers off at a fixed size. An answer larger than each day shows that no day
+        # was cut.
         size, largest = first.rows.num_rows, max((len(day.keys) for day in days), default=0)
         query = replace(query, columns=self._keys.names, limit=size)
         while True:
             covers = self._covers(pages, days)
             ids = self._row_ids(pages)
+            # Distinct: a server that counts duplicates is not wrong about the rows.
             counts = first.total in (None, pc.count_distinct(ids).as_py())
             announced = pages[-1].has_more or (first.total or 0) > len(ids)
             if covers and counts and not announced and size > largest:
@@ -226,6 +236,8 @@ class DayReader:
                     "and ignoring its pagination metadata",
                     f"{size:,}",
                 )
+                # All following days are then read in pages of a size that this server is known to
+                # give.
                 self._page_rows = min(size, PAGE_ROWS)
                 return False, pages
 
@@ -263,6 +275,7 @@ class DayReader:
 
         :raises Refused: the whole day is refused, too; so does :class:`Declined`.
         """
+        # About as many rows as the day has: then one page and an empty one prove it.
         size = self._page_rows or min(max(len(day.keys), FEWEST_PAGE_ROWS), PAGE_ROWS)
         for number in range(1, PAGE_REFUSALS + 1):
             try:
@@ -309,8 +322,11 @@ class DayReader:
         :raises RetryableApiError: nothing proves it.
         """
         page = day.page
+        # The other days came in that answer, so an account without rights or a broken filter is
+        # excluded.
         if keys_page is not None and keys_page.rows.num_rows and self._is_understood(page):
             return
+        # Another shape of request: a cached or broken answer rarely repeats itself for that.
         query = replace(day.query, columns=self._keys.names, page=1, limit=1)
         again = self._fetch(query, verifies=True)
         if again.rows.num_rows or again.total:
@@ -343,8 +359,12 @@ class DayReader:
     def _fetch(self, query: Query, *, verifies: bool = False) -> ReportPage:
         page = self._fetch_page(query, verifies=verifies)
         with self._lock:
+            # Whether this server ever counts its rows decides what an empty answer without a count
+            # means.
             self._has_metadata |= page.total is not None or page.has_next is not None
             if page.rows.num_rows:
+                # A field that only appears in answers without rows may be an error in words that
+                # are not known.
                 self._fields_with_rows |= page.unknown
         return page
 
@@ -361,6 +381,7 @@ class DayReader:
         try:
             return self._read_pages(query, PAGE_ROWS, learns=learns)
         except (Refused, Declined):
+            # The first refusal says more than that of a page.
             raise error from None
 
     def _read_pages(self, query: Query, largest: int, *, learns: bool = False) -> DayRows:
@@ -374,6 +395,7 @@ class DayReader:
             try:
                 walk = self._pages.read(query, size)
             except (Refused, Declined) as error:
+                # The refusal of the largest size is the most telling one.
                 refusal = refusal or error
                 continue
             if learns and walk.rows.num_rows and self._page_rows is None:

@@ -30,6 +30,7 @@ def _fields_around_rows(content: bytes) -> Fields | None:
         return None
     before, after = content[:begin], content[end:]
     if (
+        # A bracket inside of a row may belong to a nested list or a text: parse the plain way.
         content.find(b"[", begin + 1, end) >= 0
         or content.find(b"]", begin, end - 1) >= 0
         or _ROWS in before

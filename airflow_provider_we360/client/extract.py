@@ -13,6 +13,7 @@ from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.schema import Column, parse_kinds, require_column_names
 from airflow_provider_we360.types import Window
 
+# The HTTP client opens at most 64 connections (transport/client.py), for logins as well.
 MOST_PARALLEL_REQUESTS = 32
 
 
@@ -93,6 +94,7 @@ def parse_extract(
             f"window: begins on {first} and ends before, on {last}; give the first day first"
         )
     names = chosen_mode.default_columns if columns is None else require_column_names(columns)
+    # A key column that the user writes in another case is still the key column.
     own_spelling = {name.lower(): name for name in chosen_mode.key}
     names = tuple(
         dict.fromkeys((*chosen_mode.key, *(own_spelling.get(name.lower(), name) for name in names)))
@@ -105,6 +107,8 @@ def parse_extract(
         mode_name=mode,
         window=(first, last),
         columns=_typed(chosen, names, column_types or {}, chosen_mode.key),
+        # Only defaults are optional: a column that was named in the Dag must not vanish with a
+        # warning.
         optional=frozenset(names) - set(chosen_mode.key) if columns is None else frozenset(),
         **ids,
         params=_params(chosen, report_params),
@@ -199,6 +203,7 @@ def require_ids(ids: Iterable[str] | None, argument: str) -> tuple[str, ...]:
             raise We360ConfigError(
                 f"{argument}: expected a list of IDs (UUIDs), each a text of its own"
             )
+        # The usual result of a template whose XCom or param is missing.
         if one.strip() == "None":
             raise We360ConfigError(
                 f"{argument}: a template rendered 'None'; render IDs, or nothing at all to load everyone"

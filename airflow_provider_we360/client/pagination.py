@@ -63,6 +63,7 @@ class Walk:
 
     def is_proven(self) -> bool:
         """Return whether the totals that the server gave agree with the rows and each other."""
+        # Rows that move between pages show up as a duplicate here and a missing row there.
         counts = {*self.totals, self.received, int(self.rows.num_rows)}
         return bool(self.totals) and len(counts) == 1 and not self.is_contradicted
 
@@ -104,6 +105,7 @@ class PageReader:
             columns = self._keys.names if verifies else query.columns
             try:
                 walk = self._walk(replace(query, columns=columns), size, verifies=verifies)
+            # The row changed between two pages: a walk that begins now may see one state of it.
             except ConflictingRows:
                 if number == WALKS:
                     raise
@@ -132,10 +134,12 @@ class PageReader:
             # Either the last page, or a silent cap. If pages are counted by our limit, rows would
             # fall between them: request what the server gives.
             page_rows = first.rows.num_rows
+        # Some servers repeat the last page for ever; the bound ends that, and no total is believed.
         while pages[-1].rows.num_rows and len(pages) < MOST_PAGES:
             following = self.next_page(
                 replace(query, page=len(pages) + 1, limit=page_rows), verifies=verifies
             )
+            # Past the end, some servers answer with an error instead of an empty page.
             if following is None:
                 break
             page = following

@@ -110,11 +110,13 @@ class ReportApi:
         try:
             return retrying(self._fetch_once, query, verifies=verifies)
         except We360ApiError as error:
+            # Filled in here, so that every error of a load names report and days in its message.
             error.report = self._report.name
             error.days = query.days
             raise
 
     def _fetch_once(self, query: Query, *, verifies: bool) -> ReportPage:
+        # The slot is free again before the answer is decoded: the next request travels meanwhile.
         with self._limiter:
             self._stats.add(requests=1, verification_requests=int(verifies))
             response = self._post(query)
@@ -124,12 +126,15 @@ class ReportApi:
         except ValueDoesNotFit as error:
             raise ValueDoesNotFit(f"Report {self._report.name}, {query.days}: {error}") from None
         except RetryableApiError as error:
+            # A refusal that names one of our columns or IDs will not pass, however it is worded.
             if isinstance(error, Declined) and _names_an_argument(error, query):
                 raise Refused(
                     error.reason, status=error.status, request_id=error.request_id
                 ) from None
+            # Both mean overload; other 5xx say nothing about the number of requests.
             if error.status in (429, 503):
                 self._limiter.narrow(error.retry_after_s)
+            # Without Retry-After, the gateway gave up on a slow answer: smaller ones are the cure.
             if error.status == httpx.codes.GATEWAY_TIMEOUT and error.retry_after_s is None:
                 raise TimedOut(
                     error.reason, status=error.status, request_id=error.request_id
@@ -139,6 +144,8 @@ class ReportApi:
         return page
 
     def _decoder(self, names: tuple[str, ...]) -> RowDecoder:
+        # Building a decoder takes milliseconds, and a load has two: all columns, and the key
+        # columns.
         if names not in self._decoders:
             columns = [self._columns[name] for name in names]
             self._decoders[names] = RowDecoder(columns, self._timezone)
@@ -187,6 +194,8 @@ class ReportApi:
         except ResponseTooLarge as error:
             raise TooLarge(explain_connection_error(error, self._http.base_url)) from None
         except httpx.RequestError as error:
+            # If the load was given up, the broken connection is its consequence and not an error of
+            # its own.
             self._limiter.check_not_stopped()
             kind = TimedOut if isinstance(error, httpx.ReadTimeout) else RetryableApiError
             raise kind(

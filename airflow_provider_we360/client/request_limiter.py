@@ -9,6 +9,7 @@ from airflow_provider_we360.errors import RetryableApiError, We360Error
 from airflow_provider_we360.transport.retry import LONGEST_WAIT_S
 from airflow_provider_we360.types import Clock, Sleep
 
+# How long a thread may sleep on after the load was given up.
 _STEP_S = 0.5
 
 
@@ -40,7 +41,9 @@ class RequestLimiter:
     def narrow(self, retry_after_s: float | None) -> None:
         """Halve the number of requests, and start none before ``retry_after_s`` have passed."""
         with self._lock:
+            # Never widened again: the server has shown its limit, and a load lasts minutes.
             keep = max(1, self._width // 2)
+            # Requests under way keep their slots; the slots are retired when they end.
             self._to_retire += self._width - keep
             self._width = keep
             self._closed_until = max(self._closed_until, self._clock() + (retry_after_s or 0.0))
@@ -76,6 +79,7 @@ class RequestLimiter:
                     )
                 self.pause(wait_s)
         except BaseException:
+            # An error here means that the block is not entered, so __exit__ will not run.
             self._slots.release()
             raise
 

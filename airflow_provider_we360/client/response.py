@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _TRANSIENT = (408, 425, 429)
 _REQUEST_IDS = ("x-request-id", "x-correlation-id", "x-amzn-requestid", "cf-ray")
+# A row of all known columns takes a few kilobytes at most.
 _LONGEST_ROW = 65_536
 
 # Names are compared in lower case without "_" and "-": has_next, hasNext and has-next are one name.
@@ -67,6 +68,7 @@ _BAD = frozenset(
     ["false", "0", "error", "fail", "failed", "failure", "partial", "incomplete", "truncated"]
 )
 _NOTHING = frozenset(["none", "null", "no", "false", "0", ""])
+# "error": true and "error": 1 are failures, although the same words mean success elsewhere.
 _NO_ERROR = _GOOD - {"1", "true"} | _NOTHING
 _DENIED = frozenset(["forbidden", "access denied", "denied"])
 _VALIDATION_CODE = re.compile(r"validation|invalid", re.IGNORECASE)
@@ -136,6 +138,8 @@ def parse_response(response: httpx.Response, decoder: RowDecoder, number: int = 
     :raises ValueDoesNotFit: from the decoder.
     """
     facts: dict[str, Any] = {"status": response.status_code, "request_id": _request_id(response)}
+    # Before the status: the live API reports errors with status 200, and rows never with an error
+    # status.
     fields = split_envelope(response.content)
     if not response.is_success:
         raise _http_error(response, fields, facts)
@@ -150,6 +154,7 @@ def parse_response(response: httpx.Response, decoder: RowDecoder, number: int = 
             f"The answer has no field 'data' (its fields: {names or 'none'})", **facts
         )
     data = bytes(fields["data"])
+    # Some servers write null for an empty list, others for "not available".
     if data == b"null" and envelope.total != 0:
         raise RetryableApiError(
             "The answer's 'data' is null, and no total says that there are no rows", **facts
@@ -164,6 +169,7 @@ def parse_response(response: httpx.Response, decoder: RowDecoder, number: int = 
     given = _given(rows, data)
     unknown = frozenset(envelope.unknown)
     page = ReportPage(rows, envelope.total, envelope.has_next, more, given, unknown)
+    # With rows, an unknown status is ignored: they are there. Without rows, it may be the reason.
     if rows.num_rows == 0 and envelope.is_doubtful:
         raise Declined(f"The answer has no rows, and {_status(fields)} is no success", **facts)
     if rows.num_rows == 0 and envelope.message and not (envelope.is_success or page.says_end):
@@ -205,6 +211,7 @@ def _read_envelope(fields: Fields, page: int) -> _Envelope:
 def _read_status(found: _Envelope, key: str, value: Any) -> bool:
     """Note whether a field says success or failure; False if it says neither."""
     number, word = _whole_number(value), str(value).strip().casefold()
+    # An HTTP status inside of the body outranks words like "success" next to it.
     if _CODE.fullmatch(key) and number is not None and number >= 400:
         found.failure = number
     elif _FAILURE.fullmatch(key):
@@ -269,6 +276,7 @@ def _error_in_answer(envelope: _Envelope, fields: Fields, facts: dict[str, Any])
 
 
 def _refusal(text: str, fields: Fields, facts: dict[str, Any]) -> We360ApiError:
+    # Only these codes are known to mean that the request itself is wrong; anything else may pass.
     codes = (
         _value(raw) for name, raw in fields.items() if name.lower() in ("error_code", "errorcode")
     )
@@ -283,6 +291,8 @@ def _http_error(
     status = response.status_code
     said = _message(fields) if fields else explain_web_page(response)
     words = f": {said}" if said else ""
+    # First of all: also a proxy or gateway in front of the API passes through trouble that ends by
+    # itself.
     if status in _TRANSIENT or status >= 500:
         return RetryableApiError(
             f"The API is in trouble{words}",
@@ -395,6 +405,7 @@ def _value(raw: msgspec.Raw) -> Any:
 
 
 def _whole_number(value: object) -> int | None:
+    # True is an int in Python. Numbers in quotes are common.
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:

@@ -36,6 +36,7 @@ class RowKeys:
         """Return the key of each row, without its day, as text."""
         parts = [rows.column(name) for name in self.names if name != self.day_column]
         if len(parts) == 1:
+            # By far the usual case, and joining costs more than everything else here.
             return parts[0].cast(pa.string())
         return pc.binary_join_element_wise(*(part.cast(pa.string()) for part in parts), _SEPARATOR)
 
@@ -53,12 +54,14 @@ class RowKeys:
         :raises We360DataError: a row without key, or of a day that was not requested.
         """
         self._check(rows, query)
+        # Rows become Python objects only if there are duplicates, which is rare.
         if rows.num_rows == 0 or pc.count_distinct(self.of(rows)).as_py() == rows.num_rows:
             return rows
         kept: dict[tuple[object, ...], int] = {}
         values = rows.to_pylist()
         for number, row in enumerate(values):
             first = kept.setdefault(tuple(row[name] for name in self.names), number)
+            # Which of the two is right is unknown, so neither is loaded.
             if row != values[first]:
                 raise ConflictingRows(
                     f"{query.days}: rows {first + 1} and {number + 1} of the answer have one key "
@@ -77,6 +80,7 @@ class RowKeys:
                 )
         if self.day_column is None or rows.num_rows == 0:
             return
+        # Rows of another day would replace nothing there, and be missing here.
         days = pc.min_max(rows.column(self.day_column)).as_py()
         if (days["min"], days["max"]) != (query.first_day, query.last_day):
             raise We360DataError(
@@ -94,5 +98,8 @@ def missing_keys(expected: pa.Array, found: pa.Array) -> pa.Array:
 def find_names(error: We360ApiError, names: Sequence[str]) -> tuple[str, ...]:
     """Return those of the column names or IDs that an error of the server names."""
     return tuple(
-        name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", error.reason)
+        # As a whole word: "active" must not be found in "active_duration".
+        name
+        for name in names
+        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", error.reason)
     )

@@ -51,6 +51,7 @@ class ColumnReader:
     """
 
     def __init__(self, kind: Kind, convert: Callable[[object], Value]) -> None:
+        # The values of a day repeat: shift names, groups, durations of zero.
         self._memo = _Memo(convert)
         self._type = ARROW_TYPES[kind]
         self._kind = kind
@@ -72,6 +73,7 @@ class ColumnReader:
             ``UnicodeEncodeError`` mean the same.
         """
         rows = len(columns[0])
+        # One conversion for all columns of a kind, see the top of this module.
         typed = self._read(list(chain.from_iterable(columns)))
         return [typed.slice(number * rows, rows) for number in range(len(columns))]
 
@@ -99,6 +101,7 @@ class ColumnReader:
         )
 
     def _dates(self, wire: list[str | None]) -> pa.Array:
+        # Not the case of a day: an answer with keys of several days.
         if wire.count(wire[0]) < len(wire):
             return self._moments(wire)
         return pa.repeat(

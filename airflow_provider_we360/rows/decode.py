@@ -56,6 +56,8 @@ class RowDecoder:
         }
         fields = [(f"f{i}", _WIRE_TYPES[column.kind], None) for i, column in enumerate(columns)]
         names = {f"f{i}": column.name for i, column in enumerate(columns)}
+        # Fields are numbered: a column name need not be a Python identifier. Without gc, because
+        # rows hold no cycles and the collector would visit each one.
         row = msgspec.defstruct("WireRow", fields, rename=names, gc=False)
         self._decoder = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
 
@@ -71,6 +73,7 @@ class RowDecoder:
         text = bytes(rows)
         try:
             return self._decode_fast(text)
+        # Slower, but it names the row and column of a value that does not fit.
         except (Unusual, msgspec.DecodeError, UnicodeDecodeError, RecursionError, pa.ArrowInvalid):
             return self._decode_one_by_one(text)
 
@@ -95,6 +98,7 @@ class RowDecoder:
 
     def _decode_one_by_one(self, rows: bytes) -> pa.RecordBatch:
         try:
+            # json and not msgspec: it also reads what is not strict JSON, such as NaN.
             objects = json.loads(rows)
         except (ValueError, RecursionError):
             raise NotJson(

@@ -41,6 +41,7 @@ def seconds(texts: pa.StringArray, nothing: pa.BooleanArray) -> pa.Int64Array | 
     :param texts: ``H:MM:SS`` or ``HH:MM:SS``; none may be NULL.
     :param nothing: which texts mean no value; they become NULL.
     """
+    # The masks below count bytes from the lowest; big-endian machines take the plain way.
     if sys.byteorder != "little" or len(texts) == 0:
         return None
     lengths = pc.binary_length(texts)

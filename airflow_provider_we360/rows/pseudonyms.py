@@ -39,6 +39,7 @@ class PseudonymKey:
 
     def pseudonym(self, text: str) -> str:
         """Return ``<version>_<64 hex digits>``: HMAC-SHA256 of the text in NFKC, trimmed, lower case."""
+        # Two spellings of one e-mail are one person, and must have one pseudonym in every table.
         plain = unicodedata.normalize("NFKC", text).strip().lower()
         return self.prefix + hmac.new(self.secret, plain.encode(), hashlib.sha256).hexdigest()
 

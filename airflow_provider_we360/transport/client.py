@@ -114,6 +114,7 @@ def send_bounded(
     # The client's request hook notes when the request is sent, or sent again with a new token: a
     # login in between may take minutes.
     request.extensions[_CLOCK] = clock
+    # Streamed: httpx alone would read a body of any size into memory.
     response = http.send(request, stream=True, auth=auth)
     try:
         end = response.request.extensions.get(_SENT_AT, clock()) + deadline_s
@@ -124,9 +125,12 @@ def send_bounded(
             size += len(chunk)
             if size > max_bytes:
                 raise ResponseTooLarge(max_bytes)
+            # Checked after each chunk: a server that drips a byte a minute never reaches the
+            # time-out of a read.
             if clock() >= end:
                 raise httpx.ReadTimeout(f"the response was not complete after {deadline_s:.0f} s")
     except httpx.RequestError as error:
+        # httpx leaves it out of errors that are raised here, and messages need the URL.
         error.request = response.request
         raise
     finally:

@@ -44,6 +44,8 @@ def build_retrying(
         return state.outcome.exception() if state.outcome is not None else None
 
     def is_over(state: tenacity.RetryCallState) -> bool:
+        # Not started if it could only begin too late: the error is then reported now, not in a
+        # minute.
         return state.attempt_number >= tries or clock() + state.upcoming_sleep > end
 
     return tenacity.Retrying(
@@ -79,6 +81,7 @@ def parse_retry_after(headers: Mapping[str, str], clock: Clock = time.time) -> f
             return seconds
         if (moment := _http_date(value)) is not None:
             return max(0.0, (moment - server_now).total_seconds())
+    # Only if Retry-After is missing: it is the standard one and concerns this request.
     for name in ("ratelimit-reset", "x-ratelimit-reset"):
         if (seconds := _number(headers.get(name, ""))) is not None:
             return max(0.0, seconds - server_now.timestamp()) if seconds > _EPOCH_FROM else seconds
