@@ -38,6 +38,8 @@ class StagedRows:
 
     def __iter__(self) -> Iterator[RowBatch]:
         for batch in self._batches:
+            # A staging table has one set of columns; a server that changes its mind in between is
+            # not trusted.
             if batch.columns != self._plan.columns:
                 raise error_messages.columns_changed()
             moment = batch.requested_at
@@ -53,6 +55,7 @@ class StagedRows:
     def _stamp(self, batch: RowBatch, moment: dt.datetime) -> RowBatch:
         import pyarrow as pa
 
+        # Without a zone: databases convert an instant with a zone to the time zone of the session.
         stamp = pa.scalar(moment.astimezone(dt.UTC).replace(tzinfo=None), pa.timestamp("us"))
         columns = self._plan.staged_columns
         arrays = [pa.repeat(stamp, len(batch)), *batch.to_arrow().columns]
@@ -84,6 +87,7 @@ def check_keys(batch: RowBatch, plan: LoadPlan) -> None:
     import pyarrow as pa
 
     keys = pa.Table.from_batches([batch.to_arrow()]).select(list(plan.key))
+    # One thread: the batch is small, and the other threads are fetching.
     distinct = keys.group_by(list(plan.key), use_threads=False).aggregate([]).num_rows
     if distinct != keys.num_rows:
         raise error_messages.duplicate_keys(plan, keys.num_rows - distinct)
@@ -99,6 +103,7 @@ def rechunk(batches: Iterable[RowBatch], rows: int = BATCH_ROWS) -> Iterator[pa.
         if len(batch):
             held.append(batch.to_arrow())
             count += len(batch)
+        # A day may have 20 rows, and each batch costs a round trip or a row group.
         if count >= rows:
             yield pa.concat_batches(held)
             held, count = [], 0

@@ -62,6 +62,8 @@ class FileSink:
         """
         self._columns = plan.all_columns
         with FinishedFiles() as finished:
+            # The name holds a digest of report, mode, tenant and filters: loads of two tenants
+            # share a folder without replacing each other.
             run = _FileLoad(
                 self._storage, self._format, plan, f"we360-{_digest(plan)}.{self._extension}"
             )
@@ -132,6 +134,7 @@ class FinishedFiles(io.RawIOBase):
         begin, end = finished.begin, finished.begin + finished.size_bytes
         while begin < end:
             part = os.pread(self._file.fileno(), end - begin, begin)
+            # pread returns nothing at the end of a file only; looping on would hang.
             assert part, "the temporary file is shorter than what was written to it"
             parts.append(part)
             begin += len(part)
@@ -319,6 +322,7 @@ class _FileLoad:
             end = stored.window_end or other
             if other == first and (end == last or stored.window_end is None):
                 continue
+            # Files of a summary hold sums, which would count shared days twice.
             if end >= first:
                 raise WindowOverlaps(
                     f"window: {first} to {last} shares days with {other} to {end}, which "

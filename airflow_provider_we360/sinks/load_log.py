@@ -59,6 +59,7 @@ def log_target(target: Target, name: str) -> Target:
     :raises We360ConfigError: if ``name`` is not a table name, or is the table of the rows.
     """
     table = parse_table(name, ARGUMENT)
+    # Most warehouses fold case, so these would be one table.
     if str(table).lower() == str(target.table).lower():
         raise We360ConfigError(f"{ARGUMENT}: {table} is the table of the rows; name another")
     return replace(target, table=table)
@@ -85,6 +86,7 @@ def log_plan(plan: LoadPlan) -> LoadPlan:
 
 def load_id(plan: LoadPlan) -> str:
     """Return a short ID of the load for the key, because a run's own name can be too long."""
+    # MySQL takes 3,072 bytes for all columns of a key together, four for each character.
     return hashlib.sha256(f"{plan.tenant}|{plan.run_id}".encode()).hexdigest()[:32]
 
 
@@ -119,6 +121,8 @@ def entries(
     :param kept: days that were left as they were.
     :param requested: when each day was requested.
     """
+    # All requested days, also those without rows: a missing row means that the day was never
+    # loaded.
     for day in sorted({*plan.days, *landed}):
         last_day = plan.window[1] if plan.day_column is None and day == plan.window[0] else day
         yield (
@@ -143,4 +147,5 @@ def describe_filters(plan: LoadPlan) -> str:
     if not plan.filters:
         return ""
     names = ", ".join(sorted(json.loads(plan.filters)))
+    # The digest distinguishes loads with different filters, without naming a person in the table.
     return f"{names} {hashlib.sha256(plan.filters.encode()).hexdigest()[:8]}"

@@ -69,6 +69,7 @@ class SqlSink:
                 return self._load(session, plan, rows, staged)
         except DriverFailure as failure:
             error = self.warehouse.errors.explain(failure, self.target, plan, self._session)
+            # A message about "table" would send the reader to the wrong argument.
             if self._log_target is not None and failure.table is self._log_target.table:
                 error = _name_log(error)
             raise error from error.__cause__
@@ -110,6 +111,8 @@ class SqlSink:
             table_checks.warn_of_personal_columns(table)
             log_table = self._ensure_log_table(session, plan)
         with at(LoadStep.STAGE):
+            # Outside of the transaction: no lock is held while rows arrive from the API, which may
+            # take an hour.
             stage = warehouse.stage(session, table, staged)
             table_checks.check_staged(session, table, stage, rows)
 
@@ -123,12 +126,15 @@ class SqlSink:
                     with at(LoadStep.CHANGE):
                         return replace_rows(run, in_place=in_place)
             except DriverFailure as failure:
+                # A conflict means that another load came first; this one is rolled back and may run
+                # again.
                 if not warehouse.errors.is_conflict(failure.error):
                     raise
                 return None
 
         what = f"table {target}"
         try:
+            # The whole transaction again: what the table holds is read again under the lock.
             return target.wait_for(lambda: attempt(in_place=True), what=what)
         except DuplicateRows:
             # A table without an enforced key holds duplicates: an UPDATE would keep them.
@@ -149,6 +155,7 @@ class DuplicateRows(Exception):
 def _name_log(error: We360Error) -> We360Error:
     text = str(error).removeprefix("table: ")
     named = type(error)(f"{load_log.ARGUMENT}: {text}")
+    # Fields such as retry_after_s belong to the error, whatever its text.
     named.__dict__.update(error.__dict__)
     named.__cause__ = error.__cause__
     return named
@@ -176,6 +183,7 @@ def ensure_table(
     equal_looks = 0
     for _ in range(MAX_SIBLINGS):
         schema = warehouse.reflect(session, ref)
+        # Databases report "already exists" for a type or an index of that name as well.
         if failed is not None and schema == before:
             equal_looks += 1
             if equal_looks == MAX_EQUAL_LOOKS:
@@ -204,6 +212,7 @@ def _create(session: DbSession, warehouse: Warehouse, plan: LoadPlan, ref: Table
             f"table: {ref} does not exist and create_table is False; create it, or let "
             "create_table be True"
         )
+    # If DDL commits by itself, a transaction around it would only pretend.
     with nullcontext() if session.dialect.ddl_commits else session.transaction():
         warehouse.create_table(session, ref, plan)
     log.info("Created table %s", ref)
@@ -244,9 +253,11 @@ def replace_rows(run: LoadRun, *, in_place: bool) -> LoadResult:
     """Replace the rows of the load, inside its transaction and under its lock."""
     session, table, stage = run.session, run.table, run.stage
     plan, predicates = table.plan, Predicates(table)
+    # Under the lock, as is everything below: what is read here cannot change before the commit.
     table_checks.check_identities(session, table)
     owned = predicates.scope
     if plan.write_mode is WriteMode.MERGE:
+        # merge never deletes a row that the report no longer has.
         owned &= statements.match_staged(table, stage)
 
     held = statements.fetch_held_days(session, table, owned)
@@ -295,14 +306,17 @@ def write_rows(
     """
     session, table, stage = run.session, run.table, run.stage
     keep = Predicates(table).without_days(spared)
+    # Nothing to replace, the usual case of a new day: one INSERT.
     if not any(day not in spared for day in held):
         return statements.insert_staged(session, table, stage, keep)
+    # Analytic databases rewrite a row in any case, so DELETE and INSERT is no more work there.
     if not in_place or not table.dialect.differs or table.plan.write_mode is WriteMode.APPEND:
         statements.delete_rows(session, table, owned & keep)
         statements.insert_staged(session, table, stage, keep)
         return None
     changed = 0
     if table.plan.write_mode is WriteMode.REPLACE_WINDOW:
+        # Deleted first: a unique index of the user could otherwise reject an updated row.
         gone = owned & keep & statements.is_gone(table, stage)
         changed = statements.delete_rows(session, table, gone)
     changed += statements.update_changed(session, table, stage, keep)
@@ -330,6 +344,8 @@ def check_landed(
     expected = {day: count for day, count in coming.items() if day not in spared}
     if landed != expected:
         found, sent = sum(landed.values()), sum(expected.values())
+        # More rows than were sent can only be duplicates that were there before. Without an update,
+        # the DELETE has removed them.
         if changed is not None and found > sent:
             raise DuplicateRows
         raise error_messages.rows_missing(table.ref, sent, found)
@@ -362,6 +378,7 @@ def find_newer_days(run: LoadRun, held: Mapping[Day, statements.HeldDay]) -> tup
     if not later:
         return ()
     now = statements.fetch_utc_now(run.session)
+    # Compared with the clock of the database: it is the only one that all loads share.
     return tuple(sorted(day for day, moment in later.items() if moment <= now))
 
 
@@ -372,6 +389,7 @@ def write_log(
     session, plan = run.session, run.table.plan
     with at(LoadStep.CHANGE, log_table.ref.name):
         earlier = load_log.is_earlier_try(log_table, plan)
+        # The lock is only taken if there is something to replace: else all loads would wait here.
         if statements.count_rows(session, log_table.sql, earlier):
             with at(LoadStep.LOCK):
                 run.warehouse.lock(session, log_table.ref)

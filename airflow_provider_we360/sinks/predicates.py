@@ -91,6 +91,7 @@ class Predicates:
         this tenant, in summary this window. ``append``: rows that an earlier try of this run left.
         """
         if self.plan.write_mode is WriteMode.APPEND:
+            # Retries of a run must not append twice; other runs may append the same days again.
             return self.compare(RUN_ID.name, "=", self.plan.run_id)
         if self.plan.write_mode is WriteMode.MERGE:
             return self.key_scope

@@ -31,6 +31,7 @@ def format_rows(batches: Iterable[RowBatch], text_format: TextFormat) -> Iterato
     for batch in batches:
         rows = _format_batch(batch, text_format)
         first = length = 0
+        # Cut between rows: the bulk path must never see half a row.
         for number, row in enumerate(rows):
             length += len(row)
             if length >= text_format.chunk_chars:

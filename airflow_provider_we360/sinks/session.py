@@ -70,6 +70,7 @@ def driver_calls(errors: DriverErrors, statement: str = "") -> Iterator[None]:
         yield
     except Exception as error:
         if isinstance(error, errors()):
+            # Not chained: the text of a driver's error can quote rows or the password.
             raise DriverFailure(error, statement) from None
         raise
 
@@ -96,6 +97,8 @@ class DbSession:
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Execute a statement and return the number of changed rows."""
         with driver_calls(self.errors, sql.partition(" ")[0]):
+            # None and not an empty list: with a list, some drivers look for marks in literals that
+            # contain %.
             self.cursor.execute(sql, list(parameters) or None)
             return int(self.cursor.rowcount or 0)
 
@@ -130,6 +133,7 @@ class DbSession:
             with at(LoadStep.COMMIT):
                 self.commit()
         except BaseException:
+            # The connection may be gone, and the first error is the one that matters.
             with suppress(Exception):
                 self.rollback()
             raise
@@ -153,6 +157,7 @@ class DbSession:
 
     def cancel(self) -> None:
         """Cancel the running statement, if the driver can. Another thread may call this."""
+        # DB-API has no cancel; these are the ways of DuckDB and SQLite, psycopg, and ADBC.
         for owner, name in (
             (self.connection, "interrupt"),
             (self.connection, "cancel"),

@@ -16,6 +16,8 @@ NAMED_DAYS = 5
 
 def is_suspect(held: int, coming: int) -> bool:
     """Return True if a day would lose all its rows, or more than half of at least 20."""
+    # Half, because resignations and days off never halve a company, but a lost permission or filter
+    # does.
     return held > 0 and (coming == 0 or (held >= SHRINK_FROM and 2 * coming < held))
 
 

@@ -41,6 +41,7 @@ def create_table(session: DbSession, ref: TableRef, plan: LoadPlan) -> None:
     dialect = session.dialect
     parts = []
     for column in plan.all_columns:
+        # Any other column can be NULL one day: the API sends "-" for what it does not know.
         required = " NOT NULL" if column.name in plan.table_key else ""
         parts.append(f"{dialect.quote(column.name)} {dialect.types[column.kind]}{required}")
     parts += primary_key(dialect, plan)
@@ -112,6 +113,7 @@ def count_rows_per_day(
         f"SELECT {day}, count(*) FROM {source} WHERE {predicate.sql} GROUP BY {day}",
         predicate.parameters,
     )
+    # Rows without a day would be in no scope: never replaced, and counted by every later load.
     if any(value is None for value, _ in found):
         raise error_messages.missing_value(table.ref, day_column)
     return {to_day(value): int(count) for value, count in found}
@@ -132,6 +134,7 @@ def fetch_held_days(
     session: DbSession, table: LoadTable, predicate: Predicate
 ) -> dict[Day, HeldDay]:
     """Return what the table holds within the predicate, by day."""
+    # Aggregated in the database: a day may hold 100,000 rows.
     newest = table.dialect.read_instant.format(f"max({table.quote(LOADED_AT.name)})")
     where = f"FROM {table.sql} WHERE {predicate.sql}"
     day_column = table.plan.day_column
@@ -173,6 +176,7 @@ def has_duplicate_keys(session: DbSession, table: LoadTable, stage: str) -> bool
     return bool(
         session.fetch(
             f"SELECT 1 FROM {table.sql} WHERE {matched.sql} GROUP BY {key} HAVING count(*) > 1"
+            # One is enough to fail, and a table without a key has no index to count with.
             " LIMIT 1"
         )
     )
@@ -206,6 +210,7 @@ def count_inexact(session: DbSession, stage: str, column: str, staged: str, stor
 
 def match_staged(table: LoadTable, stage: str) -> Predicate:
     """Return the predicate of rows of the table whose key is staged."""
+    # Row values are the default; a database that compares them slowly, or not at all, has EXISTS.
     if table.dialect.key_join == "in":
         key = ", ".join(map(table.quote, table.plan.key))
         return Predicate(f"({key}) IN (SELECT {key} FROM {stage})")
@@ -239,12 +244,14 @@ def insert_staged(session: DbSession, table: LoadTable, stage: str, predicate: P
     plan, dialect = table.plan, table.dialect
     columns = table.names(plan.all_columns)
     parameters = list(predicate.parameters)
+    # Staged from files, whose columns already include the constants.
     if dialect.stages_constants:
         values = columns
     else:
         marks = [dialect.parameter(column.kind) for column in plan.constants]
         stamp = dialect.instant.format(table.quote(LOADED_AT.name))
         values = ", ".join([*marks, stamp, *(table.quote(column.name) for column in plan.columns)])
+        # Parameters follow the order of their marks: those of SELECT before those of WHERE.
         parameters = [*map(dialect.adapt, plan.constants.values()), *parameters]
     return session.execute(
         f"INSERT INTO {table.sql} ({columns}) SELECT {values} FROM {stage} come"
@@ -291,6 +298,7 @@ def update_changed(session: DbSession, table: LoadTable, stage: str, staged: Pre
     """
     plan, dialect = table.plan, table.dialect
     held = dialect.quote(table.ref.parts[-1])
+    # The key is equal by definition. Without other columns there is nothing to update.
     columns = [column for column in plan.columns if column.name not in plan.key]
     if not columns:
         return 0
@@ -308,6 +316,7 @@ def update_changed(session: DbSession, table: LoadTable, stage: str, staged: Pre
             f"{prefix}{table.quote(RUN_ID.name)} = {dialect.placeholder}",
         ]
     )
+    # Filtered inside: a condition on the staged rows could be ambiguous next to the table.
     come = f"(SELECT {table.names(plan.staged_columns)} FROM {stage} WHERE {staged.sql}) come"
     scope = Predicates(table, held).key_scope
     where = f"{_same_key(table, held)} AND {scope.sql} AND ({differs})"
@@ -322,6 +331,8 @@ def update_changed(session: DbSession, table: LoadTable, stage: str, staged: Pre
 
 def to_day(value: object) -> Day:
     """Return a day as the driver returned it."""
+    # SQLite and some drivers return text, others a datetime at midnight. A datetime is a date as
+    # well, so it goes first.
     if isinstance(value, dt.datetime):
         return value.date()
     return value if isinstance(value, dt.date) else dt.date.fromisoformat(str(value)[:10])

@@ -87,6 +87,7 @@ class Storage(ABC):
                 "file is whole, old or new. Check that the folder exists, that its Connection may "
                 "write there and that it has room, then run the task again"
             ) from None
+        # Only the class of the error is shown: its text may quote a signed URL or a header.
         except Exception as error:  # noqa: BLE001 - each store has errors of its own
             raise SinkError(
                 f"path: cannot {action} in {self.root} ({_kind(error)}); each file is whole, old "
@@ -124,11 +125,14 @@ class LocalStorage(Storage):
         place = self._folder / name
         with self.explained(f"write {name}"):
             place.parent.mkdir(parents=True, exist_ok=True)
+            # Hidden, in the same folder: readers skip such names, and rename is atomic within one
+            # file system only.
             part = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
             try:
                 with part.open("xb") as file:
                     file.write(content)
                     file.flush()
+                    # Without it, a power failure may leave the new name with no content.
                     os.fsync(file.fileno())
                 part.replace(place)
             except BaseException:
@@ -230,6 +234,7 @@ def storage_for(path: str, conn_id: str | None) -> Storage:
     :raises We360ConfigError: if it cannot be opened; names the argument, or the missing pip extra.
     """
     scheme = path.partition("://")[0] if "://" in path else "file"
+    # Airflow would log and show the path, with the password in it.
     if ":" in urlsplit(path).netloc.rpartition("@")[0]:
         raise We360ConfigError(
             "path: contains a password before its @; store it in a Connection and put its ID there"

@@ -25,6 +25,7 @@ def check_adopted(session: DbSession, table: LoadTable) -> None:
     orphans: dict[str, int] = {}
     for name in table.plan.table_key:
         column = table.schema.column(name)
+        # A NOT NULL column cannot lack values; this saves a scan of the whole table.
         if column is not None and not column.not_null:
             without_key = Predicates(table).is_null(name)
             if count := statements.count_rows(session, table.sql, without_key):
@@ -85,6 +86,7 @@ def check_staged(session: DbSession, table: LoadTable, stage: str, rows: StagedR
     for column in table.plan.columns:
         stored = table.schema.column(column.name)
         if (
+            # A new column is created with the type of this load and rounds nothing.
             stored is None
             or not dialect.is_inexact
             or not dialect.is_inexact(column.kind, stored.type_name)
@@ -101,6 +103,7 @@ def check_identities(session: DbSession, table: LoadTable) -> None:
     :raises We360ConfigError: if such a row would stay, and its person would be there twice.
     """
     plan, predicates = table.plan, Predicates(table)
+    # Then all rows of the days go, however they identify people.
     replaces_all = plan.write_mode is WriteMode.REPLACE_WINDOW and not plan.user_ids
     if replaces_all or plan.write_mode is WriteMode.APPEND:
         return
@@ -125,6 +128,7 @@ def check_in_scope(session: DbSession, table: LoadTable, stage: str, coming: Ite
         raise error_messages.unrequested_people(plan, count)
     if plan.day_column is not None:
         return
+    # Sums over two windows that share a day would count that day twice.
     for held_first, held_last in statements.fetch_windows(
         session, table, predicates.overlapping_windows
     ):

@@ -71,6 +71,7 @@ class LoadTable:
         found = self.schema.column(name) if self.spells_names else None
         if found is not None:
             return found.name
+        # A column that will be created: in lower case, it needs no quotes in queries.
         return name.lower() if self.spells_names else name
 
     def quote(self, name: str) -> str:
@@ -99,6 +100,7 @@ def check_schema(schema: TableSchema, plan: LoadPlan, dialect: Dialect) -> None:
     demanded = [
         column.name
         for key, column in schema.columns.items()
+        # Every INSERT would fail on such a column: better before the download than after it.
         if key not in brought and column.not_null and not column.has_default
     ]
     if demanded:
@@ -111,6 +113,7 @@ def check_schema(schema: TableSchema, plan: LoadPlan, dialect: Dialect) -> None:
 def _check_mode(schema: TableSchema, plan: LoadPlan) -> None:
     has_windows = schema.column(WINDOW_START.name) is not None
     brings_windows = plan.day_column is None
+    # A table of the user that lacks our columns gets them; it cannot be of the other mode.
     made_by_us = has_windows or schema.column(TENANT.name) is not None
     if not made_by_us or has_windows == brings_windows:
         return
@@ -133,6 +136,7 @@ def _check_type(schema: TableSchema, plan: LoadPlan, column: Column, dialect: Di
         for kind in Kind
         if kind is not Kind.INSTANT and dialect.can_hold(kind, found.type_name)
     ]
+    # The types of the key and of instants are fixed, so column_types is no remedy for them.
     if fitting and column.name not in plan.table_key and column.kind is not Kind.INSTANT:
         remedy = f"set column_types={{{column.name!r}: {fitting[0]!r}}}, or {remedy}"
     raise We360ConfigError(

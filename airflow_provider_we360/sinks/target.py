@@ -51,6 +51,7 @@ def parse_table(text: str, argument: str = "table") -> TableName:
     """
     parts = str(text).split(".")
     patterns = (
+        # A hyphen in any other part would need quotes in every query of the user.
         [COLUMN_NAME] * len(parts) if len(parts) < 3 else [_PROJECT, COLUMN_NAME, COLUMN_NAME]
     )
     if not 1 <= len(parts) <= 3 or not all(map(re.Pattern.fullmatch, patterns, parts)):
@@ -109,6 +110,8 @@ class Target:
         """
         began = logged = self.clock()
         pause = FIRST_PAUSE_S
+        # Polled: databases that can wait for a lock differ in how such a wait ends, and some cannot
+        # be cancelled.
         while (result := attempt()) is None:
             now = self.clock()
             if now - began >= self.patience_s:
