@@ -18,11 +18,13 @@ from airflow.models.connection import Connection
 from airflow.utils.session import create_session
 
 from airflow_provider_we360.connection import parse_connection
+from airflow_provider_we360.transfers.we360_to_lakehouse import We360ToLakehouseOperator
 from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 from support import commands, shell
 from support.dag_runs import run_here, woken_by
 from support.documents import ROOT, all_blocks, blocks, name, pages, spoken
+from support.lakes import needs_catalog
 
 NOT_RUN = [
     "docs/how-to/add-a-report.md: tests/support/report_example.py adds the file and loads the report",
@@ -51,6 +53,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import DAG, Asset, task
 from airflow_provider_we360.operators.session import We360LoginOperator, We360LogoutOperator
 from airflow_provider_we360.sensors.report import We360ReportSensor
+from airflow_provider_we360.transfers.we360_to_lakehouse import We360ToLakehouseOperator
 from airflow_provider_we360.transfers.we360_to_object_storage import We360ToObjectStorageOperator
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 """
@@ -62,6 +65,8 @@ MET_FIRST = ("README.md", "docs/quickstart.md")
 
 
 def long_but(page):
+    if page == "docs/how-to/iceberg.md":
+        return (pytest.mark.long, needs_catalog)
     return () if page in MET_FIRST else pytest.mark.long
 
 
@@ -105,6 +110,14 @@ def warehouse(tmp_path, monkeypatch):
             "extra": {"version": "v1"},
         },
         "AWS_DEFAULT": {"conn_type": "aws"},
+        "CATALOG": {
+            "conn_type": "iceberg",
+            "extra": {
+                "type": "sql",
+                "uri": f"sqlite:///{tmp_path}/catalog.sqlite",
+                "warehouse": f"file://{tmp_path}/lake",
+            },
+        },
     }
     for conn_id, fields in given.items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id}", json.dumps(fields))
@@ -206,19 +219,36 @@ def loaded_days(dag, run):
     for ti in run.get_task_instances():
         task = dag.get_task(ti.task_id)
         operator = getattr(task, "operator_class", type(task))
-        if operator not in (We360ToSqlOperator, We360ToObjectStorageOperator):
+        readers = {
+            We360ToSqlOperator: lambda told: told["table"],
+            We360ToObjectStorageOperator: lambda told: f"'{told['path']}/*/*.parquet'".replace(
+                "file://", ""
+            ),
+            We360ToLakehouseOperator: lambda told: files_of_lake(told["table"]),
+        }
+        if operator not in readers:
             continue
         told = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
         first, last = map(dt.date.fromisoformat, told["window"])
-        place = (
-            told["table"]
-            if operator is We360ToSqlOperator
-            else f"'{told['path']}/*/*.parquet'".replace("file://", "")
-        )
         yield (
-            place,
+            readers[operator](told),
             {first + dt.timedelta(days=number) for number in range((last - first).days + 1)},
         )
+
+
+def files_of_lake(table):
+    """The files of the newest version, as DuckDB reads them."""
+    if "/" in table:
+        from deltalake import DeltaTable
+
+        files = DeltaTable(table).file_uris()
+    else:
+        from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
+
+        found = IcebergHook("catalog").load_table(table).scan().plan_files()
+        files = [one.file.file_path for one in found]
+    named = [file.removeprefix("file://") for file in files]
+    return f"read_parquet({named}, hive_partitioning = {'/' in table})"
 
 
 def assert_truth(place, loaded, sandbox, warehouse):
