@@ -52,10 +52,9 @@ class Step:
         return f"  {self.outcome.value:<8} {self.name:<13} {self.message}{took}"
 
     def facts(self) -> dict[str, Any]:
-        """Return the step for JSON. The message appears twice: scripts read its former name."""
+        """Return the step for JSON."""
         return asdict(self) | {
             "outcome": self.outcome.value.lower(),
-            "told": self.message,
             "seconds": round(self.seconds, 3),
         }
 

@@ -53,9 +53,9 @@ def explain_web_page(response: httpx.Response, owner: str = "the API") -> str | 
     if response.status_code == 431 or (is_page and _HEADERS_TOO_LARGE.search(text)):
         token = len(response.request.headers.get("authorization", ""))
         return (
-            f"a gateway refuses the request's headers as too large; the access token has {token:,} "
-            "bytes. Ask We360 support to remove roles from the account, or the operator of the "
-            "gateway to raise its limit"
+            f"an error from a gateway: the request's headers are too large, because the access token "
+            f"has {token:,} bytes. Ask We360 support to remove roles from the account, or have the "
+            "gateway's operator raise its limit"
         )
     if not is_page:
         return None

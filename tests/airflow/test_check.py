@@ -38,7 +38,7 @@ def told(capsys) -> Callable[..., tuple[int, Told]]:
 
 
 def _why(printed: Told) -> str:
-    return next((step["told"] for step in printed["steps"] if step["outcome"] == "failed"), "")
+    return next((step["message"] for step in printed["steps"] if step["outcome"] == "failed"), "")
 
 
 def connect(monkeypatch, **changes: Any) -> None:
@@ -117,7 +117,7 @@ def test_a_ca_bundle_reaches_the_host_and_shows_its_certificate(
     _, printed = told()
     step = next(step for step in printed["steps"] if step["name"] == "API host")
     assert step["outcome"] == "warning"  # it ends in three days
-    assert "TLSv1.3, certificate of Acme Inspection, which ends" in step["told"]
+    assert "TLSv1.3, certificate of Acme Inspection, which ends" in step["message"]
 
 
 def test_a_role_that_sees_nobody_is_a_warning(other_sandbox, told):

@@ -133,6 +133,7 @@ def test_names_are_left_to_a_proxy(monkeypatch):
     assert message == f"api.in.we360.ai is left to {proxy}; auth.in.we360.ai is 203.0.113.7"
 
 
-def test_a_step_in_json_keeps_the_name_told():
+def test_a_step_in_json_has_the_documented_fields():
     facts = run()["names"].facts()
-    assert facts["told"] == facts["message"]
+    assert set(facts) == {"name", "outcome", "message", "seconds"}
+    assert facts["outcome"] == "ok"
