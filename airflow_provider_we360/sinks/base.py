@@ -65,6 +65,7 @@ class LoadPlan:
         (``summary``).
     :param key: the report's key columns, without the provider's own.
     :param columns: columns of every batch, in order.
+    :param refused: names of requested columns that the server refused and no batch brings.
     :param user_ids: the only people that were requested; empty: everyone.
     :param group_filtered: True if group or shift filters narrow the rows while rows of other
         groups share the same place.
@@ -87,6 +88,7 @@ class LoadPlan:
     run_id: str
     loaded_at: dt.datetime
     user_ids: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     pseudonyms: Mapping[str, str] = field(default_factory=dict)
     personal: frozenset[str] = frozenset()
     group_filtered: bool = False

@@ -300,18 +300,26 @@ def update_changed(session: DbSession, table: LoadTable, stage: str, staged: Pre
     held = dialect.quote(table.ref.parts[-1])
     # The key is equal by definition. Without other columns there is nothing to update.
     columns = [column for column in plan.columns if column.name not in plan.key]
-    if not columns:
+    # The value of an earlier answer would stand beside those of this one: it becomes NULL.
+    refused = [table.quote(name) for name in plan.refused if table.schema.column(name)]
+    if not columns and not refused:
         return 0
     values = [table.quote(column.name) for column in columns]
     differs = " OR ".join(
-        dialect.differs.format(f"{held}.{name}", _staged(table, name, column.kind))
-        for name, column in zip(values, columns, strict=True)
+        [
+            *(
+                dialect.differs.format(f"{held}.{name}", _staged(table, name, column.kind))
+                for name, column in zip(values, columns, strict=True)
+            ),
+            *(f"{held}.{name} IS NOT NULL" for name in refused),
+        ]
     )
     prefix = f"{held}." if dialect.update_from == "join" else ""
     stamp = table.quote(LOADED_AT.name)
     sets = ", ".join(
         [
             *(f"{prefix}{name} = come.{name}" for name in values),
+            *(f"{prefix}{name} = NULL" for name in refused),
             f"{prefix}{stamp} = {dialect.instant.format(f'come.{stamp}')}",
             f"{prefix}{table.quote(RUN_ID.name)} = {dialect.placeholder}",
         ]

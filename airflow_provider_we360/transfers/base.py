@@ -191,7 +191,12 @@ class We360Transfer(BaseOperator):
             hook.read(extract, max_parallel_requests=parallel, stats=progress.stats) as stream,
         ):
             # The server may refuse columns of the default list: only the stream knows the rest.
-            plan = replace(plan, columns=pseudonymize_columns(stream.columns, keys))
+            brought = {column.name for column in stream.columns}
+            plan = replace(
+                plan,
+                columns=pseudonymize_columns(stream.columns, keys),
+                refused=tuple(c.name for c in extract.columns if c.name not in brought),
+            )
             # Kept for on_kill and for Airflow's OpenLineage listener, which call this object later.
             self._load = load = TrackedLoad(plan, sink)
             load.result = result = sink.load(plan, _prepare_rows(stream, keys, progress))

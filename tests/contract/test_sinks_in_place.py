@@ -57,6 +57,17 @@ def test_columns_of_another_task_stay(engine: Engine, table: str) -> None:
     assert engine.rows(table) == sorted(batch(rows(1, 2, note="b", seconds=5)).rows, key=repr)
 
 
+@pytest.mark.parametrize("mode", UPDATES)
+def test_a_refused_column_keeps_no_old_value(engine: Engine, table: str, mode: WriteMode) -> None:
+    engine.load(table, load(write_mode=mode), rows(1, 2, note="a", seconds=5))
+    fewer = tuple(column for column in loads.COLUMNS if column.name != "seconds")
+    plan = load(columns=fewer, refused=("seconds", "never_there"), write_mode=mode, run_id="other")
+    engine.load(table, plan, rows(1, 2, note="a"))
+    assert engine.rows(table) == sorted(batch(rows(1, 2, note="a")).rows, key=repr)
+    if engine.load(table, plan, rows(1, 2, note="a")).rows_changed is not None:
+        assert engine.load(table, plan, rows(1, 2, note="a")).rows_changed == 0
+
+
 @pytest.mark.engines("postgres", "postgres over adbc", "mysql")
 @pytest.mark.parametrize("mode", UPDATES)
 def test_a_child_table_is_not_emptied(engine: Engine, table: str, mode: WriteMode) -> None:
