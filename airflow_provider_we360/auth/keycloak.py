@@ -23,6 +23,7 @@ from airflow_provider_we360.errors import (
     RefreshRejected,
     We360AuthError,
 )
+from airflow_provider_we360.redaction import foreign_text
 from airflow_provider_we360.transport.messages import (
     explain_connection_error,
     explain_web_page,
@@ -55,8 +56,9 @@ _CLIENT_ADVICE = {
     "access_denied": "the realm is switched off; check Realm (extra realm)",
 }
 _REFUSALS = frozenset({"invalid_grant", *_CLIENT_ADVICE})
-# A word of a protocol. Anything else could repeat what was sent.
-_CODE = re.compile(r"[a-z]{2,20}(_[a-z]{2,20}){1,4}")
+# A code of OAuth 2.0. Anything else could repeat what was sent, also a shorter code: a password of
+# fewer than 8 characters is not redacted by value.
+_CODE = re.compile(r"(?=.{8})[a-z]{2,20}(_[a-z]{2,20}){1,4}")
 # How Keycloak begins its error_description; tests/keycloak compares with a real one.
 _DEAD_REFRESH_TOKEN = (
     "token is not active",
@@ -346,7 +348,7 @@ def _refusal(response: httpx.Response, error: str, description: str, call: str) 
     return AuthUnavailable(
         f"We360 {call} failed: the login server answered HTTP {response.status_code}"
         # An unknown error text may quote the form, and with it the password.
-        + (f" ({error})" if _CODE.fullmatch(error) else "")
+        + (f" ({foreign_text(error)})" if _CODE.fullmatch(error) else "")
         + "; check Login server (extra auth_url) and Realm (extra realm)",
         status=response.status_code,
     )

@@ -47,6 +47,16 @@ def base_type(type_name: str) -> str:
     return re.sub(r"\(.*?\)", "", type_name).strip().lower()
 
 
+def no_loss(kind: Kind, type_name: str) -> str:  # noqa: ARG001 - a default
+    """Return nothing, because the database refuses what a type cannot hold."""
+    return ""
+
+
+def round_trip(staged_type: str, type_name: str) -> str:
+    """Return SQL that is true if a cast to a type and back changes a staged value."""
+    return f"CAST(CAST({{0}} AS {type_name}) AS {staged_type}) <> {{0}}"
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """The SQL of one database, as data.
@@ -57,8 +67,9 @@ class Dialect:
     :param fold: an identifier in the case in which the database stores it.
     :param adapt: a parameter as the driver takes it.
     :param holds: whether a type holds the values of a kind; None: by ``holding_types``.
-    :param is_inexact: whether a type that holds a kind may still round some values silently, so
-        that the load compares them first.
+    :param find_loss: SQL that is true for a staged value, ``{0}``, that a column of this type would
+        change silently; empty if the type changes none. The load refuses such values.
+    :param cast_types: types that take staged text only through a CAST, such as ``uuid``.
     :param casts_parameters: True if parameters in a select list need a type.
     :param has_comments: True if ``COMMENT ON`` exists.
     :param ddl_commits: True if CREATE and ALTER end the transaction, or may not be in one.
@@ -81,7 +92,8 @@ class Dialect:
     literal: Callable[[str], str] = literal
     adapt: Callable[[object], object] = pass_through
     holds: Callable[[Kind, str], bool] | None = None
-    is_inexact: Callable[[Kind, str], bool] | None = None
+    find_loss: Callable[[Kind, str], str] = no_loss
+    cast_types: frozenset[str] = frozenset()
     casts_parameters: bool = True
     has_comments: bool = True
     ddl_commits: bool = False

@@ -174,11 +174,17 @@ class ErrorMap:
             case ErrorKind.KEY_TAKEN:
                 return error_messages.key_taken(table, failure.plan.write_mode)
             case ErrorKind.CONSTRAINT:
-                return error_messages.constraint_failed(table, facts.constraint)
-        return SinkError(
-            f"table: a value does not fit the type of its column in {table} ({code}); "
-            f"{NOTHING_CHANGED}. Widen the column, or leave it out of columns"
-        )
+                if facts.constraint or not self._remedy(facts.code):
+                    return error_messages.constraint_failed(table, facts.constraint)
+                what = f"{table} refuses the rows"
+            case _:
+                what = f"a value does not fit the type of its column in {table}"
+        remedy = self._remedy(facts.code) or "Widen the column, or leave it out of columns"
+        return SinkError(f"table: {what} ({code}); {NOTHING_CHANGED}. {remedy}")
+
+    def _remedy(self, code: str) -> str:
+        hint = _longest(self.hints, code) or ""
+        return hint[:1].upper() + hint[1:]
 
     def refused(self, failure: Failure, *, shows_text: bool | None = None) -> SinkError:
         """Return the error for all codes without a kind.
@@ -191,11 +197,10 @@ class ErrorMap:
         text = f": {foreign_text(facts.text)}" if shows_text and facts.text else ""
         name = type(failure.error).__name__
         code = f"{self.code_label} {facts.code}, {name}" if facts.code else name
-        hint = _longest(self.hints, facts.code)
-        remedy = f". {hint[:1].upper()}{hint[1:]}" if hint else ""
+        remedy = self._remedy(facts.code)
         return SinkError(
             f"{self.database} refused the load into {failure.table} while {failure.step} "
-            f"({code}{text}); {NOTHING_CHANGED}{remedy}"
+            f"({code}{text}); {NOTHING_CHANGED}{'. ' if remedy else ''}{remedy}"
         )
 
 

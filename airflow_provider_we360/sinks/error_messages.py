@@ -133,10 +133,10 @@ def rows_missing(table: object, expected: int, found: int) -> SinkError:
 
 
 def inexact_column(table: object, column: str, type_name: str, count: int) -> We360ConfigError:
-    """Return the error for values that a column's type would round."""
+    """Return the error for values that a column's type would change silently."""
     return We360ConfigError(
-        f"table: column {column!r} of {table} is of type {type_name}, which rounds "
-        f"{count_rows(count)} of this load; nothing was changed. Alter the column's type, or leave "
+        f"table: column {column!r} of {table} is of type {type_name}, which changes "
+        f"the value of {count_rows(count)} (it rounds, cuts off or folds case); nothing was changed. Alter the column's type, or leave "
         "the column out of columns"
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from airflow_provider_we360.rows.pseudonyms import SHORTEST
+from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks.base import (
     RUN_ID,
     TENANT,
@@ -105,7 +106,7 @@ class Predicates:
     @property
     def other_identities(self) -> Predicate:
         """Rows that identify people in another way: in clear, or by pseudonyms of another key."""
-        person, mark = self.column(self.plan.person_column), self.table.dialect.placeholder
+        person, mark = self._person_text, self.table.dialect.placeholder
         if prefix := self.plan.pseudonyms.get(self.plan.person_column):
             return Predicate(f"substr({person}, 1, {len(prefix)}) <> {mark}", (prefix,))
         # A pattern of underscores, because not every database has a length().
@@ -143,5 +144,12 @@ class Predicates:
         # We360 writes UUIDs in lower case; people paste them in either.
         people = tuple(dict.fromkeys(user.lower() for user in self.plan.user_ids))
         marks = ", ".join([self.table.dialect.placeholder] * len(people))
-        person = self.column(self.plan.person_column)
-        return Predicate(f"lower({person}) {operator} ({marks})", people)
+        return Predicate(f"lower({self._person_text}) {operator} ({marks})", people)
+
+    @property
+    def _person_text(self) -> str:
+        """The column of the person as text, also if the table has it as another type."""
+        name = self.plan.person_column
+        text = self.table.dialect.types[Kind.TEXT]
+        person = self.column(name)
+        return f"CAST({person} AS {text})" if self.table.cast_type(name) else person

@@ -194,17 +194,6 @@ def count_duplicate_keys(
     return sum(int(count) - 1 for (count,) in found)
 
 
-def count_inexact(session: DbSession, stage: str, column: str, staged: str, stored: str) -> int:
-    """Return how many staged values a cast to the stored type would change.
-
-    :param column: the quoted column.
-    :param staged: its type in the staging table.
-    :param stored: its type in the target.
-    """
-    cast = f"CAST(CAST({column} AS {stored}) AS {staged})"
-    return count_rows(session, stage, Predicate(f"{cast} <> {column}"))
-
-
 # Changing rows
 
 
@@ -212,23 +201,33 @@ def match_staged(table: LoadTable, stage: str) -> Predicate:
     """Return the predicate of rows of the table whose key is staged."""
     # Row values are the default; a database that compares them slowly, or not at all, has EXISTS.
     if table.dialect.key_join == "in":
-        key = ", ".join(map(table.quote, table.plan.key))
-        return Predicate(f"({key}) IN (SELECT {key} FROM {stage})")
+        keys = [column for column in table.plan.columns if column.name in table.plan.key]
+        staged = ", ".join(_value(table, column) for column in keys)
+        return Predicate(f"({table.names(keys)}) IN (SELECT {staged} FROM {stage} come)")
     held = table.dialect.quote(table.ref.parts[-1])
     return Predicate(f"EXISTS (SELECT 1 FROM {stage} come WHERE {_same_key(table, held)})")
 
 
 def _same_key(table: LoadTable, held: str) -> str:
-    kinds = {column.name: column.kind for column in table.plan.columns}
     return " AND ".join(
-        f"{_staged(table, table.quote(name), kinds[name])} = {held}.{table.quote(name)}"
-        for name in table.plan.key
+        f"{_comparable(table, column)} = {held}.{table.quote(column.name)}"
+        for column in table.plan.columns
+        if column.name in table.plan.key
     )
 
 
-def _staged(table: LoadTable, name: str, kind: Kind) -> str:
-    """Return a staged column for a comparison: text by its code points, not by a collation."""
-    return table.dialect.exact_text.format(f"come.{name}") if kind is Kind.TEXT else f"come.{name}"
+def _value(table: LoadTable, column: Column) -> str:
+    """Return a staged value as its column of the table takes it."""
+    staged, cast = f"come.{table.quote(column.name)}", table.cast_type(column.name)
+    return f"CAST({staged} AS {cast})" if cast else staged
+
+
+def _comparable(table: LoadTable, column: Column) -> str:
+    """Return a staged value for a comparison: text by its code points, not by a collation."""
+    value, is_text = _value(table, column), column.kind is Kind.TEXT
+    if not is_text or table.cast_type(column.name):
+        return value
+    return table.dialect.exact_text.format(value)
 
 
 def delete_rows(session: DbSession, table: LoadTable, predicate: Predicate) -> int:
@@ -250,7 +249,7 @@ def insert_staged(session: DbSession, table: LoadTable, stage: str, predicate: P
     else:
         marks = [dialect.parameter(column.kind) for column in plan.constants]
         stamp = dialect.instant.format(table.quote(LOADED_AT.name))
-        values = ", ".join([*marks, stamp, *(table.quote(column.name) for column in plan.columns)])
+        values = ", ".join([*marks, stamp, *(_value(table, column) for column in plan.columns)])
         # Parameters follow the order of their marks: those of SELECT before those of WHERE.
         parameters = [*map(dialect.adapt, plan.constants.values()), *parameters]
     return session.execute(
@@ -300,16 +299,17 @@ def update_changed(session: DbSession, table: LoadTable, stage: str, staged: Pre
     held = dialect.quote(table.ref.parts[-1])
     # The key is equal by definition. Without other columns there is nothing to update.
     columns = [column for column in plan.columns if column.name not in plan.key]
-    # The value of an earlier answer would stand beside those of this one: it becomes NULL.
+    # Its value is from an earlier answer and does not belong to the new ones: it becomes NULL.
     refused = [table.quote(name) for name in plan.refused if table.schema.column(name)]
     if not columns and not refused:
         return 0
-    values = [table.quote(column.name) for column in columns]
     differs = " OR ".join(
         [
             *(
-                dialect.differs.format(f"{held}.{name}", _staged(table, name, column.kind))
-                for name, column in zip(values, columns, strict=True)
+                dialect.differs.format(
+                    f"{held}.{table.quote(column.name)}", _comparable(table, column)
+                )
+                for column in columns
             ),
             *(f"{held}.{name} IS NOT NULL" for name in refused),
         ]
@@ -318,7 +318,7 @@ def update_changed(session: DbSession, table: LoadTable, stage: str, staged: Pre
     stamp = table.quote(LOADED_AT.name)
     sets = ", ".join(
         [
-            *(f"{prefix}{name} = come.{name}" for name in values),
+            *(f"{prefix}{table.quote(c.name)} = {_value(table, c)}" for c in columns),
             *(f"{prefix}{name} = NULL" for name in refused),
             f"{prefix}{stamp} = {dialect.instant.format(f'come.{stamp}')}",
             f"{prefix}{table.quote(RUN_ID.name)} = {dialect.placeholder}",

@@ -9,7 +9,7 @@ from airflow_provider_we360.errors import We360ConfigError, WindowOverlaps
 from airflow_provider_we360.sinks import error_messages, statements
 from airflow_provider_we360.sinks.base import TENANT, WINDOW_END, WINDOW_START, WriteMode
 from airflow_provider_we360.sinks.batching import StagedRows
-from airflow_provider_we360.sinks.predicates import EVERYTHING, Predicates
+from airflow_provider_we360.sinks.predicates import EVERYTHING, Predicate, Predicates
 from airflow_provider_we360.sinks.session import DbSession
 from airflow_provider_we360.sinks.table_schema import LoadTable
 from airflow_provider_we360.types import Day
@@ -76,24 +76,19 @@ def warn_of_personal_columns(table: LoadTable) -> None:
 
 
 def check_staged(session: DbSession, table: LoadTable, stage: str, rows: StagedRows) -> None:
-    """Check the staged rows for duplicate keys and for values that the table would round."""
+    """Check the staged rows for duplicate keys and for values that the table would change."""
     if rows.has_split_days:
         # Batches were checked one by one, which does not find a key in two of them.
         key = table.plan.key
         if count := statements.count_duplicate_keys(session, table, stage, key, EVERYTHING):
             raise error_messages.duplicate_keys(table.plan, count)
-    dialect = table.dialect
     for column in table.plan.columns:
-        stored = table.schema.column(column.name)
-        if (
-            # A new column is created with the type of this load and rounds nothing.
-            stored is None
-            or not dialect.is_inexact
-            or not dialect.is_inexact(column.kind, stored.type_name)
-        ):
+        stored, name = table.schema.column(column.name), table.quote(column.name)
+        # A new column is created with the type of this load and changes nothing.
+        loss = table.dialect.find_loss(column.kind, stored.type_name) if stored else ""
+        if not stored or not loss:
             continue
-        name, staged_type = table.quote(column.name), dialect.types[column.kind]
-        if count := statements.count_inexact(session, stage, name, staged_type, stored.type_name):
+        if count := statements.count_rows(session, stage, Predicate(loss.format(name))):
             raise error_messages.inexact_column(table.ref, column.name, stored.type_name, count)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.sinks.base import TENANT, WINDOW_START, LoadPlan
-from airflow_provider_we360.sinks.dialect import Dialect
+from airflow_provider_we360.sinks.dialect import Dialect, base_type
 from airflow_provider_we360.sinks.target import TableRef
 
 
@@ -73,6 +73,12 @@ class LoadTable:
             return found.name
         # A column that will be created: in lower case, it needs no quotes in queries.
         return name.lower() if self.spells_names else name
+
+    def cast_type(self, name: str) -> str:
+        """Return the type to which staged text of a column is cast; empty if it needs none."""
+        found = self.schema.column(name)
+        is_cast = found is not None and base_type(found.type_name) in self.dialect.cast_types
+        return found.type_name if found is not None and is_cast else ""
 
     def quote(self, name: str) -> str:
         """Return a column's name, quoted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_we360.errors import SinkError
+from airflow_provider_we360.errors import SinkError, We360ConfigError
 from airflow_provider_we360.rows.schema import Column
 from airflow_provider_we360.sinks.base import WriteMode
 from support import loads
@@ -131,6 +131,42 @@ def test_a_trigger_that_changes_the_rows_fails_the_load(
     assert engine.rows(table) == sorted(batch(rows(1, 2, note="old")).rows, key=repr)
 
 
+PEOPLE = ("3f2504e0-4f89-11d3-9a0c-0305e82c3301", "3f2504e0-4f89-11d3-9a0c-0305e82c3302")
+
+
+@pytest.mark.engines("postgres", "postgres over adbc", "duckdb", "mysql")
+@pytest.mark.parametrize("mode", UPDATES)
+@pytest.mark.parametrize("type_name", ["uuid", "char(36)"])
+def test_a_key_of_another_type_holds_what_fits(
+    engine: Engine, table: str, type_name: str, mode: WriteMode
+) -> None:
+    if type_name == "uuid" and engine.conn_type == "mysql":
+        type_name = "char(36) CHARACTER SET ascii"
+    engine.execute(
+        f"CREATE TABLE {table} (attendance_date date, identity_id {type_name},"
+        f" note {'text' if engine.conn_type == 'mysql' else engine.text})"
+    )
+    few: tuple[Column, ...] = loads.COLUMNS[:3]
+    plan = load(columns=few, write_mode=mode, user_ids=(PEOPLE[0].upper(), PEOPLE[1]))
+    for note, changed in (("a", 2), ("a", 0), ("b", 2)):
+        content = [row(1, person, note=note) for person in PEOPLE]
+        assert engine.load(table, plan, content).rows_changed == changed
+        assert engine.rows(table, few[2:]) == [{"note": note}, {"note": note}]
+    found = engine.execute(f"SELECT identity_id FROM {table}")
+    assert sorted(str(person) for (person,) in found) == sorted(PEOPLE)
+
+
+@pytest.mark.engines("postgres", "postgres over adbc", "mysql", "duckdb")
+def test_a_key_that_its_type_would_change_is_refused(engine: Engine, table: str) -> None:
+    kind, person = (
+        ("char(36)", "p1 ") if engine.conn_type == "mysql" else ("uuid", PEOPLE[0].upper())
+    )
+    engine.execute(f"CREATE TABLE {table} (attendance_date date, identity_id {kind})")
+    with pytest.raises(We360ConfigError, match=r"'identity_id' .* changes the value of 1 row"):
+        engine.load(table, load(columns=loads.COLUMNS[:2]), [row(1, person)])
+    assert engine.execute(f"SELECT * FROM {table}") == []
+
+
 @pytest.mark.engines("postgres", "postgres over adbc")
 def test_a_type_that_rounds_is_refused_for_the_values_it_rounds(engine: Engine, table: str) -> None:
     engine.execute(
@@ -138,10 +174,14 @@ def test_a_type_that_rounds_is_refused_for_the_values_it_rounds(engine: Engine, 
         " punch_in timestamp(0))"
     )
     engine.load(table, load(), rows(1, 1, percent=33.25))
-    with pytest.raises(Exception, match=r"'percent' .* numeric\(5,2\), which rounds 1 row"):
+    with pytest.raises(
+        Exception, match=r"'percent' .* numeric\(5,2\), which changes the value of 1 row"
+    ):
         engine.load(table, load(), rows(1, 1, percent=33.333))
     moment = loads.NASTY["fine moment"]["punch_in"]
-    with pytest.raises(Exception, match=r"'punch_in' .* timestamp\(0\).*, which rounds 1 row"):
+    with pytest.raises(
+        Exception, match=r"'punch_in' .* timestamp\(0\).*, which changes the value of 1 row"
+    ):
         engine.load(table, load(), rows(1, 1, punch_in=moment))
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.sinks import adbc
+from airflow_provider_we360.sinks.base import OnEmpty
 from support import loads
 from support.engines import Postgres, PostgresOverAdbc
-from support.loads import append, batch, batches, day, load, merge, row, rows
+from support.loads import append, batch, batches, day, is_clean_up, load, merge, row, rows
 
 
 @pytest.fixture(params=[Postgres, PostgresOverAdbc])
@@ -112,6 +113,68 @@ def test_a_role_that_may_not_is_told_the_grants_it_needs(
         poor.load(table, load(), rows(1, 1))
     pg.execute(f"GRANT INSERT, UPDATE, DELETE ON {table} TO {role}")
     assert poor.load(table, load(), rows(1, 1)).rows_removed == 1
+
+
+POLICY = "CREATE POLICY p ON {table} USING (note <> 'hidden') WITH CHECK (true)"
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+def test_a_policy_that_hides_rows_fails_the_load(
+    way: type[Postgres], pg: Postgres, postgres_server: str, table: str, has_key: bool
+) -> None:
+    role = f"role_{uuid.uuid4().hex[:8]}"
+    content = [row(1, "seen", note="x"), row(1, "unseen", note="hidden")]
+    pg.load(table, merge() if has_key else append(), content)
+    pg.execute(
+        f"CREATE ROLE {role} LOGIN",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role}",
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        POLICY.format(table=table),
+    )
+    held = pg.rows(table)
+    for answers in (content, content[:1], []):
+        with pytest.raises(SinkError, match=r"row-level security .* BYPASSRLS"):
+            way(postgres_server, login=role).load(table, load(on_empty=OnEmpty.REPLACE), answers)
+    assert pg.rows(table) == held
+    pg.load(table, load(), content[:1])  # the owner sees all rows
+    assert len(pg.rows(table)) == 1
+
+
+def test_a_pooled_session_keeps_no_rows_and_settings(pg: Postgres, table: str) -> None:
+    """A pooler in transaction mode gives the session to its next client without a reset."""
+    connection = pg.hook().get_conn()
+    connection.close, close = lambda: None, connection.close
+    hook = pg.hook()
+    hook.get_conn = lambda: connection
+    settings = "SELECT name, setting FROM pg_settings WHERE source = 'session'"
+    for answers in ([batch(rows(1, 2))], [batch(rows(1, 2)), batch([row(1, "p1")])]):
+        with suppress(SinkError):
+            Postgres.sink(pg, table, hook=hook).load(load(), answers)
+        assert (
+            connection.execute("SELECT relname FROM pg_class WHERE relname ~ 'stg'").fetchall()
+            == []
+        )
+        assert connection.execute(settings).fetchall() == []
+    close()
+
+
+def test_a_transaction_pins_its_settings_itself(pg: Postgres, table: str) -> None:
+    """A pooler may give a transaction another database session than the one that was prepared."""
+    seen: list[str] = []
+    Postgres.sink(pg, table, hook=pg.hook_with(seen.append)).load(load(), [batch(rows(1, 2))])
+    for number, sql in enumerate(seen):
+        if sql == "BEGIN":
+            assert "set_config('row_security', 'off', true)" in seen[number + 1]
+    assert "BEGIN" in seen
+
+
+def test_a_missing_partition_is_named(pg: Postgres, table: str) -> None:
+    pg.execute(
+        f"CREATE TABLE {table} (attendance_date date, identity_id text) PARTITION BY RANGE"
+        " (attendance_date)"
+    )
+    with pytest.raises(SinkError, match="partitioned: create the partition of these days"):
+        pg.load(table, load(columns=loads.COLUMNS[:2]), rows(1, 1))
 
 
 def test_an_unreachable_server_is_named_without_the_password(
@@ -240,7 +303,7 @@ def test_a_task_killed_over_psycopg2_leaves_the_table_as_it_was(
         def kill(
             sql: str, survived: int = survived, statements: Iterator[int] = statements
         ) -> None:
-            if next(statements) == survived:
+            if not is_clean_up(sql) and next(statements) == survived:
                 raise KeyboardInterrupt
 
         try:

@@ -14,6 +14,7 @@ from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.sinks.session import DriverFailure
 from airflow_provider_we360.sinks.warehouses import redshift
 from support import loads
+from support.engines import Postgres
 from support.loads import LOADED_AT, append, batch, day, load, row, rows
 from support.redshift_engine import BUCKET, ROLE, ROOT, Redshift
 
@@ -335,3 +336,33 @@ def test_a_refused_copy_names_the_role_and_shows_no_value(red: Redshift, table: 
         red.sink(table, red.hook_with(refuse)).load(load(), [batch(rows(1, 1))])
     assert "Amz" not in str(caught.value)
     assert red.files() == {}
+
+
+def test_a_scale_that_rounds_is_refused_for_the_values_it_rounds(red: Redshift, table: str) -> None:
+    red.execute(
+        f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), percent numeric(5,2))"
+    )
+    few = tuple(
+        one for one in loads.COLUMNS if one.name in ("attendance_date", "identity_id", "percent")
+    )
+    red.load(table, load(columns=few), rows(1, 1, percent=33.25))
+    with pytest.raises(We360ConfigError, match=r"'percent' .* changes the value of 1 row"):
+        red.load(table, load(columns=few), rows(1, 1, percent=33.333))
+
+
+def test_settings_of_the_role_change_no_value(
+    red: Redshift, postgres_server: str, table: str
+) -> None:
+    server = Postgres(postgres_server)
+    server.execute(
+        "ALTER ROLE postgres SET timezone TO 'Asia/Kolkata'",
+        "ALTER ROLE postgres SET datestyle TO 'SQL, DMY'",
+    )
+    try:
+        for _ in range(2):  # the second load reads the first one's days and instants
+            assert red.load(table, load(), rows(2, 2)).days_kept_newer == ()
+    finally:
+        server.execute("ALTER ROLE postgres RESET ALL")
+    assert red.rows(table) == sorted(batch(rows(2, 2)).rows, key=repr)
+    stamps = red.execute(f"SELECT _we360_loaded_at AT TIME ZONE 'UTC' FROM {table}")
+    assert {stamp for (stamp,) in stamps} == {loads.LOADED_AT.replace(tzinfo=None)}

@@ -44,8 +44,7 @@ def test_a_load_is_these_statements_in_this_order(snow: Snowflake) -> None:
     verbs = [" ".join(sql.split()[:3]) for sql in seen]
     assert verbs == [
         'USE SCHEMA "*"."S"',
-        "SELECT 1",  # ALTER SESSION SET AUTOCOMMIT, which the stand-in does not know
-        "SELECT 1",  # ALTER SESSION SET LOCK_TIMEOUT
+        "SELECT 1",  # ALTER SESSION SET, which the stand-in does not know
         "SELECT column_name, data_type,",
         "CREATE TABLE IF",
         "SELECT 1 FROM",
@@ -191,3 +190,15 @@ def test_its_errors_become_words_that_help_and_hold_no_value(
     assert type(told) is kind
     assert words in str(told)
     assert "meera" not in str(told)
+
+
+def test_the_session_pins_what_values_depend_on() -> None:
+    """The stand-in takes no settings, so they are compared with Snowflake's list of parameters."""
+    pinned = dict(re.findall(r"(\w+) = ('[^']*'|\w+)", plug_in.SETTINGS))
+    assert pinned == {
+        "AUTOCOMMIT": "TRUE",
+        "TIMEZONE": "'UTC'",
+        "DATE_INPUT_FORMAT": "'YYYY-MM-DD'",
+        "TIMESTAMP_INPUT_FORMAT": "'AUTO'",
+        "TIMESTAMP_NTZ_OUTPUT_FORMAT": "'YYYY-MM-DD HH24:MI:SS.FF9'",
+    }

@@ -104,6 +104,11 @@ def batches(content: Iterable[Row], columns: tuple[Column, ...] = COLUMNS) -> It
     yield from (batch(of_day, columns) for of_day in by_day.values() or [[]])
 
 
+def is_clean_up(sql: str) -> bool:
+    """Whether a statement only removes what a load leaves in its own database session."""
+    return sql == "RESET ALL" or sql.startswith("DROP TABLE IF EXISTS")
+
+
 def append(**changes: Any) -> LoadPlan:
     return load(write_mode=WriteMode.APPEND, **changes)
 

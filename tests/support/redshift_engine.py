@@ -32,6 +32,7 @@ _COPY = re.compile(
 _GRAMMAR = re.compile(
     r"(BEGIN|COMMIT|ROLLBACK)|CREATE (TEMPORARY )?TABLE .*|COMMENT ON (TABLE|COLUMN) .*|DROP TABLE \S+"
     r"|ALTER TABLE \S+ (ADD COLUMN \S+ [^,]+|DROP COLUMN \S+)|(RESET|SET) statement_timeout( TO \d+)?"
+    r"|SET timezone TO 'UTC'|SET datestyle TO 'ISO, YMD'"
     r'|LOCK ("\w+"\.)?"\w+"|(SELECT|DELETE FROM|INSERT INTO|UPDATE)\s.*',
     re.DOTALL,
 )

@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider_we360.errors import SinkBusy, SinkError, We360ConfigError, We360Error
 from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import error_messages
-from airflow_provider_we360.sinks.dialect import Dialect, to_naive_utc
+from airflow_provider_we360.sinks.dialect import Dialect, round_trip, to_naive_utc
 from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorKind, ErrorMap, Failure
 from airflow_provider_we360.sinks.session import (
     DbSession,
@@ -26,9 +26,14 @@ from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, T
 from airflow_provider_we360.sinks.target import TableName, TableRef, Target
 from airflow_provider_we360.sinks.warehouse import Warehouse
 
-_INTEGERS = frozenset({"bigint", "integer", "hugeint"})
+_INTEGERS = frozenset({"bigint", "integer", "hugeint", "smallint", "ubigint", "uinteger"})
 # A lock for each file that this process loads into: DuckDB's own keeps out other processes only.
 _FILES: dict[str, threading.Lock] = {}
+
+
+def _is_uuid(kind: Kind, type_name: str) -> bool:
+    return kind is Kind.TEXT and type_name.lower() == "uuid"
+
 
 DIALECT = Dialect(
     types={
@@ -42,7 +47,7 @@ DIALECT = Dialect(
         Kind.INSTANT: "TIMESTAMP",
     },
     holding_types={
-        Kind.TEXT: frozenset({"varchar"}),
+        Kind.TEXT: frozenset({"varchar", "uuid"}),
         Kind.DURATION: _INTEGERS,
         Kind.BIGINT: _INTEGERS,
         Kind.DOUBLE: frozenset({"double"}),
@@ -54,6 +59,9 @@ DIALECT = Dialect(
     read_instant="CAST({} AS VARCHAR)",
     utc_now="make_timestamp(epoch_us(now()))",
     differs="{0} IS DISTINCT FROM {1}",
+    # A uuid is shown in lower case.
+    find_loss=lambda kind, name: round_trip("VARCHAR", name) if _is_uuid(kind, name) else "",
+    cast_types=frozenset({"uuid"}),
 )
 
 

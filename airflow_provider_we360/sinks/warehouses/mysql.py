@@ -16,7 +16,13 @@ from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import OWN_PREFIX, Column, Kind
 from airflow_provider_we360.sinks import mysql_errors, statements
 from airflow_provider_we360.sinks.base import LoadPlan
-from airflow_provider_we360.sinks.dialect import Dialect, literal, quote_with, to_naive_utc
+from airflow_provider_we360.sinks.dialect import (
+    Dialect,
+    base_type,
+    literal,
+    quote_with,
+    to_naive_utc,
+)
 from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorMap, Failure
 from airflow_provider_we360.sinks.row_text import TextFormat, format_rows
 from airflow_provider_we360.sinks.session import DbSession, LoadStep, at, driver_calls
@@ -29,7 +35,11 @@ LONGEST_COMMENT = 1024
 LOCK_WAIT_S = 1
 """Short, so that Airflow's task timeout can interrupt; the loader asks again."""
 
-_INTEGERS = frozenset({"bigint", "int", "mediumint", "smallint", "int unsigned"})
+_INTEGERS = frozenset(
+    f"{name}{sign}"
+    for name in ("bigint", "int", "mediumint", "smallint")
+    for sign in ("", " unsigned")
+)
 _INSERT = TextFormat(
     escapes=(("\\", "\\\\"), ("'", "''")),
     quote="'",
@@ -54,7 +64,7 @@ def _literal(text: str) -> str:
 
 # MySQL rounds silently if a column has fewer digits, also in DECIMAL: only exact types are taken.
 _HOLDING_TYPES = {
-    Kind.TEXT: frozenset({"varchar", "tinytext", "text", "mediumtext", "longtext"}),
+    Kind.TEXT: frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"}),
     Kind.DURATION: _INTEGERS,
     Kind.BIGINT: _INTEGERS,
     Kind.DOUBLE: frozenset({"double"}),
@@ -62,6 +72,21 @@ _HOLDING_TYPES = {
     Kind.DATE: frozenset({"date"}),
     Kind.INSTANT: frozenset({"datetime(6)", "timestamp(6)"}),
 }
+
+
+def _holds(kind: Kind, type_name: str) -> bool:
+    # A length is that of a text or a display width; double(5,2) and datetime(0) would round.
+    has_length = kind in (Kind.TEXT, Kind.DURATION, Kind.BIGINT)
+    name = base_type(type_name) if has_length else type_name.lower()
+    return name in _HOLDING_TYPES[kind]
+
+
+def _find_loss(kind: Kind, type_name: str) -> str:
+    """Char(n) cuts off blanks at the end."""
+    is_padded = kind is Kind.TEXT and base_type(type_name) == "char"
+    return "{0} LIKE '% '" if is_padded else ""
+
+
 DIALECT = Dialect(
     types={
         Kind.TEXT: "longtext CHARACTER SET utf8mb4",
@@ -72,8 +97,9 @@ DIALECT = Dialect(
         Kind.DATE: "date",
         Kind.INSTANT: "datetime(6)",  # holds UTC: TIMESTAMP ends in 2038
     },
-    holding_types=_HOLDING_TYPES,
-    holds=lambda kind, type_name: type_name.lower() in _HOLDING_TYPES[kind],
+    holding_types=dict.fromkeys(Kind, frozenset()),
+    holds=_holds,
+    find_loss=_find_loss,
     placeholder="%s",
     quote=quote_with("`"),
     literal=_literal,

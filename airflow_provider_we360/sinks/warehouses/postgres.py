@@ -15,7 +15,7 @@ from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import adbc, error_messages, statements
 from airflow_provider_we360.sinks.batching import rechunk
-from airflow_provider_we360.sinks.dialect import Dialect, base_type, quote_with
+from airflow_provider_we360.sinks.dialect import Dialect, base_type, quote_with, round_trip
 from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorKind, ErrorMap, Failure
 from airflow_provider_we360.sinks.session import DbSession, LoadStep, at, driver_calls
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
@@ -33,17 +33,20 @@ _DRIVERS = ("psycopg", "psycopg2", "adbc_driver_manager")
 
 
 def _holds(kind: Kind, type_name: str) -> bool:
-    # numeric(5,2) and timestamp(0) are compared with the rows: see is_inexact.
+    # numeric(5,2) and timestamp(0) are compared with the rows: see _find_loss.
     return base_type(type_name) in DIALECT.holding_types[kind]
 
 
-def _is_inexact(kind: Kind, type_name: str) -> bool:
-    """Return True for types that round silently: with a scale or fewer digits of a second."""
-    if kind is Kind.DOUBLE:
-        return type_name.startswith("numeric")
-    if kind in (Kind.BIGINT, Kind.DURATION):
-        return re.match(r"numeric\(\d+,-", type_name) is not None
-    return kind is Kind.TIMESTAMP and type_name.startswith("timestamp(")
+def _find_loss(kind: Kind, type_name: str) -> str:
+    """A scale and fewer digits of a second round, character(n) cuts blanks off, uuid folds case."""
+    may_change = {
+        Kind.TEXT: type_name == "uuid" or type_name.startswith("character("),
+        Kind.DOUBLE: type_name.startswith("numeric"),
+        Kind.TIMESTAMP: type_name.startswith("timestamp("),
+        Kind.BIGINT: re.match(r"numeric\(\d+,-", type_name) is not None,
+    }
+    is_loss = may_change.get(Kind.BIGINT if kind is Kind.DURATION else kind, False)
+    return round_trip(DIALECT.types[kind], type_name) if is_loss else ""
 
 
 DIALECT = Dialect(
@@ -57,7 +60,7 @@ DIALECT = Dialect(
         Kind.INSTANT: "timestamp with time zone",
     },
     holding_types={
-        Kind.TEXT: frozenset({"text", "character varying"}),
+        Kind.TEXT: frozenset({"text", "character varying", "character", "uuid"}),
         Kind.DURATION: _INTEGERS,
         Kind.BIGINT: _INTEGERS,
         Kind.DOUBLE: frozenset({"double precision", "numeric"}),
@@ -68,7 +71,8 @@ DIALECT = Dialect(
     placeholder="%s",
     quote=quote_with('"', str.lower),
     fold=str.lower,
-    is_inexact=_is_inexact,
+    find_loss=_find_loss,
+    cast_types=frozenset({"uuid"}),
     instant="{} AT TIME ZONE 'UTC'",
     utc_now="clock_timestamp() AT TIME ZONE 'UTC'",
     differs="{0} IS DISTINCT FROM {1}",
@@ -78,8 +82,43 @@ DIALECT = Dialect(
 )
 
 
+_PINNED = {
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO, YMD",
+    "TimeZone": "UTC",
+    "standard_conforming_strings": "on",
+    # A policy that hides rows would make them look absent: statements fail instead.
+    "row_security": "off",
+}
+"""The settings that decide what values mean and which rows are seen."""
+
+
 class PostgresSession(DbSession):
-    """A session over psycopg 3, psycopg2 or ADBC."""
+    """A session over psycopg 3, psycopg2 or ADBC.
+
+    :ivar staging: the quoted name of the staging table; empty before there is one.
+    """
+
+    staging = ""
+
+    def begin(self) -> None:
+        """Begin a transaction with the pinned settings.
+
+        A pooler may have given it another database session than the one that was prepared.
+        """
+        super().begin()
+        self.pin(local=True)
+
+    def pin(self, *, local: bool) -> None:
+        """Pin the settings, until the end of the transaction or of the session."""
+        pinned = [f"set_config('{k}', '{v}', {str(local).lower()})" for k, v in _PINNED.items()]
+        self.fetch(f"SELECT {', '.join(pinned)}")
+
+    def clean_up(self) -> None:
+        """Leave nothing behind: a pooler gives the database session to its next client."""
+        if self.staging:
+            self.execute(f"DROP TABLE IF EXISTS {self.staging}")
+        self.execute("RESET ALL")
 
     def resolve(self, name: TableName) -> TableRef:
         """Return the table, in its schema or the first of the search path that has it."""
@@ -94,9 +133,13 @@ def connect(target: Target) -> Iterator[PostgresSession]:
         connection = _open(target)
     try:
         session = PostgresSession(target, connection, _cursor(connection), DIALECT, ERRORS.classes)
-        with at(LoadStep.PREPARE):
-            _prepare(session)
-        yield session
+        try:
+            with at(LoadStep.PREPARE):
+                _prepare(session)
+            yield session
+        finally:
+            with suppress(Exception):
+                session.clean_up()
     finally:
         with suppress(Exception):
             connection.close()
@@ -129,18 +172,9 @@ def _cursor(connection: Any) -> Any:
     return connection.cursor(cursor_factory=cursor)
 
 
-def _prepare(session: DbSession) -> None:
-    """Pin the settings that decide the meaning of values, and refuse what cannot be pinned."""
-    settings = {
-        "client_encoding": "UTF8",
-        "DateStyle": "ISO, YMD",
-        "TimeZone": "UTC",
-        "standard_conforming_strings": "on",
-        # A policy that hides rows would make them look absent: statements fail instead.
-        "row_security": "off",
-    }
-    pinned = [f"set_config('{name}', '{value}', false)" for name, value in settings.items()]
-    session.fetch(f"SELECT {', '.join(pinned)}")
+def _prepare(session: PostgresSession) -> None:
+    """Pin the settings, and refuse what cannot be pinned."""
+    session.pin(local=False)
     # The session is idle while We360 is queried. The setting is new in PostgreSQL 14.
     session.fetch(
         "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
@@ -187,7 +221,8 @@ def lock(session: DbSession, ref: TableRef) -> None:
 
 def stage(session: DbSession, table: LoadTable, batches: Iterable[RowBatch]) -> str:
     """Copy all batches into a temporary table."""
-    name = session.new_staging()
+    assert isinstance(session, PostgresSession)
+    session.staging = name = session.new_staging()
     statements.create_staging(session, name, table)
     if isinstance(session.connection, adbc.AdbcConnection):
         names = [column.name.lower() for column in table.plan.staged_columns]
@@ -310,6 +345,7 @@ ERRORS = ErrorMap(
     },
     hints={
         "23514": "the table is partitioned: create the partition of these days first",
+        "22P05": "the database's encoding has no such character; use a database with encoding UTF8",
         "25006": "the server takes no writes: if it is a replica, connect to the primary; "
         "otherwise turn default_transaction_read_only off for this role",
         "3F000": "create the schema first: CREATE SCHEMA",

@@ -22,7 +22,7 @@ from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Kind
 from airflow_provider_we360.sinks import error_messages, statements
 from airflow_provider_we360.sinks.batching import split_by_bytes
-from airflow_provider_we360.sinks.dialect import Dialect, literal, quote_with
+from airflow_provider_we360.sinks.dialect import Dialect, literal, quote_with, round_trip
 from airflow_provider_we360.sinks.error_map import (
     NOTHING_CHANGED,
     DriverFacts,
@@ -52,6 +52,13 @@ _CONFLICT = re.compile(
     r"|conflict with concurrent transaction"
 )
 
+
+def _find_loss(kind: Kind, type_name: str) -> str:
+    """Numbers are rounded silently to the scale of numeric."""
+    is_rounded = kind is Kind.DOUBLE and type_name.startswith("numeric")
+    return round_trip("double precision", type_name) if is_rounded else ""
+
+
 DIALECT = Dialect(
     types={
         Kind.TEXT: f"varchar({LONGEST_TEXT_BYTES})",
@@ -74,6 +81,7 @@ DIALECT = Dialect(
     placeholder="%s",
     quote=quote_with('"', str.lower),
     fold=str.lower,
+    find_loss=_find_loss,
     instant="{} AT TIME ZONE 'UTC'",
     # getdate() is in the time zone of the session.
     utc_now="CAST(getdate() AS timestamptz) AT TIME ZONE 'UTC'",
@@ -221,6 +229,10 @@ def connect(target: Target) -> Iterator[RedshiftSession]:
         cursor = connection.cursor()
         session = RedshiftSession(target, connection, cursor, DIALECT, ERRORS.classes)
         with at(LoadStep.PREPARE):
+            # These decide what dates and instants mean, and a role or a parameter group can set
+            # them.
+            session.execute("SET timezone TO 'UTC'")
+            session.execute("SET datestyle TO 'ISO, YMD'")
             session.database, session.user, schema = session.fetch_one(
                 "SELECT current_database(), current_user, current_schema()"
             )

@@ -39,6 +39,14 @@ FOLDER_PREFIX = "we360-snowflake-"
 STALE_S = 86400.0
 """A folder older than that belongs to a load that was killed."""
 
+# Transactions are begun and ended in SQL. Days and instants pass through text, and an account or a
+# user can set its form: a day and a month could change places.
+SETTINGS = (
+    "AUTOCOMMIT = TRUE TIMEZONE = 'UTC' DATE_INPUT_FORMAT = 'YYYY-MM-DD'"
+    " TIMESTAMP_INPUT_FORMAT = 'AUTO'"
+    " TIMESTAMP_NTZ_OUTPUT_FORMAT = 'YYYY-MM-DD HH24:MI:SS.FF9'"
+)
+
 _NUMBERS = frozenset({"number", "decimal", "numeric"})
 _HELD = "625"
 """The statement waited too long for a lock, or more than twenty statements wait for it already."""
@@ -108,9 +116,7 @@ def connect(target: Target) -> Iterator[SnowflakeSession]:
         with at(LoadStep.PREPARE):
             database, schema, _ = session.resolve(target.table).parts
             session.execute(f"USE SCHEMA {DIALECT.quote(database)}.{DIALECT.quote(schema)}")
-            # Transactions are begun and ended in SQL.
-            session.execute("ALTER SESSION SET AUTOCOMMIT = TRUE")
-            session.execute(f"ALTER SESSION SET LOCK_TIMEOUT = {int(target.patience_s)}")
+            session.execute(f"ALTER SESSION SET {SETTINGS} LOCK_TIMEOUT = {int(target.patience_s)}")
         yield session
     finally:
         with suppress(Exception):

@@ -23,7 +23,7 @@ from airflow_provider_we360.hooks.encrypted_variable import variable_store
 from airflow_provider_we360.hooks.encryption import TokenCipher
 from simulator.app import BruteForce, SimulatorConfig
 from support.fleet import KEY, Fleet, Trouble
-from support.session import World
+from support.session import World, settings_for
 
 HOUR = 3600.0
 
@@ -235,6 +235,16 @@ def test_what_a_server_echoes_is_not_repeated():
         with pytest.raises(Exception) as refused:
             keycloak.parse_login(httpx.Response(400, json={"error": words}), sent_at=0.0)
         assert words not in str(refused.value)
+
+
+@pytest.mark.parametrize("password", ["correct_horse_battery", "ab_cd"])
+def test_a_password_that_looks_like_a_code_is_hidden(password):
+    settings_for(World().sandbox, password=password)
+    with pytest.raises(AuthUnavailable) as refused:
+        keycloak.parse_login(httpx.Response(400, json={"error": password}), sent_at=0.0)
+    assert password not in str(refused.value)
+    with pytest.raises(AuthUnavailable, match="slow_down"):
+        keycloak.parse_login(httpx.Response(400, json={"error": "slow_down"}), sent_at=0.0)
 
 
 def test_an_error_of_the_wire_hangs_on_to_no_form():
