@@ -16,14 +16,8 @@ from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import OWN_PREFIX, Column, Kind
 from airflow_provider_we360.sinks import mysql_errors, statements
 from airflow_provider_we360.sinks.base import LoadPlan
-from airflow_provider_we360.sinks.dialect import (
-    Dialect,
-    base_type,
-    literal,
-    quote_with,
-    to_naive_utc,
-)
 from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorMap, Failure
+from airflow_provider_we360.sinks.mysql_dialect import DIALECT, literal
 from airflow_provider_we360.sinks.row_text import TextFormat, format_rows
 from airflow_provider_we360.sinks.session import DbSession, LoadStep, at, driver_calls
 from airflow_provider_we360.sinks.table_schema import ColumnSchema, LoadTable, TableSchema
@@ -35,11 +29,6 @@ LONGEST_COMMENT = 1024
 LOCK_WAIT_S = 1
 """Short, so that Airflow's task timeout can interrupt; the loader asks again."""
 
-_INTEGERS = frozenset(
-    f"{name}{sign}"
-    for name in ("bigint", "int", "mediumint", "smallint")
-    for sign in ("", " unsigned")
-)
 _INSERT = TextFormat(
     escapes=(("\\", "\\\\"), ("'", "''")),
     quote="'",
@@ -55,61 +44,6 @@ _FILE = TextFormat(
     between_rows="\n",
     null="\\N",
     chunk_chars=2**23,
-)
-
-
-def _literal(text: str) -> str:
-    return literal(text.replace("\\", "\\\\"))
-
-
-# MySQL rounds silently if a column has fewer digits, also in DECIMAL: only exact types are taken.
-_HOLDING_TYPES = {
-    Kind.TEXT: frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"}),
-    Kind.DURATION: _INTEGERS,
-    Kind.BIGINT: _INTEGERS,
-    Kind.DOUBLE: frozenset({"double"}),
-    Kind.TIMESTAMP: frozenset({"datetime(6)"}),
-    Kind.DATE: frozenset({"date"}),
-    Kind.INSTANT: frozenset({"datetime(6)", "timestamp(6)"}),
-}
-
-
-def _holds(kind: Kind, type_name: str) -> bool:
-    # A length is that of a text or a display width; double(5,2) and datetime(0) would round.
-    has_length = kind in (Kind.TEXT, Kind.DURATION, Kind.BIGINT)
-    name = base_type(type_name) if has_length else type_name.lower()
-    return name in _HOLDING_TYPES[kind]
-
-
-def _find_loss(kind: Kind, type_name: str) -> str:
-    """Char(n) cuts off blanks at the end."""
-    is_padded = kind is Kind.TEXT and base_type(type_name) == "char"
-    return "{0} LIKE '% '" if is_padded else ""
-
-
-DIALECT = Dialect(
-    types={
-        Kind.TEXT: "longtext CHARACTER SET utf8mb4",
-        Kind.DURATION: "bigint",
-        Kind.BIGINT: "bigint",
-        Kind.DOUBLE: "double",
-        Kind.TIMESTAMP: "datetime(6)",
-        Kind.DATE: "date",
-        Kind.INSTANT: "datetime(6)",  # holds UTC: TIMESTAMP ends in 2038
-    },
-    holding_types=dict.fromkeys(Kind, frozenset()),
-    holds=_holds,
-    find_loss=_find_loss,
-    placeholder="%s",
-    quote=quote_with("`"),
-    literal=_literal,
-    adapt=to_naive_utc,
-    casts_parameters=False,
-    has_comments=False,  # comments are part of a column's declaration
-    utc_now="utc_timestamp(6)",
-    differs="NOT ({0} <=> {1})",
-    update_from="join",
-    key_join="exists",
 )
 
 
@@ -266,7 +200,7 @@ def create_table(session: DbSession, ref: TableRef, plan: LoadPlan) -> None:
     parts += statements.primary_key(session.dialect, plan)
     session.execute(
         f"CREATE TABLE {ref.sql} ({', '.join(parts)}) ENGINE = InnoDB"
-        f" COMMENT = {_literal(plan.about)}"
+        f" COMMENT = {literal(plan.about)}"
     )
 
 
@@ -301,7 +235,7 @@ def _declare(
     null = "NOT NULL" if required and is_key else "NULL"
     comment = ""
     if column.description:
-        comment = f" COMMENT {_literal(column.description[:LONGEST_COMMENT])}"
+        comment = f" COMMENT {literal(column.description[:LONGEST_COMMENT])}"
     return f"{session.dialect.quote(column.name)} {kind} {null}{comment}"
 
 

@@ -233,10 +233,9 @@ def connect(target: Target) -> Iterator[RedshiftSession]:
             # them.
             session.execute("SET timezone TO 'UTC'")
             session.execute("SET datestyle TO 'ISO, YMD'")
-            session.database, session.user, schema = session.fetch_one(
-                "SELECT current_database(), current_user, current_schema()"
+            session.database, session.user, session.schema = session.fetch_one(
+                "SELECT current_database(), current_user, coalesce(current_schema(), 'public')"
             )
-        session.schema = schema or "public"
         yield session
     finally:
         with suppress(Exception):
@@ -306,8 +305,7 @@ def lock(session: DbSession, ref: TableRef) -> None:
     """Lock the table; statement_timeout bounds the wait, because Redshift has no lock timeout."""
     unbounded = session.fetch_one("SELECT current_setting('statement_timeout')")[0] == "0"
     if unbounded:
-        patience_ms = int(session.target.patience_s * 1000)
-        session.execute(f"SET statement_timeout TO {patience_ms}")
+        session.execute(f"SET statement_timeout TO {int(session.target.patience_s * 1000)}")
     session.execute(f"LOCK {ref.sql}")
     if unbounded:
         session.execute("RESET statement_timeout")
