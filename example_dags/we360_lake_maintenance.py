@@ -35,7 +35,7 @@ with DAG(
 ) as dag:
 
     @task(retries=3)
-    def iceberg(params: dict[str, Any] | None = None) -> None:
+    def iceberg(params: Any = None) -> None:
         from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
         from pyiceberg.expressions import AlwaysTrue, And, EqualTo
 
@@ -54,7 +54,7 @@ with DAG(
             table.maintenance.expire_snapshots().older_than(oldest).commit()
 
     @task(retries=3)
-    def delta(params: dict[str, Any] | None = None) -> None:
+    def delta(params: Any = None) -> None:
         from deltalake import DeltaTable
 
         for path in params["delta_tables"]:

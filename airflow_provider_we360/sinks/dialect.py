@@ -79,6 +79,9 @@ class Dialect:
     :param differs: SQL that is true if ``{0}`` and ``{1}`` differ, NULL being a value; empty if
         rows are replaced instead of updated.
     :param exact_text: SQL of a staged text, ``{}``, that compares by code points.
+    :param prefix: SQL of the first ``{1}`` characters of a text ``{0}``.
+    :param values_rows: rows behind one VALUES. Databases bound the parameters of a statement, the
+        smallest at 999, and some take one row only.
     :param update_from: form of an UPDATE from another table: "from" or "join".
     :param key_join: how rows are matched with staged ones: "in" (row values), "exists".
     :param stages_constants: True if the staging table holds the provider's own columns, too.
@@ -102,6 +105,8 @@ class Dialect:
     utc_now: str = ""
     differs: str = ""
     exact_text: str = "{}"
+    prefix: str = "substr({0}, 1, {1})"
+    values_rows: int = 50
     update_from: str = "from"
     key_join: str = "in"
     stages_constants: bool = False

@@ -124,6 +124,29 @@ def connect(target: Target) -> Iterator[GenericSession]:
             engine.dispose()
 
 
+_WITHOUT_TRANSACTIONS = {
+    "clickhouse": ("ClickHouse", "files, and read them with its table function s3()"),
+    "databricks": ("Databricks SQL", "a Delta table (We360ToLakehouseOperator)"),
+    "hive_cli": ("Hive", "an Iceberg table (We360ToLakehouseOperator)"),
+    "hiveserver2": ("Hive", "an Iceberg table (We360ToLakehouseOperator)"),
+    "impala": ("Impala", "an Iceberg table (We360ToLakehouseOperator)"),
+    "presto": ("Presto", "an Iceberg table (We360ToLakehouseOperator)"),
+    "trino": ("Trino", "an Iceberg table (We360ToLakehouseOperator)"),
+}
+"""Databases that commit each statement, by connection type: their name, and where to load."""
+
+
+def check(target: Target) -> None:
+    """Refuse a database that is known to have no transactions, before any row is requested."""
+    known = _WITHOUT_TRANSACTIONS.get(str(target.hook.conn_type))
+    if known is not None:
+        database, way_out = known
+        raise We360ConfigError(
+            f"sql_conn_id: {database} behind {target.conn_id!r} has no transactions over several "
+            f"statements, so a failed load would leave half of its rows; load into {way_out}"
+        )
+
+
 # Staging
 
 
@@ -200,7 +223,7 @@ def _require_transactions(session: GenericSession, table: LoadTable, staging: st
         raise We360ConfigError(
             f"sql_conn_id: the database behind {session.target.conn_id!r} does not roll back (it "
             "has no transactions, or its hook commits each statement), so a failed load would "
-            "leave half of its rows; load into files instead"
+            "leave half of its rows; load into files or a table of a lake instead"
         )
 
 
@@ -349,6 +372,7 @@ ERRORS = ErrorMap(
     code_label="error",
 )
 WAREHOUSE = Warehouse(
+    check=check,
     connect=connect,
     reflect=reflect,
     stage=stage,

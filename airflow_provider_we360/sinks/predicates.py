@@ -108,7 +108,8 @@ class Predicates:
         """Rows that identify people in another way: in clear, or by pseudonyms of another key."""
         person, mark = self._person_text, self.table.dialect.placeholder
         if prefix := self.plan.pseudonyms.get(self.plan.person_column):
-            return Predicate(f"substr({person}, 1, {len(prefix)}) <> {mark}", (prefix,))
+            begin = self.table.dialect.prefix.format(person, len(prefix))
+            return Predicate(f"{begin} <> {mark}", (prefix,))
         # A pattern of underscores, because not every database has a length().
         return Predicate(f"{person} LIKE {mark}", ("_" * SHORTEST + "%",))
 

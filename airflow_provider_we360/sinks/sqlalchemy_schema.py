@@ -64,7 +64,12 @@ STANDARD = Dialect(
     has_comments=False,  # no two databases have the same statement
     key_join="exists",
     stages_constants=True,
+    values_rows=1,  # Oracle before 23 has no VALUES of several rows
 )
+_PREFIXES = {
+    # SQL Server has no substr(), and its usual collation takes v1 and V1 for the same.
+    "mssql": "SUBSTRING({0}, 1, {1}) COLLATE Latin1_General_BIN2",
+}
 
 
 def build_dialect(hook: Any, engine: Any) -> Dialect:
@@ -77,14 +82,19 @@ def build_dialect(hook: Any, engine: Any) -> Dialect:
             holds=_holds_unknown,
         )
     import sqlalchemy as sa
+    from sqlalchemy.dialects import mssql, oracle
 
+    # The defaults of SQL Server round to 1/300 s, and those of Oracle drop microseconds. Oracle
+    # compares no CLOB, and the load compares run IDs.
+    moment = sa.DateTime().with_variant(mssql.DATETIME2(6), "mssql")  # type: ignore[no-untyped-call]
+    moment = moment.with_variant(oracle.TIMESTAMP(), "oracle")
     kinds: dict[Kind, Any] = {
-        Kind.TEXT: sa.UnicodeText(),
+        Kind.TEXT: sa.UnicodeText().with_variant(oracle.NVARCHAR2(2000), "oracle"),
         Kind.DURATION: sa.BigInteger(),
         Kind.BIGINT: sa.BigInteger(),
-        Kind.TIMESTAMP: sa.DateTime(),
+        Kind.TIMESTAMP: moment,
         Kind.DATE: sa.Date(),
-        Kind.INSTANT: sa.DateTime(),
+        Kind.INSTANT: moment,
     }
     types = {kind: str(found.compile(dialect=engine.dialect)) for kind, found in kinds.items()}
     quote = engine.dialect.identifier_preparer.quote
@@ -93,6 +103,7 @@ def build_dialect(hook: Any, engine: Any) -> Dialect:
         STANDARD,
         types={**STANDARD.types, **types},
         quote=lambda name: str(quote(name)),
+        prefix=_PREFIXES.get(engine.dialect.name, STANDARD.prefix),
         holds=_holds_in_sqlite if is_sqlite else _holds_unknown,
     )
 

@@ -29,10 +29,6 @@ from airflow_provider_we360.sinks.table_schema import LoadTable
 from airflow_provider_we360.sinks.target import TableRef
 from airflow_provider_we360.types import Day, Window
 
-VALUES_ROWS = 50
-"""Rows behind one VALUES: databases bound the parameters of a statement, the smallest at 999."""
-
-
 # Schema
 
 
@@ -264,7 +260,7 @@ def insert_values(session: DbSession, table: LoadTable, rows: Iterable[Sequence[
     columns, dialect = table.plan.all_columns, table.dialect
     marks = f"({', '.join(dialect.parameter(column.kind) for column in columns)})"
     remaining = iter(rows)
-    while chunk := list(islice(remaining, VALUES_ROWS)):
+    while chunk := list(islice(remaining, dialect.values_rows)):
         values = [dialect.adapt(value) for row in chunk for value in row]
         session.execute(
             f"INSERT INTO {table.sql} ({table.names(columns)}) VALUES"

@@ -10,6 +10,7 @@ import re
 import textwrap
 import tomllib
 from collections import defaultdict
+from typing import Any
 
 import duckdb
 import pytest
@@ -218,7 +219,7 @@ def loaded_days(dag, run):
     """Each table, or folder, that a load of the run names, and the days that it reports."""
     for ti in run.get_task_instances():
         task = dag.get_task(ti.task_id)
-        operator = getattr(task, "operator_class", type(task))
+        operator: Any = getattr(task, "operator_class", type(task))
         readers = {
             We360ToSqlOperator: lambda told: told["table"],
             We360ToObjectStorageOperator: lambda told: f"'{told['path']}/*/*.parquet'".replace(

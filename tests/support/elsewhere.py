@@ -91,8 +91,8 @@ class ElsewhereSQLite(Elsewhere):
     typed = SQLite.typed
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "elsewhere.sqlite"
-        super().__init__(f"sqlite:///{path}", _OpenSQLite(path), placeholder="?")
+        self.path = folder / "elsewhere.sqlite"
+        super().__init__(f"sqlite:///{self.path}", _OpenSQLite(self.path), placeholder="?")
 
 
 class _OpenSQLite:

@@ -102,8 +102,8 @@ def check(target: Target) -> None:
         raise error_messages.in_memory("DuckDB", target)
     if database.startswith(("md:", "motherduck:")):
         raise We360ConfigError(
-            f"sql_conn_id: {target.conn_id!r} is MotherDuck; this provider loads into DuckDB files "
-            "only"
+            f"sql_conn_id: {target.conn_id!r} is MotherDuck. Two loads are kept apart by the lock "
+            "of the file, which it does not have; load into files or a Delta table, which it reads"
         )
     if target.hook.read_only:
         raise We360ConfigError(
