@@ -188,7 +188,7 @@ def test_the_grants_for_postgresql_are_all_that_a_load_needs(postgres_server: st
         f"r_{uuid.uuid4().hex[:8]}",
         Postgres(postgres_server),
     )
-    here = {"TO airflow": f"TO {role}", "hr": schema, "DATABASE people": "DATABASE postgres"}
+    here = {"TO airflow": f"TO {role}", "hr": schema, "DATABASE analytics": "DATABASE postgres"}
     for shown, name in here.items():
         assert shown in made
         made, theirs = made.replace(shown, name), theirs.replace(shown, name)
