@@ -84,6 +84,7 @@ def test_older_airflow_reads_the_same_form_from_the_hook():
     assert behaviour["relabeling"]["login"] == "E-mail"
 
 
+@pytest.mark.long
 def test_the_airflow_command_line_lists_us_without_a_warning():
     code = (
         "import airflow.__main__, contextlib, io, sys\n"

@@ -222,6 +222,8 @@ def test_variable_and_xcom_show_version_expiry_and_ciphertext(run):
         assert run.secrets.within(text) == set()
 
 
+# Seconds to build Airflow's API, which shows what the tables above hold.
+@pytest.mark.long
 @since((3, 2), "its dag.test() writes the Dag down, so that the API finds the run")
 @pytest.mark.filterwarnings("ignore:The HMAC key is:Warning")
 def test_the_rest_api_shows_no_secret_but_the_connections_login(run, monkeypatch):

@@ -13,7 +13,8 @@ def examples(full: int) -> int:
     return full if os.environ.get("WE360_EXAMPLES") == "ci" else min(full, max(20, full // 10))
 
 
-def few(values: Iterable[object]) -> list[object]:
+def few(values: Iterable[object], number: int = 1) -> list[object]:
     """Return parameters of which make test plays the first, and make test-all the others."""
-    first, *others = values
-    return [first, *(pytest.param(one, marks=pytest.mark.long) for one in others)]
+    known = list(values)
+    others = (pytest.param(one, marks=pytest.mark.long) for one in known[number:])
+    return [*known[:number], *others]

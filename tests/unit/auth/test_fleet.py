@@ -40,7 +40,7 @@ def test_a_month_of_eight_tasks_an_hour_costs_one_login(rotation, guard):
 @pytest.mark.parametrize("seed", few(range(5)))
 @pytest.mark.parametrize("skews", [(0, 600), (0, -600), (600, 0, -600)])
 def test_workers_with_clocks_ten_minutes_off_share_the_token(skews, seed):
-    fleet = month(days=10, skews=skews, seed=seed)
+    fleet = month(days=4, skews=skews, seed=seed)  # ten lives of a token
     assert fleet.failures == []
     assert (fleet.request_log.logins, fleet.live_sessions) == (1, 1)
     assert fleet.request_log.counts["refresh_tokens_sent_twice"] == 0
@@ -67,7 +67,7 @@ def test_eight_tasks_that_renew_early_do_not_renew_as_one():
     assert fleet.request_log.max_concurrent_refreshes == 1
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", few(range(6), 3))
 @pytest.mark.parametrize(
     "trouble",
     [Trouble(slow_share=0.2), Trouble(stale_s=0.5), Trouble(colliding=0.3)],

@@ -7,7 +7,6 @@ import datetime as dt
 import itertools
 import json
 import threading
-import time
 
 import httpx
 import pytest
@@ -21,7 +20,7 @@ from airflow_provider_we360.client.client import (
 from airflow_provider_we360.client.extract import parse_extract
 from airflow_provider_we360.client.stats import ReadStats
 from airflow_provider_we360.errors import AccessDenied, RetryableApiError, We360ConfigError
-from support.mini_api import api
+from support.mini_api import FakeTime, api
 
 FIRST, LAST = dt.date(2026, 6, 1), dt.date(2026, 6, 30)
 
@@ -43,13 +42,14 @@ def rows(asked, **values):
     return httpx.Response(200, json={"data": shown, "total": len(data), "has_next": False})
 
 
-def stream(answer, *, parallel=4, last=LAST, stats=None, **arguments):
+def stream(answer, *, parallel=4, last=LAST, stats=None, time=None, sleep=None, **arguments):
+    time = time or FakeTime()
     client = We360Client(
         api(lambda request: answer(json.loads(request.content))),
         timezone="Asia/Kolkata",
         timeout_s=60,
-        clock=time.time,
-        sleep=time.sleep,
+        clock=time.clock,
+        sleep=sleep or time.sleep,
     )
     extract = parse_extract("dynamic_report", window=(FIRST, last), **arguments)
     return client.read(extract, max_parallel_requests=parallel, stats=stats)
@@ -60,9 +60,28 @@ def batches(answer, **arguments):
         yield from days
 
 
+def request_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "we360-request"]
+
+
+def join_requests():
+    """Return when no request is under way, and none was started by the last."""
+    while threads := request_threads():
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+
+
 def test_days_come_in_order_however_long_each_takes():
+    sooner = {"02": "03", "05": "06"}
+    is_answered = {day: threading.Event() for day in sooner.values()}
+
     def answer(asked):
-        time.sleep(0.02 if asked["start_date"][8:10] in ("02", "05") else 0)
+        day = asked["start_date"][8:10]
+        if day in sooner and len(days_of(asked)) == 1:
+            assert is_answered[sooner[day]].wait(60)
+        if day in is_answered:
+            is_answered[day].set()
         return rows(asked)
 
     assert [batch.window[0].day for batch in batches(answer)] == list(range(1, 31))
@@ -91,7 +110,7 @@ def test_other_days_are_requested_before_rows_are_taken():
         return rows(asked)
 
     with stream(answer):
-        assert is_asked.wait(timeout=10)
+        assert is_asked.wait(timeout=60)
 
 
 def test_no_request_waits_for_a_proof():
@@ -100,7 +119,7 @@ def test_no_request_waits_for_a_proof():
 
     def answer(asked):
         if next(number) <= 8:
-            four.wait(timeout=20)  # breaks if fewer than four requests are under way
+            four.wait(timeout=60)  # breaks if fewer than four requests are under way
         return rows(asked)
 
     assert len(list(batches(answer, last=FIRST + dt.timedelta(days=7), stats=stats))) == 8
@@ -114,9 +133,14 @@ def test_at_most_one_request_in_four_verifies():
 
 
 def test_a_batch_has_the_moment_before_its_request():
-    began = dt.datetime.now(dt.UTC)
-    stamps = [batch.requested_at for batch in batches(rows, last=FIRST)]
-    assert began <= stamps[0] <= dt.datetime.now(dt.UTC)
+    time = FakeTime()
+    began = dt.datetime.fromtimestamp(time.now, dt.UTC)
+
+    def answer(asked):
+        time.now += 5
+        return rows(asked)
+
+    assert [batch.requested_at for batch in batches(answer, last=FIRST, time=time)] == [began]
 
 
 def test_a_refusal_that_lists_good_columns_costs_the_bad_one():
@@ -153,47 +177,65 @@ def test_a_column_that_the_user_asked_for_is_never_dropped():
 
 
 def test_one_day_that_is_refused_ends_the_others_at_once():
-    asked_days = []
+    naps, refused = [], []
+    is_asleep, is_asked = threading.Event(), threading.Event()
 
     def answer(asked):
         day = asked["start_date"][8:10]
-        asked_days.append(day)
         if day == "04":
+            refused.append(threading.current_thread())
+            is_asked.set()
+            assert is_asleep.wait(60)
             return httpx.Response(403, json={"message": "no"})
-        if day in ("02", "03"):
-            return httpx.Response(500)
-        return rows(asked)
+        return httpx.Response(500) if day in ("02", "03") else rows(asked)
 
-    began = time.monotonic()
+    def sleep_until_refused(seconds):
+        naps.append(seconds)
+        is_asleep.set()
+        assert is_asked.wait(60)
+        refused[0].join(60)
+
     with pytest.raises(AccessDenied):
-        list(batches(answer))
-    assert time.monotonic() - began < 10
+        list(batches(answer, sleep=sleep_until_refused))
+    join_requests()
+    assert len(naps) <= 2
+    assert max(naps) <= 0.5
 
 
 @pytest.mark.parametrize("wait_s", [61, 3600])
 def test_a_long_retry_after_is_not_slept_by_any_thread(wait_s):
+    time = FakeTime()
+
     def answer(asked):
         first = asked["start_date"][8:10] == "01"
         return rows(asked) if first else httpx.Response(429, headers={"Retry-After": str(wait_s)})
 
-    began = time.monotonic()
     with pytest.raises(RetryableApiError):
-        list(batches(answer))
-    assert time.monotonic() - began < 40
+        list(batches(answer, time=time))
+    join_requests()
+    assert time.naps == []
 
 
 def test_a_stream_that_is_closed_leaves_no_thread_behind():
+    naps, is_asleep, is_over = [], threading.Event(), threading.Event()
+
+    def sleep(seconds):
+        naps.append(seconds)
+        is_asleep.set()
+        assert is_over.wait(60)
+
     def answer(asked):
         first = asked["start_date"][8:10] == "01"
         return rows(asked) if first else httpx.Response(503, headers={"Retry-After": "50"})
 
-    began = time.monotonic()
-    stream(answer).close()
-    assert time.monotonic() - began < 40
-    for thread in [thread for thread in threading.enumerate() if thread.name.startswith("we360")]:
-        assert thread.daemon, "a process does not wait for its requests"
-        thread.join(3)
-        assert not thread.is_alive()
+    days = stream(answer, sleep=sleep)
+    assert is_asleep.wait(60)
+    days.close()
+    assert all(thread.daemon for thread in request_threads()), "a process does not wait for them"
+    is_over.set()
+    join_requests()
+    assert len(naps) <= 4
+    assert max(naps) <= 0.5
 
 
 @pytest.mark.parametrize("parallel", [0, -1, 33, True, "4", None])
@@ -241,37 +283,32 @@ def _asked_ahead(size_bytes, taken, *, parallel=2):
     taking = batches(answer, parallel=parallel, columns=["group_name"])
     for _ in range(taken):
         next(taking)
-    before = -1
-    while before != len(days):
-        before = len(days)
-        time.sleep(0.4)
+    join_requests()
     taking.close()
     return len(days) - taken
 
 
 def test_large_days_wait_only_as_far_as_their_bytes_allow():
-    assert _asked_ahead(size_bytes=20 * 2**20, taken=2) <= MOST_WAITING_BYTES // (20 * 2**20)
-    assert _asked_ahead(size_bytes=MOST_WAITING_BYTES, taken=2) <= 1
+    eighth = MOST_WAITING_BYTES // 8
+    assert _asked_ahead(size_bytes=eighth, taken=2) <= 8 < WAITING_PER_REQUEST * 2
+    assert _asked_ahead(size_bytes=5 * eighth, taken=1) <= 1
 
 
-def test_large_days_after_small_ones_never_start_all_at_once():
-    """A window that begins on a Sunday: the first day weighs nothing."""
-    under_way, most = [0], [0]
-    lock = threading.Lock()
+def test_no_more_requests_are_under_way_than_allowed():
+    """A window that begins on a Sunday: the first day has no weight, and bounds no other."""
+    first, is_over = [], threading.Event()
 
     def answer(asked):
-        is_large = asked["start_date"][8:10] != "01" and len(days_of(asked)) == 1
-        with lock:
-            under_way[0] += is_large
-            most[0] = max(most[0], under_way[0])
-        time.sleep(0.1)
-        with lock:
-            under_way[0] -= is_large
-        return rows(asked, group_name="x" * (20 * 2**20) if is_large else "x")
+        if asked["start_date"][8:10] == "01":
+            first.append(threading.current_thread())
+        else:
+            assert is_over.wait(60)
+        return rows(asked)
 
-    with stream(answer, columns=["group_name"]):
-        time.sleep(1)
-    assert most[0] <= 4
+    with stream(answer):
+        first[0].join(60)  # it starts the next request before it ends
+        assert len(request_threads()) == 4
+        is_over.set()
 
 
 def test_small_days_wait_in_a_bounded_number():
