@@ -145,6 +145,8 @@ class We360Settings:
         """The login and its server in one spelling, whatever the Customer ID."""
         # A dot at the end of a host is another spelling of the same host.
         host = self.auth_url.host
+        # The Customer ID is left out: Keycloak locks an account, through whichever client the
+        # password is tried.
         return f"{self.issuer.replace(host, host.rstrip('.'), 1)}|{self.login.lower()}"
 
     @property
@@ -176,9 +178,11 @@ def parse_connection(conn: ConnectionLike) -> We360Settings:
 
 
 def _parse(conn: ConnectionLike) -> We360Settings:
+    # First: it says whether http is allowed, which decides how the URLs are read.
     extra = _parse_extra(conn.extra)
     login = _check_secret((conn.login or "").strip(), _LOGIN, "the e-mail of the We360 account")
     password = _check_secret(conn.password or "", _PASSWORD, "the password of the We360 account")
+    # The form hides it, so a value can only come from a URI, where it is a path by mistake.
     if (conn.schema or "").strip():
         raise _FieldError("Schema is not used by this connection type; leave it empty")
     api_url = _parse_url(
@@ -239,6 +243,7 @@ def _parse_extra(text: str | None) -> _Extra:
     if isinstance(word := values.get("allow_http"), str):
         values["allow_http"] = _OTHER_BOOLEANS.get(word.lower(), word)
     try:
+        # Not strict: from a URI or the environment, every value is text.
         return msgspec.convert(values, _Extra, strict=False)
     except msgspec.ValidationError as error:
         found = re.search(r"\$\.(\w+)", str(error))
@@ -300,9 +305,11 @@ def _parse_proxy(value: str | None) -> str | None:
 
 def _parse_url(text: str, name: str, *, allow_http: bool) -> httpx.URL:
     try:
+        # A bare host is what people paste; https is the only safe guess.
         url = httpx.URL(text if "://" in text else f"https://{text}")
     except (httpx.InvalidURL, TypeError):
         raise _FieldError(f"{name} is not a URL; expected one such as {DEFAULT_HOST}") from None
+    # A password in a URL would be shown by Airflow and logged by proxies.
     if url.userinfo:
         raise _FieldError(
             f"{name} holds a user name; enter {_LOGIN} and {_PASSWORD} in their own fields"

@@ -94,6 +94,8 @@ def resolve_window_with_reason(
     lookback_days: object,
 ) -> tuple[Window, str]:
     """Return what :func:`resolve_window` returns and, for the log, the source that decided it."""
+    # All arguments are checked, also those that do not decide: a wrong one would surprise in
+    # another run.
     zone = ZoneInfo(parse_timezone(timezone))
     days_back = parse_lookback(lookback_days)
     if (days := _explicit_window(window_start, window_end, zone)) is not None:
@@ -163,6 +165,8 @@ def _explicit_window(window_start: object, window_end: object, zone: ZoneInfo) -
         raise We360ConfigError(f"{missing}: not given, but {other} is; give both or neither")
     if isinstance(start, dt.datetime) and isinstance(end, dt.datetime):
         begin, stop = _utc(start, "window_start", zone), _utc(end, "window_end", zone)
+        # Templates such as {{ data_interval_start }} give this in every run of Airflow 3; an empty
+        # load would hide it.
         if begin == stop:
             raise We360ConfigError(
                 "window_start, window_end: both are the same instant, as the data interval of a"
@@ -215,6 +219,7 @@ def _days_of_data_interval(facts: RunFacts, zone: ZoneInfo) -> Window | None:
     if facts.data_interval is None:
         return None
     start, end = (_utc(edge, "data_interval") for edge in facts.data_interval)
+    # Airflow 3 gives a plain cron an interval without length: it says nothing about days.
     return None if start == end else _ended_days(start, end, zone, "data_interval")
 
 
@@ -223,6 +228,8 @@ def _span_of_events(facts: RunFacts) -> Window | None:
     windows = [_parse_event_window(raw) for raw in facts.event_windows if raw is not None]
     if not windows:
         return None
+    # One load of the whole span, gaps included: loading a day again is harmless, leaving one out is
+    # not.
     return min(first for first, _ in windows), max(last for _, last in windows)
 
 
@@ -255,6 +262,8 @@ def _yesterday(facts: RunFacts, zone: ZoneInfo) -> tuple[Window, str]:
         "run_after": facts.run_after,
         "started_at": facts.started_at,
     }
+    # In this order: a run that is cleared and run again has the same logical date, but another
+    # start.
     for name, moment in moments.items():
         if moment is not None:
             local = _utc(moment, name).astimezone(zone)

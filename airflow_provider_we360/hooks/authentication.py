@@ -44,6 +44,7 @@ def open_client(
     )
 
     def send(request: httpx.Request) -> httpx.Response:
+        # The one bounded way to send a form: login, refresh and logout all use it.
         if not http.is_closed:
             return send_form(http, request)
         # The logout after the last request.

@@ -45,6 +45,7 @@ def get_connection(
             "fernet_key is the one it was saved with"
         ) from None
     found = connection.conn_type
+    # An empty type passes: some secrets backends return Connections without one.
     if conn_type and found and found != conn_type:
         raise We360ConfigError(
             f"{argument}: Connection {conn_id!r} is of type {found}, not {conn_type}; "

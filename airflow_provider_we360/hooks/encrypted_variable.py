@@ -95,6 +95,7 @@ class StoredEntry(Generic[T]):
         self.name = f"{self._kind} {self.key}"
         try:
             text = self._texts.get(self.key)
+            # The lockout of a running deployment must survive the upgrade to the new name.
             if text is None and self._earlier_key:
                 text = self._texts.get(self._earlier_key)
                 self._earlier_key = self._earlier_key if text else None
@@ -112,8 +113,10 @@ class StoredEntry(Generic[T]):
 
     def write(self, value: T) -> bool:
         """Write the value and read it back: a secrets backend may show another one instead."""
+        # It is in use by a task with another key; replacing it would make the two log in by turns.
         if self._is_foreign:
             return False
+        # Compared below: any other text than this one or ours comes from another task.
         before, text = self._seen, self._codec.encode(value)
         trouble: Exception | None = None
         try:
@@ -143,6 +146,7 @@ class StoredEntry(Generic[T]):
     def delete(self) -> None:
         """Remove the value."""
         try:
+            # Both names, or the old one would be read again after this one is gone.
             self._texts.delete(self.key)
             if self._earlier_key:
                 self._texts.delete(self._earlier_key)
@@ -172,6 +176,7 @@ class StoredEntry(Generic[T]):
 
     def _log(self, what: str, error: Exception | None = None, level: int = logging.WARNING) -> None:
         """Log each trouble once, with the class of the error: its text may hold a secret."""
+        # A load reads the token hundreds of times; the same trouble is one line.
         if what not in self._logged:
             self._logged.add(what)
             kind = f" ({type(error).__name__})" if error else ""

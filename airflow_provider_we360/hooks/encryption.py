@@ -69,10 +69,13 @@ class TokenCipher:
 
     def encode(self, token: TokenSet) -> str:
         """Return the token set as text."""
+        # Fresh for each entry: equal credentials must not be recognisable by an equal digest.
         salt = os.urandom(16)
         # HMAC, not a slow hash: the digest is encrypted with the key that opens the password.
         inner = asdict(token) | {"salt": salt.hex(), "hmac": self._digest(salt)}
         encrypted = self._fernet.encrypt(json.dumps(inner).encode()).decode()
+        # The expiry is readable, so that a process with another key knows how long to leave the
+        # entry alone.
         return json.dumps({"v": VERSION, "expires_at": int(token.expires_at), "sealed": encrypted})
 
     def decode(self, text: str) -> TokenSet:

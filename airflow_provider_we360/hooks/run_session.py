@@ -67,6 +67,7 @@ def login_task_xcoms(context: Context, we360_conn_id: str) -> TaskXComs | None:
     ]
     found = sorted(task.task_id for task in ours if task.opens_we360_session)
     has_ended = any(not task.opens_we360_session for task in ours)
+    # The logout task itself still needs the session that it ends.
     if has_ended and not hasattr(running, "opens_we360_session"):
         return None  # below the logout: no task would end a new session in that XCom
     if len(found) > 1:

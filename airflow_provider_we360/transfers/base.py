@@ -164,6 +164,7 @@ class We360Transfer(BaseOperator):
         from airflow_provider_we360.hooks.we360 import We360Hook
 
         self._load = None  # of an earlier try in the same process, as dag.test() makes them
+        # Only here: templates are rendered after __init__, and may render to nothing.
         conn_id = read_required_text(self.we360_conn_id, "we360_conn_id", CONNECTION)
         with closing(We360Hook(conn_id)) as hook:
             extract, progress, result = self._load_rows(hook, context)
@@ -200,6 +201,7 @@ class We360Transfer(BaseOperator):
             # Kept for on_kill and for Airflow's OpenLineage listener, which call this object later.
             self._load = load = TrackedLoad(plan, sink)
             load.result = result = sink.load(plan, _prepare_rows(stream, keys, progress))
+        # After the commit: lineage must not name a table that a failed load left unchanged.
         record_output(hook, lambda: load.uri)
         load_logging.log_result(self.log, extract, progress, result)
         return extract, progress, result
@@ -252,6 +254,7 @@ class We360Transfer(BaseOperator):
             read_required_text(given["we360_conn_id"], "we360_conn_id", CONNECTION)
         read_choice(OnEmpty, given.get("on_empty"), "on_empty", OnEmpty.FAIL)
         literals.check_window(given)
+        # References only: the keys themselves are read by the task, never while a Dag is parsed.
         references = parse_key_references(given.get("pseudonymize"))
         # Columns can only be compared with each other if none of the arguments is a template.
         if (extract := literals.check_rows(given)) is not None:
@@ -340,6 +343,7 @@ class We360Transfer(BaseOperator):
         result: LoadResult,
     ) -> dict[str, Any]:
         """Return the counts for XCom, and put those that downstream Dags need on the outlets."""
+        # Text and not dates: XCom and asset events are stored as JSON.
         window = [day.isoformat() for day in extract.window]
         for outlet in self.outlets:
             # An asset alias has no URI and takes no extra of its own.
@@ -380,6 +384,7 @@ def _prepare_rows(
     for batch in batches:
         progress.count(batch)
         yield pseudonymize(batch, keys)
+        # After the yield the target has taken the rows, so from here on the load waits for We360.
         progress.await_batch()
 
 
@@ -389,6 +394,7 @@ def _format_filters(extract: Extract) -> str:
     Files are named by it, so the same filters must always give the same text.
     """
     filters: dict[str, Any] = {
+        # UUIDs in another case or order are the same filter, and must name the same file.
         name: sorted({one.lower() for one in ids})
         for name in ("group_ids", "shift_ids", "user_ids")
         if (ids := getattr(extract, name))

@@ -56,7 +56,7 @@ class We360ToLakehouseOperator(We360Transfer):
     :param lookback_days: number of days before the window to load again, because We360 corrects
         past days. (templated)
     :param write_mode: ``replace_window``: replace the rows of the window; ``merge``: replace rows
-        with the same key and keep all others; ``append``: add rows. (templated)
+        with the same key and keep all others (upsert); ``append``: add rows. (templated)
     :param on_empty: what to do if a day's row count would drop to zero, or by more than half (days
         with at least 20 rows): ``fail`` changes nothing and fails the task, ``keep`` keeps the rows
         of that day, ``replace`` removes them. (templated)
