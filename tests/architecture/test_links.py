@@ -54,6 +54,21 @@ def test_a_link_leads_to_a_file_and_to_a_heading_in_it(page: Path, link: str) ->
         assert anchor in anchors(target)
 
 
+def test_a_test_that_a_page_names_is_there() -> None:
+    named = {
+        (name(page), *found)
+        for page in pages()
+        for found in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text())
+    }
+    missing = [
+        one
+        for one in named
+        if not re.search(rf"^def {one[2]}\(", (ROOT / one[1]).read_text(), re.MULTILINE)
+    ]
+    assert not missing
+    assert len(named) > 30
+
+
 def test_what_a_page_takes_in_is_there() -> None:
     missing = [
         f"{name(page)}: {path}"
