@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from airflow_provider_we360.auth.lease import HeldLease
+from airflow_provider_we360.auth.lease import HeldLease, LeaseLost
 from airflow_provider_we360.auth.token import TokenSet
 from airflow_provider_we360.auth.token_store import Entry
 from airflow_provider_we360.types import Clock
@@ -76,14 +76,17 @@ class SharedToken:
         self.newest = max(self.newest, token.generation)
         self.present = token
 
-    def save(self, token: TokenSet, lease: HeldLease, event: str) -> TokenSet:
+    def save(
+        self, token: TokenSet, lease: HeldLease, event: str, *, replaced: TokenSet | None = None
+    ) -> TokenSet:
         """Make this the newest token set, in memory and store, before its first use.
 
         A rotated refresh token that is lost costs the session, so its write is repeated.
 
+        :param replaced: the token set that was refreshed.
         :raises LeaseLost: another task may have saved a newer one meanwhile; nothing was written.
         """
-        lease.confirm()
+        self._confirm(lease, replaced)
         # The clock takes over if the entry is lost: an old copy must not pass for a newer one.
         generation = max(self.newest + 1, int(self._clock() * 1000))
         token = replace(token, generation=generation)
@@ -93,9 +96,20 @@ class SharedToken:
             if self.is_saved or not tries_left:
                 break
             lease.sleep(SAVE_WAIT_S)
-            lease.confirm()
+            self._confirm(lease, replaced)
         log.info("We360 token %s; it expires in %d s", event, token.lifetime_s)
         return token
+
+    def _confirm(self, lease: HeldLease, replaced: TokenSet | None) -> None:
+        """Check that writing a token set undoes no other task's."""
+        try:
+            lease.confirm()
+        except LeaseLost:
+            # A store that lags can show the lease to two tasks. The refresh token of the stored set
+            # is used up then: while no other set is there, dropping ours would end the session.
+            stored = None if replaced is None else self.entry.read()
+            if replaced is None or stored is None or stored.access_token != replaced.access_token:
+                raise
 
     def amend(self, token: TokenSet) -> TokenSet:
         """Change what is known of the present token set, such as a doubt."""

@@ -266,7 +266,7 @@ class TokenManager:
         except BaseException:  # the task was killed or timed out: the answer is unknown
             self._shared.amend(replace(token, doubtful=True))
             raise
-        return self._shared.save(renewed, lease, "renewed")
+        return self._shared.save(renewed, lease, "renewed", replaced=token)
 
     def _is_usable(self, token: TokenSet, rejected: TokenSet | None) -> bool:
         return rejected is None and token.is_valid(self._clock())

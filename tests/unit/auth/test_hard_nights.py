@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_we360.auth import keycloak
 from airflow_provider_we360.auth.lease import Lease
 from airflow_provider_we360.auth.lockout import LockoutState, Refusal, mark_credentials
-from airflow_provider_we360.auth.token import parse_token_answer
+from airflow_provider_we360.auth.token import TokenSet, parse_token_answer
 from airflow_provider_we360.errors import (
     AccountRefused,
     AuthUnavailable,
@@ -23,6 +23,7 @@ from airflow_provider_we360.hooks.encrypted_variable import variable_store
 from airflow_provider_we360.hooks.encryption import TokenCipher
 from simulator.app import BruteForce, SimulatorConfig
 from support.fleet import KEY, Fleet, Trouble
+from support.login_server import LoginServer
 from support.session import World, settings_for
 
 HOUR = 3600.0
@@ -220,6 +221,25 @@ def test_a_login_with_a_new_password_ends_the_old_session():
     fleet.sandbox.identity.change_account(password="changed")
     run(fleet, 4, password="changed")
     assert (fleet.failures, fleet.request_log.logins, fleet.live_sessions) == ([], 2, 1)
+
+
+def test_a_renewed_token_is_kept_if_the_lease_seems_lost(monkeypatch):
+    """A store that lags can show the lease of another task, which has saved nothing yet."""
+    server = LoginServer(lifetime_s=600)
+    assert isinstance(server.run_task(), TokenSet)
+    server.time.now += 700
+    refresh = server._refresh
+
+    def take_the_lease(token):
+        (name,) = (name for name in server.variables.values if "lease" in name)
+        taken = json.loads(server.variables.values[name]) | {"owner": "another"}
+        server.variables.values[name] = json.dumps(taken)
+        return refresh(token)
+
+    monkeypatch.setattr(server, "_refresh", take_the_lease)
+    token = server.manager().token()
+    assert (server.refreshes, len(server.grants)) == (1, 1)
+    assert server.manager().token().access_token == token.access_token
 
 
 def test_what_a_server_echoes_is_not_repeated():

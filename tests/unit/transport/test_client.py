@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import itertools
 import random
+import socket
 import ssl
+import threading
 import zlib
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -62,6 +65,25 @@ def read(body, *, encoding="", deadline_s=60.0, max_bytes=MIB, clock=lambda: 0.0
         )
 
 
+@contextmanager
+def one_answer(answer):
+    """A server on a socket that sends these bytes once; its port, and what is set at the end."""
+    ended = threading.Event()
+
+    def serve():
+        line, _ = server.accept()
+        with line, suppress(ConnectionError):  # a client that gives up resets the connection
+            line.recv(65_536)
+            line.sendall(answer)
+            while line.recv(65_536):
+                pass
+        ended.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1], ended
+
+
 # Time
 
 
@@ -70,6 +92,26 @@ def test_a_body_that_never_ends_is_abandoned_at_the_deadline():
     with pytest.raises(httpx.ReadTimeout, match="not complete after 50 s"):
         read(body, deadline_s=50, clock=itertools.count().__next__)
     assert body.is_closed
+
+
+@pytest.mark.parametrize("body", [b"{}", b"{" + b" " * 70_000 + b"}"], ids=["short", "long"])
+@pytest.mark.parametrize("late_s", [49, 400])
+def test_an_answer_of_a_real_server_is_late_by_the_clock(body, late_s):
+    """The whole answer arrives, on a real socket; only the clock says how long it took."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    times = itertools.chain([0.0], itertools.repeat(late_s))  # sent, then looked at
+    with one_answer(answer) as (port, ended):
+        url = httpx.URL(f"http://127.0.0.1:{port}")
+        settings = settings_for(Simulator(SimulatorConfig()), api_url=url)
+        with build_http_client(settings) as http:
+            request = http.build_request("POST", "/x")
+            how = {"deadline_s": 50, "max_bytes": MIB, "clock": times.__next__}
+            if late_s > 50:
+                with pytest.raises(httpx.ReadTimeout, match="not complete after 50 s"):
+                    send_bounded(http, request, **how)
+            else:
+                assert send_bounded(http, request, **how).content == body
+        assert ended.wait(30)  # the connection is not kept
 
 
 def test_what_follows_gzip_is_ignored_but_held_to_the_deadline():
