@@ -15,7 +15,13 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+try:
+    from airflow.triggers.base import BaseEventTrigger
+except ImportError:  # Airflow 2 has no asset watchers, but imports the module for its docs
+    BaseEventTrigger = BaseTrigger  # type: ignore[assignment, misc]
+
 __all__ = [
+    "BaseEventTrigger",
     "BaseTrigger",
     "TriggerEvent",
     "connection_of",

@@ -127,7 +127,10 @@ _MODULES: dict[str, Any] = {
     "triggers": [
         {
             "integration-name": "We360",
-            "python-modules": ["airflow_provider_we360.triggers.report"],
+            "python-modules": [
+                "airflow_provider_we360.triggers.day",
+                "airflow_provider_we360.triggers.report",
+            ],
         }
     ],
     "transfers": [

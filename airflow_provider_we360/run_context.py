@@ -48,4 +48,7 @@ def _event_windows(context: Mapping[str, Any]) -> Iterator[object]:
         events = context.get("triggering_asset_events") or {}
     for events_of_asset in events.values():
         for event in events_of_asset:
-            yield (event.extra or {}).get("window")
+            extra = event.extra or {}
+            # The event of an asset watcher holds what its trigger sent under "payload".
+            payload = extra.get("payload") if extra.get("from_trigger") else None
+            yield (payload if isinstance(payload, dict) else extra).get("window")

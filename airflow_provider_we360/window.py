@@ -16,6 +16,9 @@ from airflow_provider_we360.errors import NoDayInInterval, We360ConfigError
 from airflow_provider_we360.redaction import foreign_text
 from airflow_provider_we360.types import Window
 
+SETTLE_HOURS = 11.5
+"""Hours from the end of a day until it counts as settled: We360 imports a day's data from the HR
+system at 11:00 of the next day in India."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{8}")
 _MOMENT = re.compile(rf"(?:{_DAY.pattern})[T ]\d.*")
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)

@@ -26,7 +26,7 @@ from airflow_provider_we360.arguments.values import (
     read_text,
 )
 from airflow_provider_we360.run_context import read_run_facts
-from airflow_provider_we360.window import day_end, parse_timezone, resolve_window
+from airflow_provider_we360.window import SETTLE_HOURS, day_end, parse_timezone, resolve_window
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     )
     from airflow_provider_we360.triggers.report_readiness import AwaitedDay
 
-SETTLE_HOURS = 11.5
-"""We360 imports a day's data from the HR system at 11:00 of the next day in India."""
 POKE_INTERVAL_S = 600.0
 TIMEOUT_S = 12 * 3600.0
 DEFERRAL_MARGIN_S = 120.0

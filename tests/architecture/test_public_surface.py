@@ -93,6 +93,7 @@ PUBLIC_MODULES = {
     "transfers.we360_to_lakehouse",
     "transfers.we360_to_object_storage",
     "transfers.we360_to_sql",
+    "triggers.day",
     "triggers.report",
 }
 

@@ -24,6 +24,13 @@ def test_windows_of_all_triggering_events_are_found():
     assert read_run_facts({"triggering_asset_events": EVENTS}).event_windows == WINDOWS
 
 
+def test_event_of_a_watcher_holds_its_window_in_the_payload():
+    window = ["2026-04-01", "2026-04-01"]
+    sent = {"from_trigger": True, "payload": {"report": "dynamic_report", "window": window}}
+    events = {"one": [SimpleNamespace(extra=sent), SimpleNamespace(extra=sent | {"payload": "x"})]}
+    assert read_run_facts({"triggering_asset_events": events}).event_windows == (window, None)
+
+
 def test_airflow_2_datasets_are_read_only_if_triggered():
     """There the context is lazy: to look is to ask the database."""
 
