@@ -1,7 +1,8 @@
 """Put about 60 small faults into a copy of the package, one at a time, and count those that the tests catch.
 
-Each fault is drawn from a seed, spread over the rooms of the package. The unit tests of its room run first; only a fault that
-they miss meets the other tests. The score is printed by room, with each fault that no test caught.
+Each fault is drawn from a seed, spread over the rooms of the package: a tree and a seed always have the same list. The unit
+tests of its room run first; only a fault that they miss meets the other tests. The score is printed by room, with each fault
+that no test caught.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from mutants.operators import Mutant, find_mutants
@@ -72,7 +74,7 @@ def main() -> int:
     parser.add_argument("--select", default="", help="what pytest gets as -m")
     parser.add_argument("--share", type=float, default=1.0, help="of the faults, such as 0.5")
     parser.add_argument("--only", default="", help="one room")
-    parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long")
+    parser.add_argument("--minutes", type=float, default=1e9, help="start no fault after so long")
     arguments = parser.parse_args()
     rooms = {arguments.only: ROOMS[arguments.only]} if arguments.only else ROOMS
     caught: Counter[str] = Counter()
@@ -86,18 +88,37 @@ def main() -> int:
                 for room, count in rooms.items()
             ]
         )
-        for mutant in drawn:
+        if failure := find_failure(tree, rooms, arguments.python, arguments.select):
+            print(f"Without a fault, {failure}: mend that first, or every fault counts as caught")
+            return 1
+        for number, mutant in enumerate(drawn, start=1):
             if time.monotonic() - began > 60 * arguments.minutes:
                 break
             room = room_of(mutant.path)
             by = run_ladder(tree, mutant, room, arguments.python, arguments.select)
             tried[room] += 1
             caught[room] += by is not None
-            print(f"{mutant}\n    {'caught by ' + by if by else 'SURVIVED'}", flush=True)
+            print(f"{number} of {len(drawn)}: {mutant}", flush=True)
+            print(f"    {'caught by ' + by if by else 'SURVIVED'}", flush=True)
     for room, count in tried.items():
         print(f"{room:12} {caught[room]:3} of {count}")
     print(f"{'all':12} {caught.total():3} of {tried.total()}, seed {arguments.seed}")
     return 0
+
+
+def find_failure(tree: Path, rooms: Iterable[str], python: str, select: str) -> str | None:
+    """Return what fails in the tree without a fault, None if nothing does."""
+    for room in rooms:
+        print(f"without a fault: the tests of {room}", flush=True)
+        if (outcome := run_tests(tree, find_tests(tree, LADDER[room]), python, select)) != "passed":
+            return f"{room} fails ({outcome})"
+    return None
+
+
+def find_tests(tree: Path, steps: Iterable[str]) -> list[str]:
+    """Return the test files and folders of these steps that the tree has, each once."""
+    names = dict.fromkeys(f"tests/{one}" for step in steps for one in step.split())
+    return [name for name in names if (tree / name).exists()]
 
 
 def interleave(rooms: list[list[Mutant]]) -> list[Mutant]:
@@ -150,8 +171,9 @@ def run_ladder(tree: Path, mutant: Mutant, room: str, python: str, select: str) 
     path.write_text(mutant.apply(whole))
     try:
         for step in LADDER[room]:
-            folders = [f"tests/{one}" for one in step.split() if (tree / "tests" / one).exists()]
-            if folders and (outcome := run_tests(tree, folders, python, select)) != "passed":
+            if (folders := find_tests(tree, [step])) and (
+                outcome := run_tests(tree, folders, python, select)
+            ) != "passed":
                 return f"{step} ({outcome})"
     finally:
         path.write_text(whole)
@@ -168,8 +190,6 @@ def run_tests(tree: Path, folders: list[str], python: str, select: str) -> str:
         "--no-header",
         "-p",
         "no:cacheprovider",
-        "-p",
-        "no:randomly",
     ]
     command += [*(["-m", select] if select else []), *folders]
     environment = os.environ | {"PYTHONPATH": str(tree), "HYPOTHESIS_DATABASE": "none"}
