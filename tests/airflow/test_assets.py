@@ -168,6 +168,55 @@ def test_failed_load_records_no_output(sandbox, duckdb_file, collected):
     assert (output.name, output.outputFacets) == ("warehouse.main.days", {})
 
 
+def test_openlineage_gets_columns_types_origins_and_rows(sandbox, duckdb_file, monkeypatch):
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_PSEUDONYMS",
+        '{"conn_type": "generic", "password": "a-key-of-forty-characters-for-tests-only",'
+        ' "extra": {"version": "v1"}}',
+    )
+    load = We360ToSqlOperator(
+        task_id="load",
+        sql_conn_id="duckdb_default",
+        table="days",
+        columns=["email", "online_duration"],
+        pseudonymize={"email": "conn:pseudonyms"},
+        **WINDOW,
+    )
+    started = load.get_openlineage_facets_on_start()
+    rows = load.execute(context())["rows"]
+    told = load.get_openlineage_facets_on_complete(None)
+    (read,), (landed,) = told.inputs, told.outputs
+    report = ("we360://acme-demo", "dynamic_report")
+    assert {(one.namespace, one.name) for one in (*started.inputs, read)} == {report}
+    asked = {one.name: (one.type, one.description) for one in read.facets["schema"].fields}
+    stored = {one.name: (one.type, one.description) for one in landed.facets["schema"].fields}
+    assert asked["online_duration"] == ("duration", "Online, seconds")
+    assert stored["online_duration"] == ("BIGINT", "Online, seconds")
+    assert set(stored) - set(asked) == {"_we360_tenant", "_we360_run_id", "_we360_loaded_at"}
+    origins = landed.facets["columnLineage"].fields
+    assert {name: origin.transformationType for name, origin in origins.items()} == {
+        "attendance_date": "IDENTITY",
+        "identity_id": "IDENTITY",
+        "email": "MASKED",
+        "online_duration": "IDENTITY",
+    }
+    (origin,) = origins["email"].inputFields
+    assert (origin.namespace, origin.name, origin.field) == (*report, "email")
+    assert (landed.namespace, landed.name) == (f"duckdb://{duckdb_file}", "warehouse.main.days")
+    assert landed.outputFacets["outputStatistics"].rowCount == rows > 0
+
+
+def test_openlineage_gets_the_number_and_size_of_files(sandbox, tmp_path):
+    load = We360ToObjectStorageOperator(task_id="load", path=f"{tmp_path}/files", **WINDOW)
+    rows = load.execute(context())["rows"]
+    (landed,) = load.get_openlineage_facets_on_complete(None).outputs
+    files = list((tmp_path / "files").rglob("*.parquet"))
+    told = landed.outputFacets["outputStatistics"]
+    assert (landed.namespace, landed.name) == ("file", f"{tmp_path}/files")
+    assert (told.fileCount, told.size) == (len(files), sum(one.stat().st_size for one in files))
+    assert told.rowCount == rows > 0
+
+
 @pytest.mark.usefixtures("sandbox", "duckdb_file", "collected")
 def test_failing_collector_does_not_fail_the_load(mocker):
     mocker.patch(

@@ -111,6 +111,7 @@ def test_the_month_close_loads_the_month_before(example, holds):
     holds(*month_before(TODAY))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("airflow_db")
 def test_the_history_reruns_only_the_month_that_failed(example, sandbox, holds, duckdb_file):
     conf = {"first_day": "2026-01-28", "last_day": "2026-03-03"}

@@ -17,6 +17,9 @@ import pytest
 from simulator.app import Simulator, SimulatorConfig
 from simulator.server import serve
 
+# Twenty seconds of Airflow in a process of its own; test_assets.py has what a load hands to OpenLineage.
+pytestmark = pytest.mark.long
+
 REPORT = ("we360://acme-demo", "dynamic_report")
 PERSONAL = (
     "first_name",

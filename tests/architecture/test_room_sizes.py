@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def test_a_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
+@cache
 def _code_lines(source: str) -> set[int]:
     """Numbers of the lines that hold code: no blank, comment or docstring."""
     lines: set[int] = set()
