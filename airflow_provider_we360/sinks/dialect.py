@@ -42,6 +42,14 @@ def to_naive_utc(value: object) -> object:
     return value
 
 
+def to_text(value: object) -> object:
+    """Return days and instants as text, for drivers that take no Python type for them."""
+    plain = to_naive_utc(value)
+    if isinstance(plain, dt.datetime):
+        return plain.isoformat(" ")
+    return plain.isoformat() if isinstance(plain, dt.date) else plain
+
+
 def base_type(type_name: str) -> str:
     """Return a type's name in lower case, without length and precision."""
     return re.sub(r"\(.*?\)", "", type_name).strip().lower()

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from logging import getLogger
 from typing import Any
 
@@ -19,7 +20,7 @@ from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
 from airflow_provider_we360.sinks import error_messages, statements
 from airflow_provider_we360.sinks.base import TENANT, LoadPlan, WriteMode
-from airflow_provider_we360.sinks.dialect import Dialect
+from airflow_provider_we360.sinks.dialect import Dialect, to_text
 from airflow_provider_we360.sinks.error_map import DriverFacts, ErrorMap, Failure
 from airflow_provider_we360.sinks.paramstyle import parameter_speller
 from airflow_provider_we360.sinks.session import (
@@ -46,6 +47,7 @@ STALE_HOURS = 48
 """A staging table older than that belongs to a load that was killed."""
 
 _STAGING = re.compile(r"_we360_stg_([0-9a-f]{6})[0-9a-f]{6}")
+_ERROR_CODE = re.compile(r"(?=.*\d)[0-9A-Z]{5}|[A-Z]{3}-\d{4,5}")
 _KEY_TYPE = "VARCHAR(255)"
 _LOST = frozenset({"OperationalError", "InterfaceError"})
 
@@ -58,6 +60,10 @@ class GenericSession(DbSession):
 
     def __init__(self, target: Target, connection: Any, cursor: Any, engine: Any) -> None:
         dialect = build_dialect(target.hook, engine)
+        # The driver for JDBC takes numbers and texts only; its databases parse ISO 8601.
+        self.sends_text = type(connection).__module__.partition(".")[0] == "jaydebeapi"
+        if self.sends_text:
+            dialect = replace(dialect, adapt=to_text)
         super().__init__(target, connection, cursor, dialect, ERRORS.classes)
         self.engine = engine
         self.spell = parameter_speller(connection, target.hook.placeholder)
@@ -165,7 +171,8 @@ def stage(session: DbSession, table: LoadTable, batches: Iterable[RowBatch]) -> 
     for batch in batches:
         arrow = batch.to_arrow()
         _check_keys(table, arrow)
-        rows = zip(*constants, *(array.to_pylist() for array in arrow.columns), strict=False)
+        arrays = map(_to_text, arrow.columns) if session.sends_text else arrow.columns
+        rows = zip(*constants, *(array.to_pylist() for array in arrays), strict=False)
         while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
             spelled = [session.spell(sql, row) for row in chunk]
             with driver_calls(session.errors, "INSERT into the staging table"):
@@ -179,6 +186,13 @@ def stage(session: DbSession, table: LoadTable, batches: Iterable[RowBatch]) -> 
         )
     session.commit()
     return name
+
+
+def _to_text(array: Any) -> Any:
+    import pyarrow as pa
+
+    is_time = pa.types.is_date(array.type) or pa.types.is_timestamp(array.type)
+    return array.cast(pa.string()) if is_time else array
 
 
 def _create_staging(session: GenericSession, table: LoadTable) -> str:
@@ -328,13 +342,20 @@ def _describe(session: GenericSession, ref: TableRef) -> list[ColumnSchema]:
 
 
 def _read_error(error: Exception) -> DriverFacts:
-    """Return the class only: an unknown driver's text may quote a row."""
-    return DriverFacts("", type(error).__name__)
+    """Return class and code only: an unknown driver's text may quote a row."""
+    first = error.args[0] if error.args else None
+    found = [getattr(error, "sqlstate", None), getattr(error, "pgcode", None), first]
+    found.append(getattr(first, "full_code", None))  # Oracle
+    with suppress(Exception):
+        found.append(str(first.getSQLState()))  # type: ignore[union-attr] # JDBC
+    codes = (one for one in found if isinstance(one, str) and _ERROR_CODE.fullmatch(one))
+    return DriverFacts(next(codes, ""), type(error).__name__)
 
 
 def _explain_first(failure: Failure) -> We360Error:
     kinds = {kind.__name__ for kind in type(failure.error).__mro__}
-    name, table = type(failure.error).__name__, failure.table
+    code, table = failure.facts.code, failure.table
+    name = f"{type(failure.error).__name__}, {code}" if code else type(failure.error).__name__
     if failure.step is LoadStep.CONNECT:
         return SinkError(
             f"sql_conn_id: no connection through {failure.target.conn_id!r} ({name}); check its "

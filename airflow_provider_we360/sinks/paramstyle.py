@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+_MARKS = {"qmark": "?", "format": "%s", "pyformat": "%s"}
+
 
 def parameter_speller(
     connection: Any, placeholder: str
@@ -16,7 +18,8 @@ def parameter_speller(
 
     In our statements a question mark is a parameter, and stands nowhere else.
 
-    :param placeholder: the hook's own, unless the driver numbers or names its parameters.
+    :param placeholder: the hook's own, for drivers that do not say what they expect. Airflow's hooks
+        for ODBC and JDBC have ``%s``, although their drivers take question marks only.
     """
     style = find_paramstyle(type(connection))
 
@@ -28,7 +31,7 @@ def parameter_speller(
             return re.sub(r"\?", lambda _: f":p{next(numbers)}", sql), {
                 f"p{n}": value for n, value in enumerate(values, 1)
             }
-        return sql.replace("?", placeholder), values
+        return sql.replace("?", _MARKS.get(style, placeholder)), values
 
     return spell
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from logging import getLogger
 from typing import Any
 
@@ -77,7 +78,7 @@ def build_dialect(hook: Any, engine: Any) -> Dialect:
     if engine is None:
         return replace(
             STANDARD,
-            quote=lambda name: str(hook.dialect.escape_word(name)),
+            quote=partial(_quote_unknown, hook),
             fold=str.lower,
             holds=_holds_unknown,
         )
@@ -106,6 +107,13 @@ def build_dialect(hook: Any, engine: Any) -> Dialect:
         prefix=_PREFIXES.get(engine.dialect.name, STANDARD.prefix),
         holds=_holds_in_sqlite if is_sqlite else _holds_unknown,
     )
+
+
+def _quote_unknown(hook: Any, name: str) -> str:
+    # Oracle, Derby and others take no underscore at the beginning of a name without quotes.
+    if name.startswith("_"):
+        return str(getattr(hook, "escape_word_format", '"{}"').format(name))
+    return str(hook.dialect.escape_word(name))
 
 
 def _holds_unknown(kind: Kind, type_name: str) -> bool:  # noqa: ARG001 - the same for every kind

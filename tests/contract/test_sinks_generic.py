@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sqlite3
 import sys
 import types
@@ -18,6 +19,7 @@ import pytest
 from airflow_provider_we360.errors import SinkError, We360ConfigError
 from airflow_provider_we360.rows.batch import RowBatch
 from airflow_provider_we360.rows.schema import Column, Kind
+from airflow_provider_we360.sinks import generic
 from airflow_provider_we360.sinks.base import WriteMode
 from airflow_provider_we360.sinks.generic import CHUNK_ROWS, STALE_HOURS
 from airflow_provider_we360.sinks.paramstyle import parameter_speller
@@ -319,6 +321,60 @@ def test_a_driver_whose_parameters_have_numbers_gets_numbers(
     assert spell("a = ? AND b = ?", (1, 2)) == ("a = :1 AND b = :2", (1, 2))
 
 
+@pytest.mark.parametrize("hooks_mark", ["%s", "?"])
+def test_a_driver_of_jdbc_gets_marks_and_texts_that_it_takes(
+    folder: Path, table: str, monkeypatch: pytest.MonkeyPatch, hooks_mark: str
+) -> None:
+    """Airflow's hooks for ODBC and JDBC have %s; the driver for JDBC refuses dates of Python."""
+    module = types.ModuleType("jaydebeapi")
+    module.paramstyle = "qmark"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    taken: list[object] = []
+
+    class Connection(_Changed):
+        __module__ = "jaydebeapi"
+
+        def cursor(self) -> Any:
+            cursor = self._inner.cursor()
+
+            def execute(sql: str, parameters: Any = ()) -> Any:
+                taken.extend(parameters)
+                return cursor.execute(sql, parameters)
+
+            def executemany(sql: str, rows: Any) -> Any:
+                taken.extend(itertools.chain.from_iterable(rows))
+                return cursor.executemany(sql, rows)
+
+            return _Changed(cursor, execute=execute, executemany=executemany)
+
+    engine = lite(folder, Connection)
+    engine.placeholder = hooks_mark
+    monkeypatch.setattr("support.elsewhere._Watched", lambda inner, before: inner)
+    content = [row(1, name, **values) for name, values in loads.NASTY.items()]
+    assert engine.load(table, load(), content).rows == len(content)
+    assert engine.load(table, load(), content).rows_removed == len(content)
+    assert {type(one) for one in taken} == {str, int, float, type(None)}
+    assert engine.rows(table) == sorted(batch(content).rows, key=repr)
+
+
+def test_own_names_are_quoted_if_nothing_is_known(postgres_server: str, table: str) -> None:
+    """Oracle and Derby take no underscore at the beginning of a name without quotes."""
+    pg, told = ElsewherePostgres(postgres_server, known=False), []
+    pg.sink(table, pg.hook_with(told.append)).load(load(), [batch(rows(1, 2))])
+    bare = [sql for sql in told if re.search(r'(?<!["\w])_we360_', sql)]
+    assert told
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("42S02", "[42S02] no days of p1"), "42S02"), (("no days of P1",), ""), (("SECRET",), "")],
+)
+def test_a_code_of_an_unknown_driver_is_shown(arguments: tuple[str, ...], code: str) -> None:
+    facts = generic.ERRORS.read(sqlite3.ProgrammingError(*arguments))
+    assert (facts.code, facts.text) == (code, "ProgrammingError")
+
+
 # Names, types and errors
 
 
@@ -358,7 +414,7 @@ def test_unknown_types_leave_the_check_to_the_database(
     unknown.execute(f"CREATE TABLE {table} (attendance_date date, identity_id text, note integer)")
     text_note = (*FEW[:2], Column("note", Kind.TEXT))
     with pytest.raises(
-        SinkError, match=r"at INSERT \(DatatypeMismatch\); nothing was changed"
+        SinkError, match=r"at INSERT \(DatatypeMismatch, 42804\); nothing was changed"
     ) as caught:
         unknown.load(table, load(columns=text_note), rows(1, 1, note="secret words"))
     assert "secret" not in str(caught.value)
@@ -373,7 +429,7 @@ def test_words_of_a_trigger_are_not_told(
         " $$ BEGIN RAISE EXCEPTION 'no % here', NEW.identity_id; END $$",
         f"CREATE TRIGGER t BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_f()",
     )
-    with pytest.raises(SinkError, match=r"at INSERT \(RaiseException\)") as caught:
+    with pytest.raises(SinkError, match=r"at INSERT \(RaiseException, P0001\)") as caught:
         pg.load(table, load(), [row(1, "secret-person")])
     assert "secret-person" not in str(caught.value)
     assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
@@ -390,7 +446,7 @@ def test_a_table_that_may_not_be_created_names_the_step(
     without_temporary_tables: ElsewherePostgres, table: str
 ) -> None:
     with pytest.raises(
-        SinkError, match=r"at CREATE \(InsufficientPrivilege\); nothing was changed"
+        SinkError, match=r"at CREATE \(InsufficientPrivilege, 42501\); nothing was changed"
     ):
         without_temporary_tables.load(f"pg_catalog.{table}", load(), rows(1, 1))
 
