@@ -39,6 +39,7 @@ with DAG(
         from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
         from pyiceberg.expressions import AlwaysTrue, And, EqualTo
 
+        params = params or {}  # Airflow passes the run's params by this name
         if not params["iceberg_tables"]:
             return
         catalog = IcebergHook("iceberg_default").get_conn()
@@ -57,6 +58,7 @@ with DAG(
     def delta(params: Any = None) -> None:
         from deltalake import DeltaTable
 
+        params = params or {}
         for path in params["delta_tables"]:
             table = DeltaTable(path)
             table.optimize.compact()

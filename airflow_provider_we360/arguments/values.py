@@ -166,6 +166,21 @@ def read_hours(value: object, argument: str, default: float) -> float:
     return hours
 
 
+def read_count(value: object, argument: str, default: int) -> int:
+    """Return a whole number, 1 or more; ``default`` if not given.
+
+    :raises We360ConfigError: if it is not such a number.
+    """
+    if is_absent(value):
+        return default
+    text = "" if isinstance(value, bool) else str(value).strip()
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= 1):
+        raise We360ConfigError(
+            f"{argument}: expected a whole number, 1 or more, got {foreign_text(repr(value), 60)}"
+        )
+    return int(text)
+
+
 def _parse_literal(text: str) -> object:
     """Return the value of JSON or Python literal text; None if it is neither."""
     try:

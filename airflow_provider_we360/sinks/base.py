@@ -206,3 +206,15 @@ class Sink(Protocol):
     def cancel(self) -> None:
         """Cancel the running statement or job, if the target's driver can."""
         ...
+
+
+class LoggedSink(Sink, Protocol):
+    """A target whose loads are recorded in a load log."""
+
+    def read_log(self, plan: LoadPlan) -> dict[Day, dt.datetime]:
+        """Return when each day of the plan's window was last requested, by day.
+
+        Days that the log does not name were never loaded. Empty if the table or the log does not
+        exist yet, or was dropped.
+        """
+        ...

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.rows.pseudonyms import SHORTEST
-from airflow_provider_we360.sinks import error_messages
-from airflow_provider_we360.sinks.base import LOADED_AT, STAGED_AT, LoadPlan, WriteMode
+from airflow_provider_we360.sinks import error_messages, load_log
+from airflow_provider_we360.sinks.base import LOADED_AT, STAGED_AT, TENANT, LoadPlan, WriteMode
 from airflow_provider_we360.sinks.batching import StagedRows
 from airflow_provider_we360.sinks.day_spool import DaySpool
 from airflow_provider_we360.sinks.lake_table import LakeTable
@@ -195,3 +195,20 @@ def align(rows: pa.Table, schema: Any) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def fetch_logged_days(
+    log: LoadTable, table: LakeTable, target_table: str, plan: LoadPlan
+) -> dict[Day, dt.datetime]:
+    """Return when each day of the plan's window was last requested, by the load log."""
+    day, moment = log.stored_name(load_log.DAY.name), log.stored_name(LOADED_AT.name)
+    where = {
+        log.stored_name(TENANT.name): [plan.tenant],
+        log.stored_name("report"): [plan.report],
+        log.stored_name(load_log.TARGET_TABLE.name): [target_table],
+        log.stored_name(load_log.FILTERS.name): [load_log.describe_filters(plan)],
+        day: plan.days,
+    }
+    rows = table.read([day, moment], where)
+    newest = rows.group_by(day).aggregate([(moment, "max")]).to_pylist()
+    return {row[day]: row[f"{moment}_max"] for row in newest}

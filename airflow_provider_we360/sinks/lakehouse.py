@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from logging import getLogger
@@ -85,6 +86,19 @@ class LakehouseSink:
             if self._log_table is not None:
                 self._write_log(self._log_table, plan, rows, spool, spared)
         return result
+
+    def read_log(self, plan: LoadPlan) -> dict[Day, dt.datetime]:
+        """Return when each day of the plan's window was last requested, by the load log."""
+        if self._table.refresh() is None or self._log_table is None:
+            return {}
+        with _naming_the_log():
+            log_plan = load_log.log_plan(plan)
+            if self._log_table.refresh() is None:
+                return {}
+            target = _describe(self._log_table, log_plan)
+            if find_missing_columns(target.schema, log_plan):
+                return {}
+            return lake_rows.fetch_logged_days(target, self._log_table, self._table.name, plan)
 
     def dataset(self) -> DatasetRef | None:
         """Return the folder of the table, for lineage; None until it has been reached."""

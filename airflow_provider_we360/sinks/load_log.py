@@ -108,6 +108,20 @@ def is_rival(log: LoadTable, plan: LoadPlan, target_table: str) -> Predicate:
     )
 
 
+def is_known(log: LoadTable, plan: LoadPlan, target_table: str) -> Predicate:
+    """Return the predicate of the days of a plan that any load has seen, kept ones included.
+
+    A kept day was requested, too: the rows that are there were preferred to the answer.
+    """
+    predicates = Predicates(log)
+    return (
+        predicates.window
+        & predicates.compare(TARGET_TABLE.name, "=", target_table)
+        & predicates.compare("report", "=", plan.report)
+        & predicates.compare(FILTERS.name, "=", describe_filters(plan))
+    )
+
+
 def entries(
     plan: LoadPlan,
     target_table: str,

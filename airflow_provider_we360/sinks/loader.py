@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -60,13 +61,45 @@ class SqlSink:
         """Stage all batches, then replace rows in one transaction."""
         self._session = self._table = None
         rows = StagedRows(plan, batches)
+        with (
+            self._explained(plan),
+            self._read_ahead(plan, rows) as staged,
+            self.warehouse.connect(self.target) as session,
+        ):
+            self._session = session
+            return self._load(session, plan, rows, staged)
+
+    def read_log(self, plan: LoadPlan) -> dict[Day, dt.datetime]:
+        """Return when each day of the plan's window was last requested, by the load log."""
+        self._session = None
+        with self._explained(plan), self.warehouse.connect(self.target) as session:
+            self._session = session
+            with at(LoadStep.PREPARE):
+                schema = self.warehouse.reflect(session, session.resolve(self.target.table))
+            if schema is None or self._log_target is None:
+                return {}
+            with _naming_the_log(), at(LoadStep.PREPARE, self._log_target.table):
+                return self._read_log(session, plan, self._log_target, str(schema.ref))
+
+    def _read_log(
+        self, session: DbSession, plan: LoadPlan, log_target: Target, table: str
+    ) -> dict[Day, dt.datetime]:
+        schema = self.warehouse.reflect(session, session.resolve(log_target.table))
+        log_plan = load_log.log_plan(plan)
+        # A log of another shape is widened by the load itself; until then it proves nothing.
+        if schema is None or find_missing_columns(schema, log_plan):
+            return {}
+        log_table = LoadTable(log_plan, schema, session.dialect, self.warehouse.spells_names)
+        found = statements.fetch_held_days(
+            session, log_table, load_log.is_known(log_table, plan, table)
+        )
+        return {day: held.newest for day, held in found.items() if held.newest is not None}
+
+    @contextmanager
+    def _explained(self, plan: LoadPlan) -> Iterator[None]:
+        """Turn a driver's failure into an error that says what to do."""
         try:
-            with (
-                self._read_ahead(plan, rows) as staged,
-                self.warehouse.connect(self.target) as session,
-            ):
-                self._session = session
-                return self._load(session, plan, rows, staged)
+            yield
         except DriverFailure as failure:
             error = self.warehouse.errors.explain(failure, self.target, plan, self._session)
             # A message about "table" would send the reader to the wrong argument.

@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, timezone  # type: 
 from airflow_provider_we360.arguments.values import is_absent, read_choice, read_required_text
 from airflow_provider_we360.run_context import build_run_id, read_run_facts
 from airflow_provider_we360.transfers import load_logging
+from airflow_provider_we360.transfers.result import WindowLoad, build_facts, build_result
 from airflow_provider_we360.window import (
     check_has_begun,
     is_running,
@@ -44,11 +45,11 @@ if TYPE_CHECKING:
         ReportName,
     )
     from airflow_provider_we360.client.extract import Extract
-    from airflow_provider_we360.client.stats import ReadStats
     from airflow_provider_we360.hooks.we360 import We360Hook
     from airflow_provider_we360.rows.batch import RowBatch
     from airflow_provider_we360.rows.pseudonyms import PseudonymKey
-    from airflow_provider_we360.sinks.base import LoadPlan, LoadResult, Sink
+    from airflow_provider_we360.sinks.base import LoadPlan, Sink
+    from airflow_provider_we360.transfers.catch_up import MissedDays
     from airflow_provider_we360.transfers.openlineage import TrackedLoad
     from airflow_provider_we360.types import Window
 
@@ -167,23 +168,52 @@ class We360Transfer(BaseOperator):
         # Only here: templates are rendered after __init__, and may render to nothing.
         conn_id = read_required_text(self.we360_conn_id, "we360_conn_id", CONNECTION)
         with closing(We360Hook(conn_id)) as hook:
-            extract, progress, result = self._load_rows(hook, context)
-        return self._build_result(context, extract, progress, result)
+            loads, missed = self._load_all(hook, context)
+        for outlet in self.outlets:
+            # An asset alias has no URI and takes no extra of its own.
+            if getattr(outlet, "uri", None):
+                context["outlet_events"][outlet].extra.update(build_facts(loads, missed))
+        return build_result(loads, missed, self._target)
 
-    def _load_rows(
+    def _load_all(
         self, hook: We360Hook, context: Context
-    ) -> tuple[Extract, load_logging.LoadProgress, LoadResult]:
-        from airflow_provider_we360.client.extract import require_parallel_requests
+    ) -> tuple[list[WindowLoad], MissedDays | None]:
+        """Load the run's own window, then the days that it catches up."""
         from airflow_provider_we360.lineage import record_output
-        from airflow_provider_we360.rows.pseudonyms import pseudonymize_columns
-        from airflow_provider_we360.transfers.openlineage import TrackedLoad
+        from airflow_provider_we360.transfers import catch_up
 
-        parallel = require_parallel_requests(self.max_parallel_requests)
         extract = self._read_extract(hook, context)
         keys = self._read_keys(extract)
         # The target is checked before the first request: a wrong table must not cost a login.
         plan, sink = self._build_plan(context, hook, extract, keys), self._build_sink()
+        missed = self._find_missed_days(hook, plan, sink)
         load_logging.log_plan(self.log, hook.we360_conn_id, extract, plan, self._destination)
+        if missed is not None:
+            load_logging.log_missed_days(self.log, extract.days, missed)
+        # The run's own days come first: what is missed has waited for days already.
+        loads = [self._load_window(hook, extract, plan, keys, sink)]
+        for window in missed.windows if missed else ():
+            earlier = catch_up.plan_of(plan, window, self._now())
+            loads.append(
+                self._load_window(hook, replace(extract, window=window), earlier, keys, sink)
+            )
+        # After the commit: lineage must not name a table that a failed load left unchanged.
+        record_output(hook, lambda: self._load.uri if self._load else "")
+        return loads, missed
+
+    def _load_window(
+        self,
+        hook: We360Hook,
+        extract: Extract,
+        plan: LoadPlan,
+        keys: Mapping[str, PseudonymKey],
+        sink: Sink,
+    ) -> WindowLoad:
+        from airflow_provider_we360.client.extract import require_parallel_requests
+        from airflow_provider_we360.rows.pseudonyms import pseudonymize_columns
+        from airflow_provider_we360.transfers.openlineage import TrackedLoad
+
+        parallel = require_parallel_requests(self.max_parallel_requests)
         unit = "day" if extract.mode.is_daily else "window"
         progress = load_logging.LoadProgress(self.log, extract.days, unit, clock=time.monotonic)
         with (
@@ -201,10 +231,17 @@ class We360Transfer(BaseOperator):
             # Kept for on_kill and for Airflow's OpenLineage listener, which call this object later.
             self._load = load = TrackedLoad(plan, sink)
             load.result = result = sink.load(plan, _prepare_rows(stream, keys, progress))
-        # After the commit: lineage must not name a table that a failed load left unchanged.
-        record_output(hook, lambda: load.uri)
         load_logging.log_result(self.log, extract, progress, result)
-        return extract, progress, result
+        return WindowLoad(extract, progress, result)
+
+    def _find_missed_days(
+        self,
+        hook: We360Hook,  # noqa: ARG002 - targets with a load log need it
+        plan: LoadPlan,  # noqa: ARG002
+        sink: Sink,  # noqa: ARG002
+    ) -> MissedDays | None:
+        """Return the days before the window that this run loads too; None if it was not asked to."""
+        return None
 
     def on_kill(self) -> None:
         """Cancel the statement that is running in the target, if its driver can."""
@@ -266,14 +303,21 @@ class We360Transfer(BaseOperator):
         """Return the rows to read, and log the window."""
         from airflow_provider_we360.arguments import literals
 
-        zone = hook.settings.timezone if is_absent(self.timezone) else self.timezone
-        window = self._window(context, parse_timezone(zone))
+        window = self._window(context, self._zone(hook))
         values = {name: getattr(self, name) for name in literals.ROW_ARGUMENTS}
         extract = literals.build_extract(values, window)
         literals.check_lookback(extract, self.lookback_days)
         for sentence in literals.describe_misspelled_columns(extract):
             self.log.warning(sentence)
         return extract
+
+    def _zone(self, hook: We360Hook) -> str:
+        """Return the time zone in which days are counted."""
+        zone = hook.settings.timezone if is_absent(self.timezone) else self.timezone
+        return parse_timezone(zone)
+
+    def _now(self) -> dt.datetime:
+        return timezone.utcnow()
 
     def _read_keys(self, extract: Extract) -> dict[str, PseudonymKey]:
         from airflow_provider_we360.rows.pseudonyms import require_pseudonymizable
@@ -284,7 +328,7 @@ class We360Transfer(BaseOperator):
         return keys
 
     def _window(self, context: Context, zone: str) -> Window:
-        now = timezone.utcnow()
+        now = self._now()
         window, reason = resolve_window_with_reason(
             read_run_facts(context),
             window_start=self.window_start,
@@ -331,46 +375,9 @@ class We360Transfer(BaseOperator):
             and bool(extract.group_ids or extract.shift_ids),
             filters=_format_filters(extract),
             run_id=build_run_id(context),
-            loaded_at=timezone.utcnow(),
+            loaded_at=self._now(),
             **self._plan_fields(),
         )
-
-    def _build_result(
-        self,
-        context: Context,
-        extract: Extract,
-        progress: load_logging.LoadProgress,
-        result: LoadResult,
-    ) -> dict[str, Any]:
-        """Return the counts for XCom, and put those that downstream Dags need on the outlets."""
-        # Text and not dates: XCom and asset events are stored as JSON.
-        window = [day.isoformat() for day in extract.window]
-        for outlet in self.outlets:
-            # An asset alias has no URI and takes no extra of its own.
-            if getattr(outlet, "uri", None):
-                context["outlet_events"][outlet].extra.update(
-                    {"report": extract.report.name, "window": [*window], "rows": result.rows}
-                )
-        return {
-            "report": extract.report.name,
-            "window": window,
-            "rows": result.rows,
-            "days": extract.days,
-            "slices": extract.days,  # the name of days before 0.2; remove in 0.3
-            "requests": progress.stats.requests,
-            **self._target,
-            **_describe_proof(progress.stats),
-            "seconds": round(progress.seconds, 3),
-        }
-
-
-def _describe_proof(stats: ReadStats) -> dict[str, list[str]]:
-    """Return the days that deserve a second look, if there are any; most results have none."""
-    found = {
-        "assumed_empty_days": stats.assumed_empty_days,
-        "unsettled_days": stats.unsettled_days,
-    }
-    return {name: [str(day) for day in sorted(days)] for name, days in found.items() if days}
 
 
 def _prepare_rows(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_we360.client.extract import Extract
     from airflow_provider_we360.rows.batch import RowBatch
     from airflow_provider_we360.sinks.base import LoadPlan, LoadResult
+    from airflow_provider_we360.transfers.catch_up import MissedDays
 
 PROGRESS_S = 15.0
 """Seconds between two progress lines while rows arrive."""
@@ -152,6 +153,26 @@ def log_plan(log: Any, conn_id: str, extract: Extract, plan: LoadPlan, target: s
         log.info("Pseudonymized columns: %s", ", ".join(hidden))
     if personal := [name for name in names if name in plan.personal and name not in hidden]:
         log.info("Personal columns loaded in plain text: %s", ", ".join(personal))
+
+
+def log_missed_days(log: Any, days: int, missed: MissedDays) -> None:
+    """Log which earlier days this run loads as well, and how many later runs have to."""
+    if not missed.windows:
+        log.info("Catching up: no day is missing before the window")
+        return
+    named = ", ".join(
+        str(first) if first == last else f"{first} to {last}"
+        for first, last in missed.windows[:NAMED_DAYS]
+    )
+    if more := len(missed.windows) - NAMED_DAYS:
+        named += f" and {more:,} more" if more > 0 else ""
+    log.info(
+        "Loading %s; catching up %s (%s), %s left",
+        format_count(days, "day"),
+        format_count(missed.count, "missed day"),
+        named,
+        f"{missed.left:,}",
+    )
 
 
 def log_result(log: Any, extract: Extract, progress: LoadProgress, result: LoadResult) -> None:

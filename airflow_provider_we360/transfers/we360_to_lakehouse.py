@@ -7,21 +7,38 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_we360.arguments.values import (
+    is_absent,
     read_choice,
     read_flag,
     read_required_text,
     read_text,
 )
 from airflow_provider_we360.transfers.base import We360Transfer
+from airflow_provider_we360.transfers.catch_up import MAX_CATCH_UP_DAYS
+from airflow_provider_we360.window import SETTLE_HOURS
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from airflow_provider_we360.arguments.signatures import TransferArguments, WriteModeChoice
-    from airflow_provider_we360.sinks.base import Sink
+    from airflow_provider_we360.arguments.signatures import (
+        Edge,
+        TransferArguments,
+        WriteModeChoice,
+    )
+    from airflow_provider_we360.hooks.we360 import We360Hook
+    from airflow_provider_we360.sinks.base import LoadPlan, Sink
+    from airflow_provider_we360.transfers.catch_up import MissedDays
 
 TABLE = "namespace.table, or the path of a Delta table"
-_TARGET_FIELDS = ("table", "lakehouse_conn_id", "write_mode", "load_log_table")
+_TARGET_FIELDS = (
+    "table",
+    "lakehouse_conn_id",
+    "write_mode",
+    "load_log_table",
+    "complete_since",
+    "max_catch_up_days",
+    "settle_hours",
+)
 
 
 class We360ToLakehouseOperator(We360Transfer):
@@ -70,6 +87,13 @@ class We360ToLakehouseOperator(We360Transfer):
         a Variable that Airflow masks (docs: "Privacy"). (templated)
     :param load_log_table: a table of the same format that records each load: a row per day, empty
         days included. It is written right after the rows, in a commit of its own. (templated)
+    :param complete_since: a date. Each run also loads the days from this one on, up to its own
+        window, that ``load_log_table`` does not hold, or holds only from before they settled;
+        oldest first, each run of successive days in a transaction of its own, after the run's own
+        window. Needs ``load_log_table``. (templated)
+    :param max_catch_up_days: most days that one run catches up. (templated)
+    :param settle_hours: hours from the end of a day until it counts as settled.
+        (templated)
     :param max_parallel_requests: number of days requested at the same time, 1 to 32.
     :returns: ``{"report", "window", "rows", "days", "requests", "table", "seconds"}``, never rows.
     """
@@ -85,6 +109,9 @@ class We360ToLakehouseOperator(We360Transfer):
         create_table: bool = True,
         evolve_schema: bool = True,
         load_log_table: str | None = None,
+        complete_since: Edge = None,
+        max_catch_up_days: int | Any = MAX_CATCH_UP_DAYS,
+        settle_hours: float | str = SETTLE_HOURS,
         **kwargs: Unpack[TransferArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -94,12 +121,16 @@ class We360ToLakehouseOperator(We360Transfer):
         self.create_table = create_table
         self.evolve_schema = evolve_schema
         self.load_log_table = load_log_table
+        self.complete_since = complete_since
+        self.max_catch_up_days = max_catch_up_days
+        self.settle_hours = settle_hours
         self._check_target_literals()
 
     def _check_target_literals(self) -> None:
         from airflow_provider_we360.arguments.literals import find_literals
         from airflow_provider_we360.sinks import lakes
         from airflow_provider_we360.sinks.base import WriteMode
+        from airflow_provider_we360.transfers import catch_up
 
         given = find_literals(self, _TARGET_FIELDS)
         if "table" in given:
@@ -108,6 +139,7 @@ class We360ToLakehouseOperator(We360Transfer):
             lakes.check_name(log_table, "load_log_table")
         read_text(given.get("lakehouse_conn_id"), "lakehouse_conn_id")
         read_choice(WriteMode, given.get("write_mode"), "write_mode", WriteMode.REPLACE_WINDOW)
+        catch_up.check_literals({**given, **find_literals(self, ("mode",))})
         read_flag(self.create_table, "create_table")
         read_flag(self.evolve_schema, "evolve_schema")
 
@@ -134,6 +166,15 @@ class We360ToLakehouseOperator(We360Transfer):
             "create_table": self.create_table,
             "evolve_schema": self.evolve_schema,
         }
+
+    def _find_missed_days(self, hook: We360Hook, plan: LoadPlan, sink: Any) -> MissedDays | None:
+        from airflow_provider_we360.transfers import catch_up
+
+        if is_absent(self.complete_since):
+            return None
+        return catch_up.find_for_operator(
+            self, plan, sink.read_log, now=self._now(), timezone=self._zone(hook)
+        )
 
     @property
     def _target(self) -> dict[str, str]:

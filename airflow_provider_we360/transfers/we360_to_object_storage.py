@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_we360.arguments.values import read_choice, read_required_text, read_text
+from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.transfers.base import We360Transfer
 
 if TYPE_CHECKING:
@@ -78,6 +79,12 @@ class We360ToObjectStorageOperator(We360Transfer):
         file_format: FileFormatChoice = "parquet",
         **kwargs: Unpack[TransferArguments],
     ) -> None:
+        if "complete_since" in kwargs:
+            raise We360ConfigError(
+                "complete_since: needs a load log, which files do not have: a folder cannot show "
+                "that an empty day was loaded, nor when. Load a table, or load the missed days with "
+                "window_start and window_end"
+            )
         super().__init__(**kwargs)
         self.path = path
         self.object_storage_conn_id = object_storage_conn_id

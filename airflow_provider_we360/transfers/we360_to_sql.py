@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_we360.arguments.values import (
+    is_absent,
     read_choice,
     read_flag,
     read_mapping,
@@ -17,15 +18,32 @@ from airflow_provider_we360.arguments.values import (
 )
 from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.transfers.base import We360Transfer
+from airflow_provider_we360.transfers.catch_up import MAX_CATCH_UP_DAYS
+from airflow_provider_we360.window import SETTLE_HOURS
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from airflow_provider_we360.arguments.signatures import TransferArguments, WriteModeChoice
-    from airflow_provider_we360.sinks.base import Sink
+    from airflow_provider_we360.arguments.signatures import (
+        Edge,
+        TransferArguments,
+        WriteModeChoice,
+    )
+    from airflow_provider_we360.hooks.we360 import We360Hook
+    from airflow_provider_we360.sinks.base import LoadPlan, Sink
+    from airflow_provider_we360.transfers.catch_up import MissedDays
 
 TABLE = "table, schema.table or database.schema.table"
-_TARGET_FIELDS = ("sql_conn_id", "table", "write_mode", "load_log_table", "sql_hook_params")
+_TARGET_FIELDS = (
+    "sql_conn_id",
+    "table",
+    "write_mode",
+    "load_log_table",
+    "complete_since",
+    "max_catch_up_days",
+    "settle_hours",
+    "sql_hook_params",
+)
 
 
 class We360ToSqlOperator(We360Transfer):
@@ -75,6 +93,13 @@ class We360ToSqlOperator(We360Transfer):
         (templated)
     :param sql_hook_params: arguments for the hook of ``sql_conn_id``, as Airflow's own SQL
         operators take them in ``hook_params``. (templated)
+    :param complete_since: a date. Each run also loads the days from this one on, up to its own
+        window, that ``load_log_table`` does not hold, or holds only from before they settled;
+        oldest first, each run of successive days in a transaction of its own, after the run's own
+        window. Needs ``load_log_table``. (templated)
+    :param max_catch_up_days: most days that one run catches up. (templated)
+    :param settle_hours: hours from the end of a day until it counts as settled.
+        (templated)
     :param max_parallel_requests: number of days requested at the same time, 1 to 32.
     :returns: ``{"report", "window", "rows", "days", "requests", "table", "seconds"}``, never rows.
     """
@@ -97,6 +122,9 @@ class We360ToSqlOperator(We360Transfer):
         create_table: bool = True,
         evolve_schema: bool = True,
         load_log_table: str | None = None,
+        complete_since: Edge = None,
+        max_catch_up_days: int | Any = MAX_CATCH_UP_DAYS,
+        settle_hours: float | str = SETTLE_HOURS,
         sql_hook_params: Mapping[str, Any] | None = None,
         **kwargs: Unpack[TransferArguments],
     ) -> None:
@@ -107,6 +135,9 @@ class We360ToSqlOperator(We360Transfer):
         self.create_table = create_table
         self.evolve_schema = evolve_schema
         self.load_log_table = load_log_table
+        self.complete_since = complete_since
+        self.max_catch_up_days = max_catch_up_days
+        self.settle_hours = settle_hours
         self.sql_hook_params = sql_hook_params
         self._check_target_literals()
 
@@ -114,6 +145,7 @@ class We360ToSqlOperator(We360Transfer):
         from airflow_provider_we360.arguments.literals import find_literals
         from airflow_provider_we360.sinks.base import WriteMode
         from airflow_provider_we360.sinks.target import parse_table
+        from airflow_provider_we360.transfers import catch_up
 
         given = find_literals(self, _TARGET_FIELDS)
         if "sql_conn_id" in given:
@@ -123,6 +155,7 @@ class We360ToSqlOperator(We360Transfer):
         if log_table := read_text(given.get("load_log_table"), "load_log_table"):
             parse_table(log_table, "load_log_table")
         read_choice(WriteMode, given.get("write_mode"), "write_mode", WriteMode.REPLACE_WINDOW)
+        catch_up.check_literals({**given, **find_literals(self, ("mode",))})
         read_mapping(given.get("sql_hook_params"), "sql_hook_params")
         read_flag(self.create_table, "create_table")
         read_flag(self.evolve_schema, "evolve_schema")
@@ -173,6 +206,15 @@ class We360ToSqlOperator(We360Transfer):
                 f"sql_hook_params: the hook of Connection {conn_id!r} does not accept"
                 f" {', '.join(map(repr, params))}; pass arguments of its __init__"
             ) from error
+
+    def _find_missed_days(self, hook: We360Hook, plan: LoadPlan, sink: Any) -> MissedDays | None:
+        from airflow_provider_we360.transfers import catch_up
+
+        if is_absent(self.complete_since):
+            return None
+        return catch_up.find_for_operator(
+            self, plan, sink.read_log, now=self._now(), timezone=self._zone(hook)
+        )
 
     @property
     def _target(self) -> dict[str, str]:

@@ -63,6 +63,9 @@ CONSTRUCTORS: dict[str, dict[str, Any]] = {
         "create_table": True,
         "evolve_schema": True,
         "load_log_table": None,
+        "complete_since": None,
+        "max_catch_up_days": 31,
+        "settle_hours": 11.5,
         "sql_hook_params": None,
     },
     "transfers.we360_to_object_storage.We360ToObjectStorageOperator": {
@@ -77,6 +80,9 @@ CONSTRUCTORS: dict[str, dict[str, Any]] = {
         "create_table": True,
         "evolve_schema": True,
         "load_log_table": None,
+        "complete_since": None,
+        "max_catch_up_days": 31,
+        "settle_hours": 11.5,
     },
 }
 """Arguments of each public class with their defaults."""

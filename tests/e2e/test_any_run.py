@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 DAGS = Path(__file__).parent / "dags_any_run"
 FIRST, LAST = dt.date(2026, 6, 1), dt.date(2026, 6, 5)
-ALL = {"cleared", "together", "killed", "waiting"}
+ALL = {"cleared", "together", "killed", "waiting", "paused"}
 SETTLES_IN_S = 90
 
 
@@ -146,6 +146,24 @@ def test_a_task_killed_in_a_load_is_retried_without_duplicates(airflow, sandbox,
     assert airflow.rows("SELECT try_number FROM task_instance WHERE dag_id = 'killed'") == [(2,)]
     assert sandbox.faults.pending == []
     assert holds_the_truth("killed") == "killed|once|load"
+
+
+def test_the_first_run_after_20_paused_days_loads_them_all(airflow, sandbox, warehouse):
+    airflow.ask("PATCH", "dags/paused", {"is_paused": False})
+    end(airflow, "paused")
+    with psycopg.connect(warehouse) as database:
+        logged = [
+            day for (day,) in database.execute("SELECT DISTINCT day FROM paused_log ORDER BY 1")
+        ]
+        found = database.execute(
+            "SELECT attendance_date, identity_id FROM paused ORDER BY 1, 2"
+        ).fetchall()
+    first, last = logged[0], logged[-1]
+    assert logged == [first + dt.timedelta(days=number) for number in range(len(logged))]
+    assert len(logged) >= 20
+    assert abs((dt.datetime.now(dt.UTC).date() - last).days) <= 1
+    truth = sandbox.company.rows(first, last)
+    assert found == sorted((row["attendance_date"], row["identity_id"]) for row in truth)
 
 
 def test_a_sensor_waits_in_a_real_triggerer(airflow):

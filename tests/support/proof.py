@@ -54,7 +54,7 @@ class ToEngine(We360ToSqlOperator):
 
     def _build_sink(self) -> Sink:
         hook = self._engine.hook_with(self._before) if self._before else self._engine.hook()
-        return self._engine.sink(self.table, hook)
+        return self._engine.sink(self.table, hook, self.load_log_table)
 
 
 @dataclass
@@ -112,7 +112,7 @@ class Stage:
         }
         try:
             with closing(hook):
-                return operator._load_rows(hook, context)[2]
+                return operator._load_all(hook, context)[0][0].result
         finally:
             _forget_masks()
 

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +77,15 @@ with DAG("waiting", schedule=None):
         settle_hours=os.environ["ANY_RUN_SETTLE_HOURS"],
     )
     wait >> loaded_at()
+
+BEGIN = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=21)
+with DAG(
+    "paused", schedule="@daily", start_date=BEGIN, catchup=False, is_paused_upon_creation=True
+):
+    We360ToSqlOperator(
+        task_id="load",
+        sql_conn_id="warehouse",
+        table="paused",
+        load_log_table="paused_log",
+        complete_since=BEGIN.date(),
+    )
