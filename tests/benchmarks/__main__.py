@@ -27,6 +27,7 @@ from benchmarks import latency, page
 EMPLOYEES = 500
 OURS = ("ours, append x1", "ours, append x4")
 REFERENCES = ("reference x1", "reference x4")
+LAKES = ("ours, iceberg x4", "ours, delta x4")
 KEYED = (
     "reference, keyed x1",
     "reference, keyed x4",
@@ -39,7 +40,7 @@ CONTENDERS = {
         *("requests + CSV + COPY", "HttpHook + insert_rows", "dlt", "pandas"),
     ),
     "duckdb": (*REFERENCES, *OURS, *KEYED, "dlt", "pandas"),
-    "parquet": (*REFERENCES, *OURS, "dlt", "pandas"),
+    "parquet": (*REFERENCES, *OURS, *LAKES, "dlt", "pandas"),
 }
 NIGHT = ("ours, replace_window x4", "pandas", "dlt, pages until one is empty")
 """Ours, a script that requests one day after another, and a tool that reads pages to the end."""
@@ -127,6 +128,16 @@ def environment(folder: Path, postgres: str, url: str) -> dict[str, str]:
         ),
         "AIRFLOW_CONN_POSTGRES": json.dumps(
             {"conn_type": "postgres", "host": socket, "login": "postgres", "schema": "postgres"}
+        ),
+        "AIRFLOW_CONN_CATALOG": json.dumps(
+            {
+                "conn_type": "iceberg",
+                "extra": {
+                    "type": "sql",
+                    "uri": f"sqlite:///{folder}/catalog.sqlite",
+                    "warehouse": f"file://{folder}",
+                },
+            }
         ),
         "BENCH_POSTGRES": postgres,
         "BENCH_FOLDER": str(folder),

@@ -33,6 +33,7 @@ def ours(
     write_mode: str,
     parallel: int,
     over_adbc: bool = True,
+    lake: str = "",
 ) -> None:
     """The operator's own ``execute``."""
     last = FIRST_DAY + dt.timedelta(days=days - 1)
@@ -42,13 +43,21 @@ def ours(
         "window_end": last.isoformat(),
         "max_parallel_requests": parallel,
     }
-    if target == "parquet":
+    if lake:
+        from airflow_provider_we360.transfers.we360_to_lakehouse import We360ToLakehouseOperator
+
+        place = {
+            "delta": {"table": f"{FOLDER}/{table}"},
+            "iceberg": {"table": f"lake.{table}", "lakehouse_conn_id": "catalog"},
+        }[lake]
+        operator: Any = We360ToLakehouseOperator(**place, write_mode=write_mode, **shared)
+    elif target == "parquet":
         from airflow_provider_we360.transfers.we360_to_object_storage import (
             We360ToObjectStorageOperator,
         )
 
         Path(FOLDER, table).mkdir(exist_ok=True)
-        operator: Any = We360ToObjectStorageOperator(path=f"file://{FOLDER}/{table}", **shared)
+        operator = We360ToObjectStorageOperator(path=f"file://{FOLDER}/{table}", **shared)
     else:
         from airflow_provider_we360.sinks import adbc
         from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
@@ -102,6 +111,10 @@ def runs(target: str) -> dict[str, Callable[..., None]]:
     known["ours, append without ADBC x4"] = partial(
         ours, write_mode="append", parallel=4, over_adbc=False
     )
+    for lake in ("delta", "iceberg"):
+        known[f"ours, {lake} x4"] = partial(
+            ours, write_mode="replace_window", parallel=4, lake=lake
+        )
     known["requests + CSV + COPY"] = partial(peer, peers.csv_and_copy)
     known["HttpHook + insert_rows"] = partial(peer, peers.insert_rows)
     known["dlt"] = partial(peer, DLT[target])
@@ -133,6 +146,8 @@ def landed(target: str) -> list[int]:
         import duckdb
 
         place = TABLE if target == "duckdb" else f"read_parquet('{FOLDER}/{TABLE}/**/*.parquet')"
+        if Path(FOLDER, "lake").exists():
+            place = f"read_parquet('{FOLDER}/lake/{TABLE}/**/*.parquet')"
         if Path(FOLDER, f"{TABLE}.parquet").exists():
             place = f"read_parquet('{FOLDER}/{TABLE}.parquet')"
         with duckdb.connect(DUCKDB if target == "duckdb" else ":memory:") as database:

@@ -16,13 +16,18 @@ from typing import Any
 
 def run_task(told: dict[str, Any]) -> None:
     """One try of a task, with the real hook, the real wire and the real target."""
+    from airflow_provider_we360.transfers.we360_to_lakehouse import We360ToLakehouseOperator
     from airflow_provider_we360.transfers.we360_to_object_storage import (
         We360ToObjectStorageOperator,
     )
     from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 
     os.environ.update(told["environment"])
-    kind: Any = We360ToObjectStorageOperator if "path" in told["arguments"] else We360ToSqlOperator
+    kind: Any = We360ToSqlOperator
+    if "path" in told["arguments"]:
+        kind = We360ToObjectStorageOperator
+    if "lakehouse_conn_id" in told["arguments"]:
+        kind = We360ToLakehouseOperator
     moment = dt.datetime(2026, 7, 1, 6, 30, tzinfo=dt.UTC)
     context: Any = {
         "ti": SimpleNamespace(dag_id="dag", task_id="load", run_id=told["run_id"], map_index=-1),
@@ -35,6 +40,7 @@ def run_task(told: dict[str, Any]) -> None:
 def warm_up() -> None:
     """What a worker has loaded before it forks: nothing but code, no thread, no connection."""
     import pyarrow.parquet  # noqa: F401
+    import pyiceberg.io.pyarrow  # noqa: F401
 
     import airflow_provider_we360.client.client
     import airflow_provider_we360.hooks.we360

@@ -110,11 +110,12 @@ class Iceberg(Lake):
 
     conn_type = "iceberg"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **properties: str) -> None:
         catalog = {
             "type": "sql",
             "uri": f"sqlite:///{folder}/catalog.sqlite",
             "warehouse": f"file://{folder}/iceberg",
+            **properties,
         }
         super().__init__(folder, {"extra": json.dumps(catalog)})
 
@@ -123,16 +124,23 @@ class Iceberg(Lake):
 
 
 class Delta(Lake):
-    """Folders with a log."""
+    """Folders with a log.
+
+    :param root: the URL of a folder in a bucket; None: a folder of this machine.
+    :param store: the ID of the bucket's Connection.
+    """
 
     conn_type = "delta"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: str | None = None, store: str | None = None) -> None:
         super().__init__(folder, {})
+        self._root, self._store = root or str(folder / "delta"), store
 
     def hook(self) -> Any:
-        """Return no Connection: a local folder needs none."""
-        return None
+        """Return the Connection of the bucket; a local folder needs none."""
+        from airflow.providers.common.compat.sdk import BaseHook
+
+        return BaseHook.get_connection(self._store) if self._store else None
 
     def full_name(self, table: str) -> str:
-        return str(self.folder / "delta" / table)
+        return f"{self._root}/{table}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from support.engines import DuckDB, Engine, SQLite
+from support.lakes import Lake
 
 COMMITS, WRITES = "COMMIT under way", "statements before COMMIT"
 LOGGED, OPEN = "log being written", "file open"
@@ -125,10 +126,39 @@ class FilesWatch(Watch):
         return found
 
 
+class LakeWatch(Watch):
+    """By the data files: new ones are there before the version that refers to them."""
+
+    commit = frozenset({WRITES})
+
+    def __init__(self, lake: Lake) -> None:
+        self._folder = lake.folder
+        self._before = self._version = 0
+
+    def begin(self) -> None:
+        self._before, self._version = self._count_files(), self._find_version()
+
+    def inside(self, pid: int) -> str:
+        if self._find_version() != self._version:
+            return ""
+        return WRITES if self._count_files() > self._before else ""
+
+    def _count_files(self) -> int:
+        return sum(1 for _ in self._folder.rglob("*.parquet"))
+
+    def _find_version(self) -> int:
+        catalog = self._folder / "catalog.sqlite"
+        if catalog.exists():
+            return catalog.stat().st_mtime_ns
+        return sum(1 for _ in self._folder.rglob("_delta_log/*.json"))
+
+
 def watch(engine: Engine | None, files: Path) -> Watch:
     """The watch for a target; without engine the folder of files."""
     if engine is None:
         return FilesWatch(files)
+    if isinstance(engine, Lake):
+        return LakeWatch(engine)
     if isinstance(engine, SQLite):
         return SQLiteWatch(engine.path)
     return DuckDBWatch(engine.path) if isinstance(engine, DuckDB) else PostgresWatch(engine)
