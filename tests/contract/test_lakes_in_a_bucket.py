@@ -53,7 +53,7 @@ def test_a_bucket_holds_what_a_folder_does(lake: Lake, table: str) -> None:
 
 def test_of_loads_of_one_window_in_a_bucket_one_wins_whole(lake: Lake, table: str) -> None:
     lake.load(table, load(), [])
-    barrier = Barrier(4, timeout=60)
+    barrier = Barrier(2, timeout=60)
 
     def one(rival: int) -> int:
         def when_all_are_there() -> Iterator[RowBatch]:
@@ -62,8 +62,8 @@ def test_of_loads_of_one_window_in_a_bucket_one_wins_whole(lake: Lake, table: st
 
         return int(lake.sink(table).load(load(run_id=str(rival)), when_all_are_there()).rows)
 
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(one, range(4))) == [40] * 4
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(one, range(2))) == [40] * 2
     left = lake.rows(table)
     assert (len(left), len({one["count"] for one in left})) == (40, 1)
 
