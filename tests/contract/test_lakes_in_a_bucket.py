@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 
-from airflow_provider_we360.errors import SinkError
-from airflow_provider_we360.rows.batch import RowBatch
 from support.cloud_stores import Cloud
 from support.lakes import Delta, Iceberg, Lake
-from support.loads import batches, day, load, merge, row, rows
+from support.loads import day, load, merge, row, rows
 
 pytestmark = [pytest.mark.clouds, pytest.mark.long]
 
@@ -49,27 +44,3 @@ def test_a_bucket_holds_what_a_folder_does(lake: Lake, table: str) -> None:
         key=repr,
     )
     assert len(lake.arrow(log)) == 3
-
-
-def test_of_loads_of_one_window_in_a_bucket_one_wins_whole(lake: Lake, table: str) -> None:
-    lake.load(table, load(), [])
-    barrier = Barrier(2, timeout=60)
-
-    def one(rival: int) -> int:
-        def when_all_are_there() -> Iterator[RowBatch]:
-            yield from batches(rows(1, 20, count=rival) + rows(2, 20, count=rival))
-            barrier.wait()
-
-        return int(lake.sink(table).load(load(run_id=str(rival)), when_all_are_there()).rows)
-
-    with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(one, range(2))) == [40] * 2
-    left = lake.rows(table)
-    assert (len(left), len({one["count"] for one in left})) == (40, 1)
-
-
-def test_a_bucket_that_is_absent_fails_without_its_keys(s3: Cloud, folder: Path) -> None:
-    lake = Delta(folder, "s3://no-such-bucket/we360", s3.connection())
-    with pytest.raises(SinkError, match=r"^table: cannot .* s3://no-such-bucket") as caught:
-        lake.load("days", load(), rows(1, 1))
-    assert "not-for-the-log" not in str(caught.value)
