@@ -308,9 +308,12 @@ def test_words_of_a_trigger_are_not_told(maria: MariaDB, table: str) -> None:
     assert "secret-person" not in str(caught.value)
 
 
-def test_a_narrower_number_column_accepts_what_fits(maria: MariaDB, table: str) -> None:
+@pytest.mark.parametrize("type_name", ["int", "int unsigned", "smallint(5) unsigned"])
+def test_a_narrower_number_column_accepts_what_fits(
+    maria: MariaDB, table: str, type_name: str
+) -> None:
     maria.execute(
-        f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), seconds int)"
+        f"CREATE TABLE {table} (attendance_date date, identity_id varchar(50), seconds {type_name})"
     )
     maria.load(table, load(), rows(1, 1, seconds=5))
     assert maria.execute(f"SELECT seconds FROM {table}") == [(5,)]
