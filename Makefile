@@ -53,7 +53,7 @@ fuzz: ## fuzz the decoder of responses, guided by coverage; ARGS='-max_total_tim
 
 test-scheduler: ## all kinds of runs under a real scheduler, and the quickstart as written (minutes)
 	$(ready) test
-	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_scheduler.py tests/e2e/test_any_run.py tests/e2e/test_quickstart.py tests/e2e/test_waiting.py
+	@$(bin)/python -m pytest -q --durations=10 tests/e2e/test_scheduler.py tests/e2e/test_any_run.py tests/e2e/test_days_as_events.py tests/e2e/test_quickstart.py tests/e2e/test_waiting.py
 
 test-history: ## five years of days with the example Dag under a real scheduler (minutes)
 	$(ready) test

@@ -118,3 +118,4 @@ class TransferArguments(OperatorArguments, total=False):
     column_types: Mapping[str, ColumnType] | XComArg | None
     pseudonymize: Choices
     max_parallel_requests: int
+    partition_events: bool

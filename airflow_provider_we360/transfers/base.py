@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, timezone  # type: 
 
 from airflow_provider_we360.arguments.values import is_absent, read_choice, read_required_text
 from airflow_provider_we360.run_context import build_run_id, read_run_facts
-from airflow_provider_we360.transfers import load_logging
+from airflow_provider_we360.transfers import load_logging, outlets
 from airflow_provider_we360.transfers.result import WindowLoad, build_facts, build_result
 from airflow_provider_we360.window import (
     check_has_begun,
@@ -115,6 +115,7 @@ class We360Transfer(BaseOperator):
         column_types: Mapping[str, ColumnType] | Any = None,
         pseudonymize: Choices = None,
         max_parallel_requests: int = DEFAULT_PARALLEL_REQUESTS,
+        partition_events: bool = False,
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -122,9 +123,7 @@ class We360Transfer(BaseOperator):
         self.report = report
         self.mode = mode
         self.columns = columns
-        self.group_ids = group_ids
-        self.user_ids = user_ids
-        self.shift_ids = shift_ids
+        self.group_ids, self.user_ids, self.shift_ids = group_ids, user_ids, shift_ids
         self.report_params = report_params
         self.window_start = window_start
         self.window_end = window_end
@@ -134,6 +133,7 @@ class We360Transfer(BaseOperator):
         self.column_types = column_types
         self.pseudonymize = pseudonymize
         self.max_parallel_requests = max_parallel_requests
+        self.partition_events = partition_events
         self._load: TrackedLoad | None = None
         self._check_literals()
 
@@ -169,10 +169,7 @@ class We360Transfer(BaseOperator):
         conn_id = read_required_text(self.we360_conn_id, "we360_conn_id", CONNECTION)
         with closing(We360Hook(conn_id)) as hook:
             loads, missed = self._load_all(hook, context)
-        for outlet in self.outlets:
-            # An asset alias has no URI and takes no extra of its own.
-            if getattr(outlet, "uri", None):
-                context["outlet_events"][outlet].extra.update(build_facts(loads, missed))
+        outlets.fill_events(self, context, loads, build_facts(loads, missed))
         return build_result(loads, missed, self._target)
 
     def _load_all(
@@ -287,6 +284,7 @@ class We360Transfer(BaseOperator):
         names = (*literals.ROW_ARGUMENTS, *_WINDOW_ARGUMENTS, "on_empty", "pseudonymize")
         given = literals.find_literals(self, (*names, "we360_conn_id"))
         require_parallel_requests(self.max_parallel_requests)
+        outlets.check_partition_events(self.partition_events, given.get("mode"))
         if "we360_conn_id" in given:
             read_required_text(given["we360_conn_id"], "we360_conn_id", CONNECTION)
         read_choice(OnEmpty, given.get("on_empty"), "on_empty", OnEmpty.FAIL)

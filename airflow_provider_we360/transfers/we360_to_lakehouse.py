@@ -95,6 +95,9 @@ class We360ToLakehouseOperator(We360Transfer):
     :param settle_hours: hours from the end of a day until it counts as settled.
         (templated)
     :param max_parallel_requests: number of days requested at the same time, 1 to 32.
+    :param partition_events: make each loaded day a partition of the outlets, for Dags with a
+        ``PartitionedAssetTimetable`` (Airflow 3.3; no effect before). Airflow does not start Dags
+        without partitions for such an event.
     :returns: ``{"report", "window", "rows", "days", "requests", "table", "seconds"}``, never rows.
     """
 

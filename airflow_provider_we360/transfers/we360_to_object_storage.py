@@ -62,6 +62,9 @@ class We360ToObjectStorageOperator(We360Transfer):
         ``{"email": "conn:we360_pseudonyms"}``, the password of that Connection, or ``"var:NAME"``,
         a Variable that Airflow masks (docs: "Privacy"). (templated)
     :param max_parallel_requests: number of days requested at the same time, 1 to 32.
+    :param partition_events: make each loaded day a partition of the outlets, for Dags with a
+        ``PartitionedAssetTimetable`` (Airflow 3.3; no effect before). Airflow does not start Dags
+        without partitions for such an event.
     :returns: ``{"report", "window", "rows", "days", "requests", "path", "seconds"}``, never rows.
     """
 

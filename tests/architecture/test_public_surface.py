@@ -34,6 +34,7 @@ TRANSFER = {
     "column_types": None,
     "pseudonymize": None,
     "max_parallel_requests": 4,
+    "partition_events": False,
 }
 REQUIRED = inspect.Parameter.empty
 CONSTRUCTORS: dict[str, dict[str, Any]] = {
