@@ -120,15 +120,15 @@ class Pages:
     def __init__(self, page: Page, url: str) -> None:
         self._page = page
         self._url = url
-        page.set_default_timeout(20 * SECONDS)
+        page.set_default_timeout(120 * SECONDS)
 
     def add_connection(self) -> Form:
-        self._page.goto(f"{self._url}/connections", timeout=60 * SECONDS)
+        self._page.goto(f"{self._url}/connections", timeout=180 * SECONDS)
         self._page.get_by_role("button", name="Add Connection").click()
         return Form(self._page)
 
     def edit_connection(self, conn_id: str) -> Form:
-        self._page.goto(f"{self._url}/connections", timeout=60 * SECONDS)
+        self._page.goto(f"{self._url}/connections", timeout=180 * SECONDS)
         self._page.get_by_role("row", name=conn_id).get_by_role(
             "button", name="Edit Connection"
         ).click()
@@ -142,7 +142,7 @@ class Pages:
         shown = self._page.get_by_role("status").filter(
             has_text=re.compile("Test Connection (Successful|Failed)")
         )
-        shown.wait_for(timeout=60 * SECONDS)
+        shown.wait_for(timeout=180 * SECONDS)
         shown.hover()  # what is pointed at stays
         title, words = (
             shown.locator(f"[data-part={part}]").inner_text() for part in ("title", "description")
@@ -151,7 +151,7 @@ class Pages:
 
     def open_trigger(self, dag_id: str) -> Locator:
         """The dialog that asks for a run's parameters."""
-        self._page.goto(f"{self._url}/dags/{dag_id}", timeout=60 * SECONDS)
+        self._page.goto(f"{self._url}/dags/{dag_id}", timeout=180 * SECONDS)
         self._page.get_by_role("button", name="Trigger Dag").click()
         dialog = self._page.get_by_role("dialog")
         dialog.get_by_text("Run Parameters").wait_for()
@@ -174,7 +174,7 @@ class Pages:
         from playwright.sync_api import expect
 
         state = self._page.get_by_test_id("header-card").get_by_test_id("state-badge")
-        expect(state).to_have_text(re.compile("Success|Failed"), timeout=120 * SECONDS)
+        expect(state).to_have_text(re.compile("Success|Failed"), timeout=300 * SECONDS)
         expect(state).to_have_text("Success")
 
     @property
