@@ -272,7 +272,7 @@ def _yesterday(facts: RunFacts, zone: ZoneInfo) -> tuple[Window, str]:
             local = _utc(moment, name).astimezone(zone)
             day = _day_before(local.date(), zone)
             at = local.isoformat(sep=" ", timespec="minutes")
-            return (day, day), f"yesterday, as of the run's {name}, {at}"
+            return (day, day), f"yesterday, as of {name} {at}"
     raise We360ConfigError(
         "window_start, window_end: not given, and the run has no date to derive a window from;"
         " give both"

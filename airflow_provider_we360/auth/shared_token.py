@@ -97,7 +97,7 @@ class SharedToken:
                 break
             lease.sleep(SAVE_WAIT_S)
             self._confirm(lease, replaced)
-        log.info("We360 token %s; it expires in %d s", event, token.lifetime_s)
+        log.info("We360 token %s; it expires in %s s", event, f"{token.lifetime_s:,.0f}")
         return token
 
     def _confirm(self, lease: HeldLease, replaced: TokenSet | None) -> None:

@@ -92,7 +92,7 @@ def test_log_shows_window_reason_source_target_and_changes(sandbox, report, duck
     assert lines == [
         "Window: 2026-06-01 to 2026-06-02 (2 days, Asia/Kolkata)",
         (
-            "Reason: yesterday, as of the run's run_after, 2026-06-03 12:00+05:30;"
+            "Reason: yesterday, as of run_after 2026-06-03 12:00+05:30;"
             " and 1 day before it (lookback_days)"
         ),
         (
@@ -205,7 +205,7 @@ def test_misspelled_column_is_named_before_the_server_refuses_it(report):
         (
             {"logical_date": NOON},
             {},
-            "yesterday, as of the run's logical_date, 2026-06-03 12:00+05:30",
+            "yesterday, as of logical_date 2026-06-03 12:00+05:30",
         ),
         (
             {

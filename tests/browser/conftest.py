@@ -32,7 +32,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-LARGEST_PICTURE_BYTES = 150_000
+LARGEST_PICTURE_BYTES = 200_000
 
 
 def absent(reason: str) -> NoReturn:

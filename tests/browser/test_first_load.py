@@ -33,7 +33,7 @@ def test_the_example_dag_turns_green_and_logs_what_it_loaded(
     pages.trigger(dialog)
     pages.wait_until_green()
     # As wide as the longest line of the log, and as high as all of them: Airflow does not wrap.
-    pages.resize(1440, 720)
+    pages.resize(1440, 800)
     log = pages.open_task("load")
     pages.wait_until_green()
     log.get_by_text("Loaded").wait_for()
