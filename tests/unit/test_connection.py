@@ -183,6 +183,7 @@ def test_connections_of_one_account_share_a_fingerprint():
         connection(conn_id="second", login="OPS@acme.example", password="other")
     )
     assert one.account_fingerprint == other.account_fingerprint
+    assert len(one.account_fingerprint) == len(one.login_fingerprint) == 12
     assert (
         one.account_fingerprint
         != parse_connection(connection(extra={"customer_id": "other"})).account_fingerprint

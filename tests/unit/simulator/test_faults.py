@@ -350,8 +350,10 @@ def test_a_bomb_is_good_gzip_a_thousandth_of_what_it_unpacks_to(play, caller) ->
 
 
 def test_an_answer_can_call_itself_packed_in_another_way(play, caller) -> None:
-    play("report", "other_packing", encoding="zstd")
-    assert caller.report(caller.tokens()["access_token"]).headers["content-encoding"] == "zstd"
+    # Not zstd or br: httpx decodes those if their packages happen to be installed.
+    play("report", "other_packing", encoding="compress")
+    response = caller.report(caller.tokens()["access_token"])
+    assert response.headers["content-encoding"] == "compress"
 
 
 def test_an_answer_can_be_late(play, clock) -> None:
@@ -525,6 +527,6 @@ def test_every_fault_number_has_a_name_or_is_a_switch() -> None:
 def test_every_fault_of_the_catalogue_was_played_here(request) -> None:
     """Runs last in this file; alone it has nothing to say."""
     own = {item.name for item in request.session.items if item.path == request.path}
-    if len(own) < 100:
-        pytest.skip("only part of the file runs")
+    if len(own) < 100 or request.config.getoption("order") is not None:
+        pytest.skip("only part of the file has run")
     assert FAULTS.keys() - PLAYED == set()
