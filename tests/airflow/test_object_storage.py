@@ -289,7 +289,7 @@ def test_incompatible_universal_pathlib_is_named(sandbox, load, mocker):
     )
     with pytest.raises(
         AirflowFailException,
-        match=r"path: Airflow [\d.]+ cannot open URLs with .*'universal-pathlib<0\.3'",
+        match=r"path: Airflow [\w.]+ cannot open URLs with .*'universal-pathlib<0\.3'",
     ):
         load(path="s3://bucket/we360")
 

@@ -7,19 +7,16 @@ import json
 import os
 
 import pytest
-from airflow.models.variable import Variable
-from airflow.providers.common.compat.sdk import DAG, task
-from airflow.utils.session import create_session
+from airflow.providers.common.compat.sdk import DAG, get_current_context, task
 
 from airflow_provider_we360.errors import We360Error
 from airflow_provider_we360.hooks.we360 import We360Hook
 from airflow_provider_we360.operators.session import We360LoginOperator, We360LogoutOperator
-from support.airflow_line import AIRFLOW, before, since, xcom_model
+from support.airflow_line import AIRFLOW, before, since
+from support.commands import airflow
 from support.dag_runs import run_here
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
-
-XComModel = xcom_model()
 
 REPORT = "/query/external/reports/dynamic_report"
 
@@ -33,11 +30,23 @@ def xcom_mode(sandbox, monkeypatch):
     return sandbox
 
 
+@pytest.fixture
+def variables(tmp_path):
+    """Returns all Airflow Variables, by the command that people use."""
+
+    def export():
+        file = tmp_path / "variables.json"
+        code, told = airflow(["variables", "export", str(file)])
+        assert code == 0, told
+        return json.loads(file.read_text())
+
+    return export
+
+
 @pytest.fixture(autouse=True)
-def empty_variables():
-    with create_session() as session:
-        session.query(Variable).delete()
-        session.query(XComModel).delete()
+def empty_variables(variables):
+    for name in variables():
+        airflow(["variables", "delete", name])
 
 
 @pytest.fixture
@@ -58,35 +67,31 @@ def read(fails=False):
         raise RuntimeError("something else went wrong")
 
 
-def variables():
-    with create_session() as session:
-        return {variable.key: variable.val for variable in session.query(Variable)}
+def look(seen, task_id="look"):
+    """Return a task that appends what the login task's XCom holds at that moment."""
 
+    @task(task_id=task_id)
+    def append():
+        seen.append(get_current_context()["ti"].xcom_pull(task_ids="login", key="we360_token"))
 
-def xcoms():
-    with create_session() as session:
-        return {(xcom.task_id, xcom.key): xcom.value for xcom in session.query(XComModel)}
+    return append()
 
 
 def run(dag):
     return run_here(dag).state
 
 
-def test_tasks_between_login_and_logout_share_one_session(xcom_mode):
-    seen = {}
-
-    @task
-    def look():
-        seen.update(xcoms())
-
+def test_tasks_between_login_and_logout_share_one_session(xcom_mode, variables):
+    before, after = [], []
     with DAG("we360_session", schedule=None) as dag:
         login = We360LoginOperator(task_id="login")
         logout = We360LogoutOperator(task_id="logout")
         (
             login
             >> [read.override(task_id=f"read_{number}")() for number in range(3)]
-            >> look()
+            >> look(before, "before")
             >> logout
+            >> look(after, "after")
         )
         login >> logout
     assert run(dag) == "success"
@@ -96,13 +101,12 @@ def test_tasks_between_login_and_logout_share_one_session(xcom_mode):
     )
     assert xcom_mode.request_log.counts["logouts"] == 1
     assert variables() == {}
-    sealed = seen[("login", "we360_token")]
-    assert json.loads(sealed).keys() == {"v", "expires_at", "sealed"}
-    assert ("login", "we360_token") not in xcoms()
+    assert json.loads(before[0]).keys() == {"v", "expires_at", "sealed"}
+    assert after == [None]
 
 
 @pytest.mark.parametrize("token_cache", ["variable", "memory"])
-def test_run_sessions_never_touch_the_shared_session(sandbox, monkeypatch, token_cache):
+def test_run_sessions_never_touch_the_shared_session(sandbox, monkeypatch, variables, token_cache):
     connection = json.loads(os.environ["AIRFLOW_CONN_WE360_DEFAULT"])
     with DAG("we360_shared", schedule=None) as dag:
         read()
@@ -133,6 +137,24 @@ def test_a_failed_task_still_ends_in_a_logout(xcom_mode):
     )
 
 
+@since((3, 3), "the state store of a task")
+def test_a_retried_login_ends_the_session_of_its_first_try(xcom_mode):
+    def fail_the_first_try(context, result=None):
+        if context["ti"].try_number == 1:
+            raise RuntimeError("after the login")
+
+    with DAG("we360_retried", schedule=None) as dag:
+        login = We360LoginOperator(
+            task_id="login", retries=1, retry_delay=0, post_execute=fail_the_first_try
+        )
+        logout = We360LogoutOperator(task_id="logout")
+        login >> read() >> logout
+        login >> logout
+    assert run(dag) == "success"
+    assert (xcom_mode.request_log.logins, xcom_mode.request_log.counts["logouts"]) == (2, 2)
+    assert sum(xcom_mode.request_log.live_sessions().values()) == 0
+
+
 def test_a_logout_with_nothing_to_end_succeeds(xcom_mode):
     with DAG("we360_session", schedule=None) as dag:
         We360LogoutOperator(task_id="logout")
@@ -158,13 +180,13 @@ def test_without_a_login_task_the_process_logs_in_and_out(xcom_mode, told):
 def test_a_task_after_the_logout_logs_in_and_out_by_itself(xcom_mode):
     with DAG("we360_late_reader", schedule=None) as dag:
         login, logout = We360LoginOperator(task_id="login"), We360LogoutOperator(task_id="logout")
-        login >> logout >> read()
+        login >> logout >> read() >> look(seen := [])
     assert run(dag) == "success"
     assert (xcom_mode.request_log.logins, sum(xcom_mode.request_log.live_sessions().values())) == (
         2,
         0,
     )
-    assert ("login", "we360_token") not in xcoms()
+    assert seen == [None]
 
 
 def test_two_login_tasks_of_one_connection_are_both_named(xcom_mode, told):
@@ -225,7 +247,7 @@ def test_the_healthy_way_logs_no_error(xcom_mode, capsys, caplog):
     assert "error" not in "\n".join(ours).lower()
 
 
-def test_the_test_button_touches_no_entry_and_logs_itself_out(sandbox):
+def test_the_test_button_touches_no_entry_and_logs_itself_out(sandbox, variables):
     assert We360Hook().test_connection()[0] is True
     assert variables() == {}
     assert (sandbox.request_log.logins, sum(sandbox.request_log.live_sessions().values())) == (1, 0)
@@ -235,7 +257,7 @@ IN_2 = "plain Python reaches the Variables, and with them the session of all tas
 
 
 @before((3, 0), IN_2)
-def test_plain_python_of_airflow_2_shares_the_session(sandbox):
+def test_plain_python_of_airflow_2_shares_the_session(sandbox, variables):
     for _ in range(2):
         hook = We360Hook()
         assert hook.get_conn().post(REPORT, json={}).status_code in (200, 400, 422)

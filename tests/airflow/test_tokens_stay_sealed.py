@@ -36,6 +36,7 @@ from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 from simulator.app import Simulator, SimulatorConfig
 from simulator.server import serve
 from support.airflow_line import AIRFLOW, since
+from support.commands import airflow
 from support.mini_api import FakeTime
 
 DAY = dt.date(2026, 6, 1)
@@ -48,7 +49,8 @@ OURS = re.compile(r"(airflow_provider_we360\.(?!sandbox)|httpx\b)")
 
 DAG_FILE = f"""
 import logging
-from airflow.providers.common.compat.sdk import DAG
+from pathlib import Path
+from airflow.providers.common.compat.sdk import DAG, get_current_context, task
 from airflow_provider_we360.operators.session import We360LoginOperator
 from airflow_provider_we360.transfers.we360_to_sql import We360ToSqlOperator
 
@@ -64,6 +66,13 @@ with DAG("tokens_stay_sealed", schedule=None) as dag:
     login = We360LoginOperator(task_id="login", we360_conn_id="{OF_RUN}")
     of_run = We360ToSqlOperator(task_id="load_of_run", we360_conn_id="{OF_RUN}", **load)
     shared >> login >> of_run
+
+    @task
+    def keep_text():
+        text = get_current_context()["ti"].xcom_pull(task_ids="login", key="we360_token")
+        Path(__file__ + ".xcom").write_text(text)
+
+    of_run >> keep_text()
 
 if __name__ == "__main__":
     print("The run ended as", dag.test().state)
@@ -113,18 +122,22 @@ class Run:
     of_run: str
     """The text of the XCom."""
 
-    def rows(self, table: str) -> list[dict[str, Any]]:
+    def cells(self) -> Iterator[tuple[str, str, str]]:
+        """Table, column and text of everything in Airflow's database, whatever its tables are called."""
         with contextlib.closing(sqlite3.connect(self.database)) as database:
-            database.row_factory = sqlite3.Row
-            return [dict(row) for row in database.execute(f'SELECT * FROM "{table}"')]
+            named = "SELECT name FROM sqlite_master WHERE type = 'table'"
+            for (table,) in database.execute(named).fetchall():
+                rows = database.execute(f'SELECT * FROM "{table}"')
+                columns = [column for column, *_ in rows.description]
+                for row in rows:
+                    for column, value in zip(columns, row, strict=True):
+                        yield table, column, _text(value)
 
 
 @pytest.fixture(scope="module")
 def run(airflow_db, tmp_path_factory) -> Iterator[Run]:
     """One load with the shared session and one with the run's own, in a process of their own whose every logger is at DEBUG."""
     from airflow.providers.common.compat.sdk import Connection
-
-    from airflow_provider_we360._compat import get_fernet
 
     folder = tmp_path_factory.mktemp("sealed")
     (folder / "tokens_stay_sealed.py").write_text(DAG_FILE)
@@ -141,22 +154,16 @@ def run(airflow_db, tmp_path_factory) -> Iterator[Run]:
             }
             command = [sys.executable, folder / "tokens_stay_sealed.py"]
             done = subprocess.run(
-                command, env=env, capture_output=True, text=True, timeout=120, check=False
+                command, env=env, capture_output=True, text=True, timeout=600, check=False
             )
             output = done.stdout + done.stderr
             assert "The run ended as success" in output, _errors_in(output)
             unmasked = (folder / "tokens_stay_sealed.py.log").read_text()
             left = Run(output, unmasked, Secrets(), airflow_db, "", "")
             settings = parse_connection(Connection(**connections[0]))
-            name = f"we360_token__{settings.account_fingerprint}"
-            (variable,) = [row for row in left.rows("variable") if row["key"] == name]
-            left.shared = get_fernet().decrypt(variable["val"]).decode()
-            (xcom,) = [
-                row
-                for row in left.rows("xcom")
-                if (row["dag_id"], row["key"]) == ("tokens_stay_sealed", "we360_token")
-            ]
-            left.of_run = json.loads(xcom["value"])
+            exported = json.loads(_exported_variables(folder / "variables.json"))
+            left.shared = json.dumps(exported[f"we360_token__{settings.account_fingerprint}"])
+            left.of_run = (folder / "tokens_stay_sealed.py.xcom").read_text()
             for whose, text in (("the Variable", left.shared), ("the XCom", left.of_run)):
                 left.secrets.add(whose, _unsealed(text, settings))
             yield left
@@ -187,34 +194,20 @@ def test_a_run_at_debug_prints_no_secret(run):
 
 
 def test_no_table_of_airflow_holds_a_secret_in_clear(run):
-    with contextlib.closing(sqlite3.connect(run.database)) as database:
-        tables = [
-            name
-            for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        ]
-    assert {
-        "variable",
-        "xcom",
-        "rendered_task_instance_fields",
-        "connection",
-        "log",
-        "serialized_dag",
-    } <= {*tables}
+    cells = list(run.cells())
     found = {
         (table, column, secret)
-        for table in tables
-        for row in run.rows(table)
-        for column, value in row.items()
-        for secret in run.secrets.within(_text(value))
+        for table, column, text in cells
+        for secret in run.secrets.within(text)
     }
     assert found == {("connection", "login", "e-mail")}
+    # The search reaches what tasks keep: the XCom's ciphertext is there, and the Variable's only
+    # within Airflow's own encryption.
+    sealed = [json.loads(text)["sealed"] for text in (run.of_run, run.shared)]
+    assert [any(one in text for _, _, text in cells) for one in sealed] == [True, False]
 
 
 def test_variable_and_xcom_show_version_expiry_and_ciphertext(run):
-    kept = [row for row in run.rows("variable") if row["key"].startswith("we360_token__")]
-    (variable,) = [row for row in kept if SHARED in row["description"]]
-    assert variable["is_encrypted"]
-    assert variable["val"].startswith("gAAAA")  # Airflow's own encryption, around ours
     for text in (run.shared, run.of_run):
         shown = json.loads(text)
         assert shown.keys() == {"v", "expires_at", "sealed"}
@@ -252,13 +245,7 @@ def test_the_rest_api_shows_no_secret_but_the_connections_login(run, monkeypatch
 
 
 def test_an_export_of_variables_holds_ciphertext(run, tmp_path):
-    from airflow.cli.cli_parser import get_parser
-    from airflow.cli.commands.variable_command import variables_export
-
-    variables_export(
-        get_parser().parse_args(["variables", "export", str(tmp_path / "variables.json")])
-    )
-    exported = (tmp_path / "variables.json").read_text()
+    exported = _exported_variables(tmp_path / "variables.json")
     assert json.loads(run.shared)["sealed"] in exported
     assert run.secrets.within(exported) == set()
 
@@ -491,6 +478,12 @@ def _connection(conn_id: str, url: str, **extra: object) -> dict[str, Any]:
         "extra": json.dumps(extra),
     }
     return told | ({} if conn_id == "we360_default" else {"conn_id": conn_id})
+
+
+def _exported_variables(file: Path) -> str:
+    code, told = airflow(["variables", "export", str(file)])
+    assert code == 0, told
+    return file.read_text()
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ COPIED = (
     "pyproject.toml",
     "tests/airflow",
     "tests/conftest.py",
+    "tests/simulator",
     "tests/support",
 )
 """The tier, and what it stands on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from typing import Any
 
 import pytest
 
@@ -32,10 +31,3 @@ def since(version: tuple[int, int], reason: str) -> pytest.MarkDecorator:
 def before(version: tuple[int, int], reason: str) -> pytest.MarkDecorator:
     """Leave the test out from this Airflow on; the reason names what changed."""
     return pytest.mark.only_if(version > AIRFLOW, reason=reason)
-
-
-def xcom_model() -> Any:
-    """The table of XComs."""
-    from airflow.models import xcom
-
-    return xcom.XComModel if AIRFLOW >= (3, 0) else xcom.XCom

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,11 +49,21 @@ class Airflow:
     :param home: its AIRFLOW_HOME; logs of tasks lie in ``logs``, those of its parts in ``*.txt``.
     :param database: URL of its PostgreSQL.
     :param dags: folder of Dag files.
+    :param commands: ``airflow`` commands to run once the database is there, before any part starts.
     :param environment: more environment, for its parts and for all tasks.
     """
 
-    def __init__(self, home: Path, database: str, dags: Path, **environment: str) -> None:
+    def __init__(
+        self,
+        home: Path,
+        database: str,
+        dags: Path,
+        *,
+        commands: Sequence[tuple[str, ...]] = (),
+        **environment: str,
+    ) -> None:
         self.home = home
+        self._commands = commands
         self._database = database
         self.url = f"http://127.0.0.1:{free_port()}"
         port = self.url.rpartition(":")[2]
@@ -84,6 +94,8 @@ class Airflow:
     def __enter__(self) -> Self:
         try:
             self.run("db", "migrate")
+            for command in self._commands:
+                self.run(*command)
             self.start("api-server", "--port", self.env["AIRFLOW__API__PORT"], "--workers", "1")
             # Tasks that begin before their API answers fail without a word.
             wait_until(self._answers, self, "api-server up")
@@ -136,7 +148,7 @@ class Airflow:
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None, **query: Any) -> Any:
         """What the REST API answers to an administrator."""
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=60) as client:
+        with httpx.Client(base_url=self.url, trust_env=False, timeout=180) as client:
             token = client.get("/auth/token").raise_for_status().json()["access_token"]
             headers = {"Authorization": f"Bearer {token}"}
             answer = client.request(
