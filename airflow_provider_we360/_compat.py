@@ -37,6 +37,7 @@ __all__ = [
     "mask_secret",
     "paths_cannot_open",
     "set_xcom",
+    "task_state",
     "variables",
 ]
 
@@ -118,6 +119,11 @@ def current_context() -> Any:
         return get_current_context()
     except Exception:  # noqa: BLE001 - RuntimeError in Airflow 3, AirflowException in 2.11
         return None
+
+
+def task_state(context: Any) -> Any:
+    """Return the state store of the running task, which outlives its attempts; None before 3.3."""
+    return context.get("task_state_store")
 
 
 def get_xcom(key: str, where: dict[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_we360 import _compat
 from airflow_provider_we360.errors import We360ConfigError
+from airflow_provider_we360.hooks.encrypted_variable import XCOM_KEY
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -38,6 +39,48 @@ class TaskXComs:
     @property
     def _where(self) -> dict[str, Any]:
         return {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": self.task_id}
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierAttempt:
+    """What an earlier attempt of this task left, by key.
+
+    Airflow deletes a task's XComs before it runs again, and since 3.4 a task cannot reach those of
+    its earlier attempts. Its state store stays.
+    """
+
+    state: Any
+
+    def get(self, name: str) -> str | None:
+        value = self.state.get(name)
+        return None if value is None else str(value)
+
+    def set(self, name: str, value: str, description: str) -> None:  # noqa: ARG002 - it has none
+        self.state.set(name, value)
+
+    def delete(self, name: str) -> None:
+        self.state.delete(name)
+
+    def confirm_absent(self, name: str) -> None:
+        """As for XComs."""
+
+    def keep(self, xcoms: TaskXComs) -> None:
+        """Copy the token, still encrypted, from the XCom for a later attempt."""
+        try:
+            if text := xcoms.get(XCOM_KEY):
+                self.state.set(XCOM_KEY, text)
+        except Exception as error:  # noqa: BLE001 - the login succeeded; a retry would need another
+            log.warning(
+                "The task's state store cannot be written (%s): if this task is cleared, its"
+                " session stays at the login server until it expires there",
+                type(error).__name__,
+            )
+
+
+def earlier_attempt(context: Context) -> EarlierAttempt | None:
+    """Return what an earlier attempt of the running task left; None before Airflow 3.3."""
+    state = _compat.task_state(context)
+    return None if state is None else EarlierAttempt(state)
 
 
 def own_xcoms(context: Context) -> TaskXComs:

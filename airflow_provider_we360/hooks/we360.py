@@ -317,11 +317,15 @@ class We360Hook(BaseHook):
                 return xcom_store(
                     settings, xcoms, xcoms.task_id, variables, cipher, team=team, clock=self._clock
                 )
-            self.log.warning(
-                "token_cache is xcom, but no We360LoginOperator of Connection %s is upstream; this "
-                "process logs in for itself",
-                self.we360_conn_id,
-            )
+            if context is None:
+                # A trigger, or plain Python: there is no upstream task that could be missing.
+                self.log.info("token_cache is xcom: outside of a task, the hook logs in by itself")
+            else:
+                self.log.warning(
+                    "token_cache is xcom, but no We360LoginOperator of Connection %s is upstream; "
+                    "this process logs in for itself",
+                    self.we360_conn_id,
+                )
             cipher = None
         return variable_store(settings, variables, cipher, team=team, clock=self._clock)
 

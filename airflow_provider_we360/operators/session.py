@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_we360.errors import We360AuthError
+from airflow_provider_we360.errors import We360AuthError, We360Error
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from airflow_provider_we360.arguments.signatures import OperatorArguments
     from airflow_provider_we360.auth.token_store import TokenStore
     from airflow_provider_we360.connection import We360Settings
-    from airflow_provider_we360.hooks.run_session import TaskXComs
+    from airflow_provider_we360.hooks.encrypted_variable import Texts
+    from airflow_provider_we360.hooks.run_session import EarlierAttempt
     from airflow_provider_we360.hooks.we360 import We360Hook
 
 
@@ -49,18 +50,34 @@ class We360LoginOperator(BaseOperator):
     def execute(self, context: Context) -> None:
         """Log in.
 
+        If this task ran before in the same run, the session of that attempt is ended first
+        (Airflow 3.3 and later).
+
         :raises We360AuthError: if the login fails, or if the XCom does not keep the session, which
             is then ended again.
         """
-        from airflow_provider_we360.hooks.run_session import own_xcoms
+        from airflow_provider_we360.hooks.run_session import earlier_attempt, own_xcoms
 
-        with closing(_hook(self.we360_conn_id, own_xcoms(context))) as hook:
+        xcoms, earlier = own_xcoms(context), earlier_attempt(context)
+        if earlier is not None:
+            self._end_session_of(earlier, xcoms.task_id)
+        with closing(_hook(self.we360_conn_id, xcoms, xcoms.task_id)) as hook:
             if not hook.login():
                 raise We360AuthError(
                     "the XCom of this task did not keep the session, so it was ended again; see the"
                     " warning above for the reason, and check whether a custom XCom backend refuses"
                     " the entry"
                 )
+        if earlier is not None:
+            earlier.keep(xcoms)
+
+    def _end_session_of(self, earlier: EarlierAttempt, task_id: str) -> None:
+        try:
+            with closing(_hook(self.we360_conn_id, earlier, f"{task_id} (earlier)")) as hook:
+                hook.logout()
+        except We360Error as error:
+            # A session too many does no harm; a run that cannot log in does.
+            self.log.warning("The session of an earlier attempt was not ended: %s", error)
 
 
 class We360LogoutOperator(BaseOperator):
@@ -98,12 +115,12 @@ class We360LogoutOperator(BaseOperator):
                 self.we360_conn_id,
             )
             return
-        with closing(_hook(self.we360_conn_id, xcoms)) as hook:
+        with closing(_hook(self.we360_conn_id, xcoms, xcoms.task_id)) as hook:
             if not hook.logout():
                 self.log.info("Task %s left no session; nothing to end", xcoms.task_id)
 
 
-def _hook(we360_conn_id: str, xcoms: TaskXComs) -> We360Hook:
+def _hook(we360_conn_id: str, texts: Texts, login_task: str) -> We360Hook:
     from airflow_provider_we360 import _compat
     from airflow_provider_we360.hooks.encrypted_variable import xcom_store
     from airflow_provider_we360.hooks.encryption import TokenCipher
@@ -112,6 +129,6 @@ def _hook(we360_conn_id: str, xcoms: TaskXComs) -> We360Hook:
     def build_store(settings: We360Settings) -> TokenStore:
         cipher = TokenCipher(settings, _compat.get_fernet())
         variables, team = _compat.variables(), _compat.current_team()
-        return xcom_store(settings, xcoms, xcoms.task_id, variables, cipher, team=team)
+        return xcom_store(settings, texts, login_task, variables, cipher, team=team)
 
     return We360Hook(we360_conn_id, store=build_store)

@@ -162,7 +162,8 @@ def run(airflow_db, tmp_path_factory) -> Iterator[Run]:
             left = Run(output, unmasked, Secrets(), airflow_db, "", "")
             settings = parse_connection(Connection(**connections[0]))
             exported = json.loads(_exported_variables(folder / "variables.json"))
-            left.shared = json.dumps(exported[f"we360_token__{settings.account_fingerprint}"])
+            entry = exported[f"we360_token__{settings.account_fingerprint}"]
+            left.shared = json.dumps(entry["value"])  # beside its description
             left.of_run = (folder / "tokens_stay_sealed.py.xcom").read_text()
             for whose, text in (("the Variable", left.shared), ("the XCom", left.of_run)):
                 left.secrets.add(whose, _unsealed(text, settings))
