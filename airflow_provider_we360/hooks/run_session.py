@@ -71,7 +71,7 @@ class EarlierAttempt:
                 self.state.set(XCOM_KEY, text)
         except Exception as error:  # noqa: BLE001 - the login succeeded; a retry would need another
             log.warning(
-                "The task's state store cannot be written (%s): if this task is cleared, its"
+                "The task's state store cannot be written (%s): if this task is retried, its"
                 " session stays at the login server until it expires there",
                 type(error).__name__,
             )

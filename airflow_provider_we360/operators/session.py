@@ -50,8 +50,8 @@ class We360LoginOperator(BaseOperator):
     def execute(self, context: Context) -> None:
         """Log in.
 
-        If this task ran before in the same run, the session of that attempt is ended first
-        (Airflow 3.3 and later).
+        If this task is retried, the session of its earlier attempt is ended first (Airflow 3.3 and
+        later; a clear in 3.4 discards it unless the task state is kept).
 
         :raises We360AuthError: if the login fails, or if the XCom does not keep the session, which
             is then ended again.
