@@ -1,10 +1,11 @@
-"""The command ``check``, for people and, with ``--json``, for scripts."""
+"""``python -m airflow_provider_we360``: the command ``check``, and the way to the others."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ from typing import Any
 from airflow_provider_we360 import __version__
 from airflow_provider_we360._compat import find_connection
 from airflow_provider_we360.cli.check import Outcome, Step, has_passed, run_steps
+from airflow_provider_we360.cli.example import list_examples, read_example
 from airflow_provider_we360.cli.probe import build_fingerprint
 from airflow_provider_we360.connection import We360Settings
+from airflow_provider_we360.errors import We360ConfigError
 from airflow_provider_we360.hooks.connection_test import ConnectionTest, hosts_to_allow
 from airflow_provider_we360.hooks.connections import get_connection
 from airflow_provider_we360.transport.proxy import find_proxy
@@ -27,8 +30,23 @@ def _print(line: str) -> None:
     print(line, flush=True)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``check``."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands. ``run`` of its result does what was requested."""
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_we360")
+    commands = parser.add_subparsers(title="commands", required=True)
+    for name, help_text, add, run in (
+        ("check", "test a Connection, step by step", _add_check_arguments, check),
+        ("example", "list the example Dags, or print one", _add_example_arguments, print_example),
+    ):
+        command = commands.add_parser(
+            name, help=help_text, description=f"{help_text}.".capitalize()
+        )
+        add(command)
+        command.set_defaults(run=run)
+    return parser
+
+
+def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("conn_id", help="ID of the Connection, of type we360")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
@@ -37,6 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also send about twenty small requests and print a fingerprint of how this tenant's "
         "API answers: names, formats and limits, never a value of a row. Attach it to an issue",
     )
+
+
+def _add_example_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name",
+        nargs="?",
+        help="the example to print, such as postgres; without it, the examples are listed",
+    )
+
+
+def print_example(arguments: argparse.Namespace, out: Callable[[str], object] = _print) -> int:
+    """Print an example Dag, or the list of all. Return 0."""
+    out(read_example(arguments.name).rstrip("\n") if arguments.name else list_examples())
+    return PASSED
 
 
 def check(arguments: argparse.Namespace, out: Callable[[str], object] = _print) -> int:
@@ -137,14 +169,17 @@ def _summarize(steps: Sequence[Step], seen: Sequence[We360Settings]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``python -m airflow_provider_we360 check CONN_ID`` and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m airflow_provider_we360")
-    commands = parser.add_subparsers(title="commands", required=True)
-    command = commands.add_parser(
-        "check", help="test a Connection, step by step", description=__doc__
-    )
-    add_arguments(command)
-    return check(parser.parse_args(arguments))
+    """Run ``python -m airflow_provider_we360 COMMAND ...`` and return its exit code.
+
+    Standard output holds the result and nothing else, so that it can be redirected into a file.
+    """
+    parsed = build_parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        return run(parsed)
+    except We360ConfigError as error:
+        print(error, file=sys.stderr)
+        return FAILED
 
 
 def airflow_check(arguments: argparse.Namespace) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -14,6 +12,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from airflow_provider_we360 import errors
+from airflow_provider_we360.cli.example import summarize_example
 from airflow_provider_we360.client import reports
 from airflow_provider_we360.connection import EXTRAS
 from airflow_provider_we360.provider_info import CONNECTION_FIELDS
@@ -172,14 +171,7 @@ class ExampleList(SphinxDirective):
         rows = []
         for path in sorted((Path(self.env.srcdir).parent / "example_dags").glob("*.py")):
             self.env.note_dependency(str(path))
-            summary = (
-                (ast.get_docstring(ast.parse(path.read_text())) or "")
-                .split("\n\n")[0]
-                .replace("\n", " ")
-            )
-            rows.append(
-                (path.name, re.split(r"(?<=[.!])\s(?=[A-Z])", summary)[0].replace("``", "`"))
-            )
+            rows.append((path.name, summarize_example(path.read_text())))
         made = table(("File", "What it does"), rows)
         for entry in made.findall(nodes.paragraph):
             if (name := entry.astext()).endswith(".py"):

@@ -14,7 +14,7 @@ from docutils import nodes
 from from_code import table
 from sphinx.util.docutils import SphinxDirective
 
-from airflow_provider_we360.cli.command import add_arguments
+from airflow_provider_we360.cli.command import build_parser
 from airflow_provider_we360.connection import EXTRAS, We360Settings, parse_connection
 from airflow_provider_we360.provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
 from airflow_provider_we360.sandbox import __main__ as sandbox
@@ -91,16 +91,15 @@ def _left_out(least: We360Settings, name: str) -> str:
 
 
 class CommandLine(SphinxDirective):
-    """``{command-line} check`` or ``sandbox``: show the options of the command."""
+    """``{command-line} NAME``: show the options of a command, or of the sandbox."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        parser = argparse.ArgumentParser()
-        if self.arguments[0] == "check":
-            add_arguments(parser)
-        else:
+        if self.arguments[0] == "sandbox":
             parser = sandbox.build_parser()
+        else:
+            parser = _commands()[self.arguments[0]]
         rows = [
             (
                 f"`{', '.join(action.option_strings) or action.dest}`",
@@ -113,6 +112,16 @@ class CommandLine(SphinxDirective):
             if action.dest != "help"
         ]
         return [table(("Argument", "Value", "Meaning"), rows)]
+
+
+def _commands() -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of ``python -m airflow_provider_we360`` by name."""
+    actions = build_parser()._actions  # noqa: SLF001 - argparse has no public list
+    return next(
+        dict(action.choices)
+        for action in actions
+        if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
+    )
 
 
 class Arguments(SphinxDirective):

@@ -83,7 +83,9 @@ def is_known(command: str) -> tuple[int, str]:
         ]:
             return answer(words)
         case ["python", "-m", "airflow_provider_we360", *asked]:
-            return is_known(shlex.join(["airflow", "we360", *asked]))
+            from airflow_provider_we360.cli.command import build_parser as build_ours
+
+            return _printed(lambda: _read(build_ours(), asked if asked[1:] else [*asked, "--help"]))
         case ["python", "-c", code]:
             ast.parse(code)
             return 0, ""

@@ -55,7 +55,9 @@ def run(
             stand_in.parent.mkdir(parents=True, exist_ok=True)
             stand_in.write_text(_STAND_IN.format(python=sys.executable, address=address))
             stand_in.chmod(0o755)
-        (folder / "work").mkdir(exist_ok=True)
+        (folder / "work" / "dags").mkdir(
+            parents=True, exist_ok=True
+        )  # pages put files into a Dags folder
         with socket.socket(socket.AF_UNIX) as line:
             line.bind(address)
             line.listen()
