@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, help_text, add, run in (
         ("check", "test a Connection, step by step", _add_check_arguments, check),
         ("example", "list the example Dags, or print one", _add_example_arguments, print_example),
+        ("dbt-source", "print a dbt source for a table", _add_dbt_arguments, print_dbt_source),
     ):
         command = commands.add_parser(
             name, help=help_text, description=f"{help_text}.".capitalize()
@@ -63,6 +64,37 @@ def _add_example_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="the example to print, such as postgres; without it, the examples are listed",
     )
+
+
+def _add_dbt_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--table", required=True, help="the table, as the operator names it")
+    parser.add_argument(
+        "--report", default="dynamic_report", help="the report. Default: %(default)s"
+    )
+    parser.add_argument("--mode", default="detailed", help="its mode. Default: %(default)s")
+    parser.add_argument(
+        "--columns", default="", help="names with commas. Default: the mode's own list"
+    )
+    parser.add_argument(
+        "--load-log-table", help="the load log; freshness is then measured on it, every day"
+    )
+
+
+def print_dbt_source(arguments: argparse.Namespace, out: Callable[[str], object] = _print) -> int:
+    """Print the ``sources.yml`` of a table. Return 0."""
+    from airflow_provider_we360.cli.dbt_source import build_dbt_source
+
+    columns = [name.strip() for name in arguments.columns.split(",") if name.strip()]
+    out(
+        build_dbt_source(
+            arguments.table,
+            report=arguments.report,
+            mode=arguments.mode,
+            columns=columns,
+            load_log_table=arguments.load_log_table,
+        )
+    )
+    return PASSED
 
 
 def print_example(arguments: argparse.Namespace, out: Callable[[str], object] = _print) -> int:

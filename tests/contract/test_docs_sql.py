@@ -8,8 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import jinja2
 import pytest
+import yaml  # type: ignore[import-untyped]
 
+from airflow_provider_we360.cli.dbt_source import build_dbt_source
 from airflow_provider_we360.rows.schema import Column, Kind
 from support import documents
 from support.engines import Engine, MariaDB, Postgres, needs_mariadb
@@ -119,6 +122,43 @@ def test_hours_per_team_and_week_are_the_sum_of_the_seconds(
     for team, week, _, online, active in answer:
         expected = [total / 3600 for total in seconds[team, week]]
         assert [float(online), float(active)] == pytest.approx(expected, abs=0.051)
+
+
+def model(name: str, table: str) -> str:
+    """Return a model of the dbt example, as dbt renders it."""
+    text = (documents.ROOT / "example_dags/dbt/models" / f"{name}.sql").read_text()
+    return jinja2.Template(text).render(source=lambda _, source: {"we360_days": table}[source])
+
+
+@pytest.mark.engines("postgres", "duckdb")
+@pytest.mark.parametrize(
+    ("name", "of"), [("team_weeks", "group_name"), ("person_weeks", "identity_id")]
+)
+def test_a_dbt_model_adds_up_weeks(
+    engine: Engine, table: str, work: list[dict[str, Any]], name: str, of: str
+) -> None:
+    seconds: dict[tuple[object, dt.date], int] = defaultdict(int)
+    for one in work:
+        when = one["attendance_date"]
+        monday = when - dt.timedelta(days=when.weekday())
+        seconds[one[of], monday] += one["online_duration"] or 0
+    found = engine.execute(
+        f"SELECT {of}, week, online_hours FROM ({model(name, table)}) AS weeks "
+        "WHERE _we360_tenant = 'your-company'"
+    )
+    hours = {(who, week): float(online) for who, week, online in found}
+    assert hours == pytest.approx({key: total / 3600 for key, total in seconds.items()})
+
+
+@pytest.mark.engines("postgres", "duckdb", "mariadb")
+def test_the_key_that_dbt_tests_is_unique(
+    engine: Engine, table: str, work: list[dict[str, Any]]
+) -> None:
+    (source,) = yaml.safe_load(build_dbt_source(table))["sources"]
+    (test,) = source["tables"][0]["data_tests"]
+    key = test["unique"]["arguments"]["column_name"]
+    counted = engine.execute(f"SELECT count(*), count(DISTINCT {key}) FROM {table}")
+    assert [tuple(one) for one in counted] == [(len(work) + 5, len(work) + 5)]
 
 
 @pytest.mark.engines("postgres", "duckdb")
