@@ -20,10 +20,14 @@ try:
 except ImportError:  # Airflow 2 has no asset watchers, but imports the module for its docs
     BaseEventTrigger = BaseTrigger  # type: ignore[assignment, misc]
 
+IS_AIRFLOW_3 = hasattr(XCom, "get_all")
+
 __all__ = [
+    "IS_AIRFLOW_3",
     "BaseEventTrigger",
     "BaseTrigger",
     "TriggerEvent",
+    "XCom",
     "connection_of",
     "current_context",
     "current_team",
@@ -128,7 +132,7 @@ def task_state(context: Any) -> Any:
 
 def get_xcom(key: str, where: dict[str, Any]) -> str | None:
     """Return an XCom of a task. ``where`` holds dag_id, run_id and task_id."""
-    if hasattr(XCom, "get_all"):  # Airflow 3: get_one logs an error if there is none
+    if IS_AIRFLOW_3:  # get_one logs an error if there is none
         values = XCom.get_all(key=key, **where)
         return str(values[0]) if values else None
     value = XCom.get_one(key=key, **where)

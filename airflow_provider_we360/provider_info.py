@@ -165,6 +165,7 @@ def get_provider_info() -> dict[str, Any]:
         **_MODULES,
         "asset-uris": ASSET_URIS,
         "dataset-uris": ASSET_URIS,  # the name in Airflow 2
+        "extra-links": ["airflow_provider_we360.links.DocumentationLink"],
         "cli": ["airflow_provider_we360.cli.definition.get_we360_cli_commands"],
         "connection-types": [
             {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_we360 import links
 from airflow_provider_we360.errors import We360AuthError, We360Error
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class We360LoginOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("we360_conn_id",)
     ui_color = "#e8f1fb"
+    operator_extra_links = (links.DocumentationLink(),)
     opens_we360_session = True
 
     def __init__(
@@ -61,7 +63,10 @@ class We360LoginOperator(BaseOperator):
         xcoms, earlier = own_xcoms(context), earlier_attempt(context)
         if earlier is not None:
             self._end_session_of(earlier, xcoms.task_id)
-        with closing(_hook(self.we360_conn_id, xcoms, xcoms.task_id)) as hook:
+        with (
+            links.linked_errors(self, context),
+            closing(_hook(self.we360_conn_id, xcoms, xcoms.task_id)) as hook,
+        ):
             if not hook.login():
                 raise We360AuthError(
                     "the XCom of this task did not keep the session, so it was ended again; see the"
@@ -91,6 +96,7 @@ class We360LogoutOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("we360_conn_id",)
     ui_color = "#e8f1fb"
+    operator_extra_links = (links.DocumentationLink(),)
     opens_we360_session = False
 
     def __init__(
@@ -108,14 +114,18 @@ class We360LogoutOperator(BaseOperator):
         """
         from airflow_provider_we360.hooks.run_session import login_task_xcoms
 
-        xcoms = login_task_xcoms(context, self.we360_conn_id)
+        with links.linked_errors(self, context):
+            xcoms = login_task_xcoms(context, self.we360_conn_id)
         if xcoms is None:
             self.log.warning(
                 "No We360LoginOperator of Connection %s is upstream; there is no session to end",
                 self.we360_conn_id,
             )
             return
-        with closing(_hook(self.we360_conn_id, xcoms, xcoms.task_id)) as hook:
+        with (
+            links.linked_errors(self, context),
+            closing(_hook(self.we360_conn_id, xcoms, xcoms.task_id)) as hook,
+        ):
             if not hook.logout():
                 self.log.info("Task %s left no session; nothing to end", xcoms.task_id)
 

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (  # type: ignore[attr-defined]
     timezone,
 )
 
-from airflow_provider_we360 import errors
+from airflow_provider_we360 import errors, links
 from airflow_provider_we360.arguments.values import (
     is_absent,
     read_hours,
@@ -98,6 +98,7 @@ class We360ReportSensor(BaseSensorOperator):
         "report_params": "json",
     }
     ui_color = "#e8f1fb"
+    operator_extra_links = (links.DocumentationLink(),)
 
     def __init__(
         self,
@@ -147,6 +148,10 @@ class We360ReportSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> None:
         """Wait; if ``deferrable``, look once and leave the rest to the triggerer."""
+        with links.linked_errors(self, context):
+            self._execute(context)
+
+    def _execute(self, context: Context) -> None:
         if not self.deferrable:
             super().execute(context)
             return
@@ -162,7 +167,7 @@ class We360ReportSensor(BaseSensorOperator):
         if not is_ready:
             self._defer(day, started_at)
 
-    def execute_complete(self, context: Context, event: dict[str, str]) -> None:  # noqa: ARG002
+    def execute_complete(self, context: Context, event: dict[str, str]) -> None:
         """Finish the task with the trigger's event.
 
         :raises AirflowSensorTimeout: time is up.
@@ -174,7 +179,8 @@ class We360ReportSensor(BaseSensorOperator):
             self.log.info("The day has settled and its report holds rows")
         elif event["outcome"] == REFUSED:
             # The class decides about retries; only its name can travel through the database.
-            raise getattr(errors, event["error"], errors.We360Error)(event["message"])
+            with links.linked_errors(self, context):
+                raise getattr(errors, event["error"], errors.We360Error)(event["message"])
         else:
             raise AirflowSensorTimeout(
                 f"No rows after {self.timeout:,.0f} s; the report holds none yet, or We360 did not"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, timezone  # type: ignore[attr-defined]
 
+from airflow_provider_we360 import links
 from airflow_provider_we360.arguments.values import is_absent, read_choice, read_required_text
 from airflow_provider_we360.run_context import build_run_id, read_run_facts
 from airflow_provider_we360.transfers import load_logging, outlets
@@ -92,6 +93,7 @@ class We360Transfer(BaseOperator):
         "pseudonymize": "json",
     }
     ui_color = "#e8f1fb"
+    operator_extra_links = (links.DocumentationLink(),)
     separates_filters: ClassVar[bool] = False
     """Whether each set of filters has a place of its own in the target, so that replacing a window
     with group or shift filters cannot leave rows of people who moved."""
@@ -166,10 +168,11 @@ class We360Transfer(BaseOperator):
 
         self._load = None  # of an earlier try in the same process, as dag.test() makes them
         # Only here: templates are rendered after __init__, and may render to nothing.
-        conn_id = read_required_text(self.we360_conn_id, "we360_conn_id", CONNECTION)
-        with closing(We360Hook(conn_id)) as hook:
-            loads, missed = self._load_all(hook, context)
-        outlets.fill_events(self, context, loads, build_facts(loads, missed))
+        with links.linked_errors(self, context):
+            conn_id = read_required_text(self.we360_conn_id, "we360_conn_id", CONNECTION)
+            with closing(We360Hook(conn_id)) as hook:
+                loads, missed = self._load_all(hook, context)
+            outlets.fill_events(self, context, loads, build_facts(loads, missed))
         return build_result(loads, missed, self._target)
 
     def _load_all(

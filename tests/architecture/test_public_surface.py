@@ -94,6 +94,7 @@ PUBLIC_MODULES = {
     "assets",
     "errors",
     "hooks.we360",
+    "links",
     "operators.session",
     "retry_policy",
     "sensors.report",
