@@ -38,6 +38,17 @@ def skipped_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def no_supervisor() -> None:
+    """Take away the supervisor that ``dag.test()`` of an earlier test may have left.
+
+    Airflow takes it away and puts it back around each request of a task. A thread of an abandoned
+    load does so too, and may put it back after the task has ended.
+    """
+    if runner := sys.modules.get("airflow.sdk.execution_time.task_runner"):
+        vars(runner).pop("SUPERVISOR_COMMS", None)
+
+
+@pytest.fixture(autouse=True)
 def forgotten_secrets() -> Iterator[None]:
     """Take what a test has masked out of Airflow's masker: it compiles all patterns again for each new one."""
     maskers = [
