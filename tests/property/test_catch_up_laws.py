@@ -110,8 +110,8 @@ night = st.fixed_dictionaries(
 
 
 @pytest.mark.long
-@settings(max_examples=examples(20))
-@given(st.lists(night, min_size=1, max_size=5))
+@settings(max_examples=examples(8))
+@given(st.lists(night, min_size=1, max_size=4))
 def test_enough_runs_leave_every_day_loaded_and_settled(nights):
     with tempfile.TemporaryDirectory() as folder:
         world, yesterday = Warehouse(Path(folder)), SINCE
