@@ -230,11 +230,20 @@ def loaded_days(dag, run):
         if operator not in readers:
             continue
         told = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
-        first, last = map(dt.date.fromisoformat, told["window"])
+        windows = [map(dt.date.fromisoformat, one) for one in all_windows(told)]
         yield (
             readers[operator](told),
-            {first + dt.timedelta(days=number) for number in range((last - first).days + 1)},
+            {
+                first + dt.timedelta(days=number)
+                for first, last in windows
+                for number in range((last - first).days + 1)
+            },
         )
+
+
+def all_windows(told):
+    """The windows of a result: the run's own, and those that it caught up."""
+    return [told["window"], *told.get("caught_up", ())]
 
 
 def files_of_lake(table):

@@ -38,7 +38,9 @@ class Warehouse:
     def __init__(self, folder: Path) -> None:
         self.engine = DuckDB(folder)
         time = FakeTime(day_end(SINCE, ZONE).timestamp())
-        self.stage = Stage(SimulatorConfig(employees=4), time=time)
+        # A later day, on which no row is corrected any more: corrections are the lookback's matter.
+        final = SimulatorConfig(employees=4, today=dt.date(2026, 7, 1))
+        self.stage = Stage(final, time=time)
         self.stage.connect()
         self.runs = itertools.count()
 
