@@ -156,6 +156,11 @@ def day_end(day: dt.date, timezone: str) -> dt.datetime:
     return dt.datetime.combine(day + _ONE_DAY, dt.time.min, ZoneInfo(timezone)).astimezone(dt.UTC)
 
 
+def settles_at(day: dt.date, timezone: str, settle_hours: float) -> dt.datetime:
+    """Return the instant (UTC) from which a local day counts as settled."""
+    return day_end(day, timezone) + dt.timedelta(hours=settle_hours)
+
+
 def _explicit_window(window_start: object, window_end: object, zone: ZoneInfo) -> Window | None:
     """Return the window that the arguments describe; None if neither is given."""
     start, end = parse_edge(window_start, "window_start"), parse_edge(window_end, "window_end")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_we360.arguments.values import read_count, read_hours
 from airflow_provider_we360.errors import We360ConfigError
-from airflow_provider_we360.window import SETTLE_HOURS, day_end, parse_edge
+from airflow_provider_we360.window import SETTLE_HOURS, parse_edge, settles_at
 
 if TYPE_CHECKING:
     from airflow_provider_we360.sinks.base import LoadPlan
@@ -120,7 +120,7 @@ def find_missed_days(
     days = [window[0] + number * _ONE_DAY for number in range((window[1] - window[0]).days + 1)]
     missed = []
     for day in days:
-        settles = day_end(day, timezone) + dt.timedelta(hours=settle_hours)
+        settles = settles_at(day, timezone, settle_hours)
         # Loading a day again before it settles would not help: it would be missed again.
         if day not in requested or requested[day] < settles <= now:
             missed.append(day)

@@ -19,7 +19,7 @@ from airflow_provider_we360._compat import BaseEventTrigger, TriggerEvent
 from airflow_provider_we360.arguments.values import is_absent, read_hours, read_required_text
 from airflow_provider_we360.client import reports
 from airflow_provider_we360.errors import We360Error
-from airflow_provider_we360.window import SETTLE_HOURS, day_end, parse_timezone
+from airflow_provider_we360.window import SETTLE_HOURS, parse_timezone, settles_at
 
 if TYPE_CHECKING:
     from airflow_provider_we360.hooks.we360 import We360Hook
@@ -147,7 +147,7 @@ class We360DayTrigger(BaseEventTrigger):
         return dt.datetime.fromtimestamp(shifted, ZoneInfo(zone)).date() - _ONE_DAY
 
     def _settles_at(self, day: Day, zone: str) -> float:
-        return day_end(day, zone).timestamp() + 3600 * self.settle_hours
+        return settles_at(day, zone, self.settle_hours).timestamp()
 
     def _build_hook(self, conn_id: str) -> We360Hook:
         from airflow_provider_we360.hooks.we360 import We360Hook
